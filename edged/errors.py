@@ -1,0 +1,187 @@
+"""Every error edged raises on purpose, with the code that crosses the wire.
+
+An `EdgedError` carries a message fit to be shown to a user: one line, saying what to do next.
+`Code` is the one table that maps to gRPC and HTTP; servers translate with it and nothing else.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class Code(enum.Enum):
+    """Canonical codes: (gRPC status name, HTTP status)."""
+
+    INVALID_ARGUMENT = ("INVALID_ARGUMENT", 400)
+    OUT_OF_RANGE = ("OUT_OF_RANGE", 400)
+    NOT_FOUND = ("NOT_FOUND", 404)
+    ALREADY_EXISTS = ("ALREADY_EXISTS", 409)
+    FAILED_PRECONDITION = ("FAILED_PRECONDITION", 409)
+    RESOURCE_EXHAUSTED = ("RESOURCE_EXHAUSTED", 429)
+    CANCELLED = ("CANCELLED", 499)
+    INTERNAL = ("INTERNAL", 500)
+    DATA_LOSS = ("DATA_LOSS", 500)
+    UNIMPLEMENTED = ("UNIMPLEMENTED", 501)
+    UNAVAILABLE = ("UNAVAILABLE", 503)
+
+    @property
+    def grpc_status(self) -> str:
+        return self.value[0]
+
+    @property
+    def http_status(self) -> int:
+        return self.value[1]
+
+
+class EdgedError(Exception):
+    """Root of the tree."""
+
+    code = Code.INTERNAL
+    reason = "INTERNAL"
+    """UPPER_SNAKE_CASE, stable, for programs (google.rpc.ErrorInfo.reason)."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: str = "",
+        resource: tuple[str, str] | None = None,
+        retry_seconds: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        """Request field at fault (google.rpc.BadRequest)."""
+        self.resource = resource
+        """Type and name of what was not found or is in the way (google.rpc.ResourceInfo)."""
+        self.retry_seconds = retry_seconds
+        """When trying again may help (google.rpc.RetryInfo)."""
+
+
+class InvalidInput(EdgedError):
+    """The request breaks a rule; `field` names where."""
+
+    code = Code.INVALID_ARGUMENT
+    reason = "INVALID_INPUT"
+
+
+class ContextOverflow(EdgedError):
+    """The message alone does not fit the model's context."""
+
+    code = Code.OUT_OF_RANGE
+    reason = "CONTEXT_OVERFLOW"
+
+
+class UnsupportedPart(EdgedError):
+    """The model cannot take this kind of input."""
+
+    code = Code.UNIMPLEMENTED
+    reason = "UNSUPPORTED_PART"
+
+
+class NotFound(EdgedError):
+    """No such conversation or engine; `resource` says which."""
+
+    code = Code.NOT_FOUND
+    reason = "NOT_FOUND"
+
+
+class AlreadyExists(EdgedError):
+    """The name is taken."""
+
+    code = Code.ALREADY_EXISTS
+    reason = "ALREADY_EXISTS"
+
+
+class QueueFull(EdgedError):
+    """Too many requests are waiting."""
+
+    code = Code.RESOURCE_EXHAUSTED
+    reason = "QUEUE_FULL"
+
+
+class Unavailable(EdgedError):
+    """Loading, draining, or no daemon answers."""
+
+    code = Code.UNAVAILABLE
+    reason = "UNAVAILABLE"
+
+
+class ConfigError(EdgedError):
+    """edged.toml or the environment is wrong; the message names the key."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "CONFIG"
+
+
+class AlreadyRunning(EdgedError):
+    """Another daemon holds the state directory, the socket or the port."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "ALREADY_RUNNING"
+
+
+class MissingExtra(EdgedError):
+    """An optional dependency is not installed; the message is the pip command."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "MISSING_EXTRA"
+
+
+class ArtefactError(EdgedError):
+    """An engine folder is missing, torn or tampered with; names the file."""
+
+    code = Code.DATA_LOSS
+    reason = "ARTEFACT"
+
+
+class CheckpointError(EdgedError):
+    """A source checkpoint cannot be read or is of an unsupported kind."""
+
+    code = Code.INVALID_ARGUMENT
+    reason = "CHECKPOINT"
+
+
+class QualityGateFailed(EdgedError):
+    """Quantization lost more than the recipe allows; nothing was installed."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "QUALITY_GATE"
+
+
+class StoreError(EdgedError):
+    """The database cannot be opened or written."""
+
+    code = Code.UNAVAILABLE
+    reason = "STORE"
+
+
+class StoreFull(StoreError):
+    """The disk is full; nothing was acknowledged."""
+
+    code = Code.RESOURCE_EXHAUSTED
+    reason = "STORE_FULL"
+
+
+class EgressRefused(EdgedError):
+    """Something tried to reach the network."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "EGRESS_REFUSED"
+
+
+class RemoteError(EdgedError):
+    """What a daemon answered, rebuilt on the client's side."""
+
+    def __init__(self, message: str, *, code: Code, reason: str, field: str = "") -> None:
+        super().__init__(message, field=field)
+        self.code = code
+        self.reason = reason
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """` (did you mean "x"?)` for the closest known name, or an empty string."""
+    matches = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f' (did you mean "{matches[0]}"?)' if matches else ""

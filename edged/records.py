@@ -1,0 +1,132 @@
+"""What can be looked at: conversations, engines, and the daemon's own state.
+
+Standard library only, like `events`: these cross every border, so each layer fills in its part and
+`wire` carries them.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from datetime import datetime
+
+from edged.events import Message, Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """A conversation without its messages."""
+
+    id: str
+    title: str
+    created_at: datetime
+    """Timezone-aware UTC, as all times here."""
+    updated_at: datetime
+    message_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transcript:
+    """A conversation with its messages, oldest first."""
+
+    conversation: Conversation
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchHit:
+    """One message that matched a search."""
+
+    conversation: Conversation
+    message_id: str
+    role: Role
+    snippet: str
+    """Words around the match, the match itself between U+0002 and U+0003."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInfo:
+    """An installed engine."""
+
+    name: str
+    model_type: str
+    parameters: int
+    context_length: int
+    precision: str
+    disk_bytes: int
+    license: str
+    is_default: bool = False
+    is_loaded: bool = False
+    is_demo: bool = False
+    """Under 0.5 billion parameters: it shows that everything works, not more."""
+
+
+class DaemonState(enum.StrEnum):
+    """Life of the daemon; health is SERVING only in the middle one."""
+
+    LOADING = "loading"
+    SERVING = "serving"
+    DRAINING = "draining"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineStatus:
+    """What the device thread is doing."""
+
+    model: str
+    device: str
+    """Execution provider and device really in use, e.g. "onnxruntime CPU, 2 threads"."""
+    context_length: int
+    active_requests: int
+    queued_requests: int
+    max_queued_requests: int
+    cached_conversations: int
+    kv_cache_bytes: int
+    kv_cache_limit_bytes: int
+    load_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreStatus:
+    """Where conversations lie and what protects them."""
+
+    database: str
+    encrypted: bool
+    key_source: str
+    """"keyring", or the path of the key file."""
+    database_bytes: int
+    conversations: int
+    messages: int
+    protection: str
+    """What the encryption protects and what it does not, in a sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enforcement:
+    """One privacy control: what it stops, and whether it is in force now."""
+
+    name: str
+    active: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivacyStatus:
+    """What is enforced, and what was refused."""
+
+    enforcements: tuple[Enforcement, ...]
+    refused_connections: int
+    content_logging: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonStatus:
+    """The whole report of `edged status`."""
+
+    version: str
+    state: DaemonState
+    started_at: datetime
+    listening_on: tuple[str, ...]
+    engine: EngineStatus
+    store: StoreStatus
+    privacy: PrivacyStatus

@@ -1,0 +1,1 @@
+"""Build time: from a checkpoint to an INT4 artefact folder."""
