@@ -25,13 +25,16 @@ class Code(enum.Enum):
     DATA_LOSS = ("DATA_LOSS", 500)
     UNIMPLEMENTED = ("UNIMPLEMENTED", 501)
     UNAVAILABLE = ("UNAVAILABLE", 503)
+    DEADLINE_EXCEEDED = ("DEADLINE_EXCEEDED", 504)
 
     @property
     def grpc_status(self) -> str:
+        """Name of the `grpc.StatusCode`."""
         return self.value[0]
 
     @property
     def http_status(self) -> int:
+        """The status of an HTTP answer."""
         return self.value[1]
 
 
@@ -93,6 +96,13 @@ class AlreadyExists(EdgedError):
 
     code = Code.ALREADY_EXISTS
     reason = "ALREADY_EXISTS"
+
+
+class ConversationBusy(EdgedError):
+    """The conversation's last answer is still being generated."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "CONVERSATION_BUSY"
 
 
 class QueueFull(EdgedError):
@@ -175,8 +185,17 @@ class EgressRefused(EdgedError):
 class RemoteError(EdgedError):
     """What a daemon answered, rebuilt on the client's side."""
 
-    def __init__(self, message: str, *, code: Code, reason: str, field: str = "") -> None:
-        super().__init__(message, field=field)
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: Code,
+        reason: str,
+        field: str = "",
+        resource: tuple[str, str] | None = None,
+        retry_seconds: float | None = None,
+    ) -> None:
+        super().__init__(message, field=field, resource=resource, retry_seconds=retry_seconds)
         self.code = code
         self.reason = reason
 

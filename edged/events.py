@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypedDict
 
 
 class Role(enum.StrEnum):
@@ -135,6 +136,22 @@ class Sampling:
     stop: tuple[str, ...] = ()
     """Strings that end the answer; never part of it."""
     max_tokens: int = 1024
+
+
+class SamplingOptions(TypedDict, total=False):
+    """The fields of `Sampling` that a client wants to differ from the daemon's defaults."""
+
+    temperature: float
+    top_k: int
+    top_p: float
+    min_p: float
+    repetition_penalty: float
+    frequency_penalty: float
+    presence_penalty: float
+    logit_bias: dict[int, float]
+    seed: int
+    stop: tuple[str, ...]
+    max_tokens: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,31 @@
+"""The `edged` command: one module per subcommand, composed here.
+
+Importing this loads neither grpc nor numpy: each command imports what it needs when it runs, which
+keeps `--help` quick and lets `edged serve` restrict itself before anything starts threads.
+"""
+
+from __future__ import annotations
+
+import click
+
+from edged import __version__
+from edged.cli.ask import ask
+from edged.cli.bench import bench
+from edged.cli.border import ErrorBorder
+from edged.cli.chat import chat
+from edged.cli.conversations import conversations
+from edged.cli.doctor import doctor
+from edged.cli.models import models
+from edged.cli.serve import serve
+from edged.cli.status import status
+
+
+@click.group(
+    cls=ErrorBorder,
+    commands=[chat, ask, serve, status, doctor, models, conversations, bench],
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option("--debug", is_flag=True, help="Show tracebacks; may stand after the command, too.")
+@click.version_option(__version__, prog_name="edged", message="%(prog)s %(version)s")
+def main(debug: bool) -> None:
+    """An offline assistant that stays on the device it runs on."""

@@ -1,0 +1,1 @@
+"""What happens between what people say and what they are answered."""

@@ -5,7 +5,7 @@ The daemon hands in objects of other packages that fit these shapes; nothing her
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from edged.events import FinishReason, GenerationEvent, GenerationRequest, Message, MessageState, Part, Usage
@@ -21,7 +21,16 @@ class LanguageModel(Protocol):
         """
         ...
 
-    def generate(self, request: GenerationRequest) -> AsyncIterator[GenerationEvent]:
+    async def check(self, request: GenerationRequest) -> None:
+        """Refuse now what `generate` would refuse later, as far as that is known without computing.
+
+        Called before anything is stored; `request.messages` holds only the new message, and the system
+        prompt that came with it. Raises InvalidInput (sampling out of range), UnsupportedPart,
+        ContextOverflow (the message alone is too long), QueueFull, Unavailable.
+        """
+        ...
+
+    def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationEvent, None]:
         """Deltas, then `Measured` and `Finished`.
 
         Closing the iterator (aclose) stops the computation within one token.
@@ -64,11 +73,20 @@ class OpenTurn(Protocol):
     """A turn whose user message is durable."""
 
     @property
-    def conversation_id(self) -> str: ...
+    def conversation_id(self) -> str:
+        """Given or new."""
+        ...
+
     @property
-    def user_message_id(self) -> str: ...
+    def user_message_id(self) -> str:
+        """Of the message just stored."""
+        ...
+
     @property
-    def answer_message_id(self) -> str: ...
+    def answer_message_id(self) -> str:
+        """Of the pending answer."""
+        ...
+
     @property
     def history(self) -> tuple[Message, ...]:
         """System prompt (if any), earlier turns, and the user's message last."""

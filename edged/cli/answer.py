@@ -1,0 +1,88 @@
+"""An answer on its way to the terminal."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+import click
+
+from edged.cli.output import printable, say
+from edged.errors import Unavailable
+from edged.events import ContextTrimmed, Finished, FinishReason, Measured, ReasoningDelta, Started, TextDelta, TurnEvent
+
+
+@dataclass(slots=True, kw_only=True)
+class Answer:
+    """Collects one turn's events; text goes to stdout as it arrives, thinking to stderr."""
+
+    is_streamed: bool = True
+    """False only collects."""
+    text: str = ""
+    reasoning: str = ""
+    started: Started | None = None
+    measured: Measured | None = None
+    finish_reason: FinishReason | None = None
+    _open_line: type[TextDelta | ReasoningDelta] | None = None
+    """What the terminal's last line holds, until a newline ends it."""
+
+    async def follow(self, events: AsyncGenerator[TurnEvent, None]) -> None:
+        """Take all events. Cancelling this cancels the call, which stops the computation."""
+        try:
+            async with contextlib.aclosing(events):
+                async for event in events:
+                    self.push(event)
+        finally:
+            self._end_line()
+
+    def push(self, event: TurnEvent) -> None:
+        """Take the next event."""
+        match event:
+            case Started():
+                self.started = event
+            case ContextTrimmed(dropped_messages=count):
+                say(f"the conversation outgrew the context: left out its {count} oldest messages")
+            case ReasoningDelta(text=text):
+                self.reasoning += text
+                self._write(event)
+            case TextDelta(text=text):
+                self.text += text
+                self._write(event)
+            case Measured():
+                self.measured = event
+            case Finished(finish_reason=reason):
+                self.finish_reason = reason
+
+    def report(self) -> dict[str, object]:
+        """The object that `edged ask --json` prints. Raises Unavailable if the turn did not come to its end."""
+        if self.started is None or self.measured is None or self.finish_reason is None:
+            raise Unavailable("the daemon broke off its answer")
+        metrics = self.measured.metrics
+        return {
+            "text": self.text,
+            "reasoning": self.reasoning,
+            "finish_reason": self.finish_reason,
+            "conversation_id": self.started.conversation_id,
+            "model": self.started.model,
+            "usage": self.measured.usage,
+            "metrics": {
+                "ttft_ms": round(metrics.ttft_ms, 2),
+                "prompt_tps": round(metrics.prompt_tps, 2),
+                "generation_tps": round(metrics.generation_tps, 2),
+                "peak_bytes": metrics.peak_bytes,
+            },
+        }
+
+    def _write(self, delta: TextDelta | ReasoningDelta) -> None:
+        if not self.is_streamed or not delta.text:
+            return
+        if self._open_line not in (None, type(delta)):
+            self._end_line()
+        click.echo(printable(delta.text), nl=False, err=isinstance(delta, ReasoningDelta))
+        self._open_line = None if delta.text.endswith("\n") else type(delta)
+
+    def _end_line(self) -> None:
+        if self._open_line:
+            click.echo(err=self._open_line is ReasoningDelta)
+            self._open_line = None

@@ -1,0 +1,63 @@
+"""Pictures and recordings from files, known by their first bytes and never by their name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from edged.errors import InvalidInput
+from edged.events import Audio, Image
+
+
+def read_image(path: Path, *, max_bytes: int) -> Image:
+    """The picture in a file. Raises InvalidInput naming the file."""
+    data, media_type = _read(path, max_bytes, image_type, "a PNG, JPEG, WebP or GIF picture")
+    return Image(data=data, media_type=media_type)
+
+
+def read_audio(path: Path, *, max_bytes: int) -> Audio:
+    """The recording in a file. Raises InvalidInput naming the file."""
+    data, media_type = _read(path, max_bytes, audio_type, "a WAV, FLAC, Ogg or MP3 recording")
+    return Audio(data=data, media_type=media_type)
+
+
+def _read(path: Path, max_bytes: int, sniff: Callable[[bytes], str], wanted: str) -> tuple[bytes, str]:
+    try:
+        if not path.is_file():
+            raise InvalidInput(f"{path}: not a file")
+        if path.stat().st_size > max_bytes:
+            raise InvalidInput(f"{path}: larger than {max_bytes} bytes (daemon.max_message_bytes)")
+        data = path.read_bytes()
+    except OSError as exc:
+        raise InvalidInput(f"{path}: cannot be read: {exc.strerror}") from exc
+    media_type = sniff(data[:16])
+    if not media_type:
+        raise InvalidInput(f"{path}: not {wanted}")
+    return data, media_type
+
+
+def image_type(head: bytes) -> str:
+    """Media type of a picture by its first bytes; empty for anything else."""
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if head.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return "image/gif"
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return "image/webp"
+    return ""
+
+
+def audio_type(head: bytes) -> str:
+    """Media type of a recording by its first bytes; empty for anything else."""
+    if head.startswith(b"RIFF") and head[8:12] == b"WAVE":
+        return "audio/wav"
+    if head.startswith(b"fLaC"):
+        return "audio/flac"
+    if head.startswith(b"OggS"):
+        return "audio/ogg"
+    # ID3 tag, or the sync word of an MPEG layer III frame.
+    if head.startswith(b"ID3") or (len(head) > 1 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2):
+        return "audio/mpeg"
+    return ""

@@ -1,0 +1,234 @@
+"""`edged chat`: a conversation at the terminal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edged.cli.answer import Answer
+from edged.cli.connection import connected
+from edged.cli.generation import Generation, generation_from, generation_options
+from edged.cli.output import human_count, new_file, say
+from edged.cli.parameters import utf8
+from edged.cli.terminal import Lines
+from edged.cli.transcript import as_markdown, as_text, print_conversations, print_hits
+from edged.config import load_config
+from edged.errors import EdgedError, InvalidInput, nearest
+from edged.events import FinishReason, Text
+from edged.records import ModelInfo
+
+if TYPE_CHECKING:
+    from edged.client import Client
+
+
+@click.command()
+@click.option("--conversation", type=utf8, default="", metavar="ID", help="Go on with this conversation.")
+@click.option("--continue", "continue_latest", is_flag=True, help="Go on with the latest conversation.")
+@generation_options
+def chat(conversation: str, continue_latest: bool, **options: Any) -> None:
+    """Chat at the terminal; /help lists what else can be typed.
+
+    Ctrl-C stops an answer, Ctrl-D leaves. Lines piped to stdin are answered one after the other. Starts a daemon
+    for itself when none is running.
+    """
+    config = load_config()
+    generation = generation_from(options)
+    # Ctrl-C inside `runner.run` cancels what it runs, and only that: the loop outlives a stopped answer.
+    with asyncio.Runner() as runner:
+        connection = connected(config)
+        client = runner.run(connection.__aenter__())
+        try:
+            session = Chat(client, generation, runner)
+            session.open(conversation, continue_latest=continue_latest)
+            session.loop()
+        finally:
+            runner.run(connection.__aexit__(None, None, None))
+
+
+class Chat:
+    """One sitting: which conversation it is in, and how answers are generated."""
+
+    def __init__(self, client: Client, generation: Generation, runner: asyncio.Runner) -> None:
+        self._client = client
+        self._generation = generation
+        self._runner = runner
+        self._lines = Lines()
+        self._conversation_id = ""
+        self._is_open = True
+
+    def open(self, conversation_id: str, *, continue_latest: bool) -> None:
+        """Say what answers, and go on with a conversation if that is wanted."""
+        click.echo(_banner(self._runner.run(self._client.get_model(self._generation.model))))
+        if continue_latest and not conversation_id:
+            latest = self._runner.run(self._client.list_conversations(page_size=1)).conversations
+            conversation_id = latest[0].id if latest else ""
+        if conversation_id:
+            self.resume(conversation_id)
+
+    def loop(self) -> None:
+        """Take lines until /quit or the end of input. What fails interactively is shown and survived."""
+        interrupted = False
+        while self._is_open:
+            try:
+                line = self._lines.read("> ")
+                if line is None:
+                    return
+                interrupted = False
+                self._take(line)
+            except KeyboardInterrupt:
+                if interrupted or not self._lines.is_interactive:
+                    raise
+                interrupted = True
+                click.echo("\n(Ctrl-C again or Ctrl-D to leave)")
+            except EdgedError as exc:
+                if not self._lines.is_interactive:
+                    raise
+                say(exc.message)
+
+    def _take(self, line: str) -> None:
+        if not line.strip():
+            return
+        if not line.startswith("/"):
+            self._answer(utf8(line))
+            return
+        word, _, argument = line.strip().partition(" ")
+        if word not in COMMANDS:
+            raise InvalidInput(f"no command {word}{nearest(word, COMMANDS)}; /help lists them")
+        COMMANDS[word][1](self, argument.strip())
+
+    def _answer(self, text: str) -> None:
+        answer = Answer()
+        try:
+            self._runner.run(self._follow(answer, text))
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            if not self._lines.is_interactive:
+                raise
+            click.echo("(stopped)")
+        if answer.started:
+            self._conversation_id = answer.started.conversation_id
+            self._generation.system_prompt = None  # stored with the conversation now
+        if answer.finish_reason is FinishReason.LENGTH:
+            click.echo("(cut off: --max-tokens or the end of the context)")
+
+    async def _follow(self, answer: Answer, text: str) -> None:
+        this = asyncio.current_task()
+        assert this is not None
+        with self._lines.watched(this.cancel):
+            await answer.follow(
+                self._client.ask(
+                    [Text(text=text)],
+                    conversation_id=self._conversation_id,
+                    model=self._generation.model,
+                    sampling=self._generation.sampling,
+                    enable_thinking=self._generation.enable_thinking,
+                    system_prompt=self._generation.system_prompt,
+                )
+            )
+
+    def new(self, _: str) -> None:
+        """Start a new conversation."""
+        self._conversation_id = ""
+
+    def search(self, words: str) -> None:
+        """Search everything that was said."""
+        hits = self._runner.run(self._client.search(words)).hits
+        print_hits(hits)
+        if not hits:
+            click.echo("Nothing found.")
+
+    def export(self, file: str) -> None:
+        """Write this conversation to FILE as Markdown, or show it."""
+        transcript = self._runner.run(self._client.get_conversation(self._current()))
+        if not file:
+            click.echo(as_text(transcript), nl=False)
+            return
+        with new_file(Path(file).expanduser()) as stream:
+            stream.write(as_markdown(transcript))
+        click.echo(f"Wrote {file}.")
+
+    def delete(self, _: str) -> None:
+        """Delete this conversation for good."""
+        current = self._current()
+        if self._lines.confirm("Delete this conversation for good?"):
+            self._runner.run(self._client.delete(current))
+            self._conversation_id = ""
+            click.echo("Deleted.")
+
+    def stop(self, _: str) -> None:
+        """Stop the answer that is being written (as Ctrl-C does)."""
+        click.echo("Nothing is being answered.")
+
+    def system(self, text: str) -> None:
+        """Set the system prompt: who the assistant is to be from here on."""
+        self._generation.system_prompt = text
+        click.echo("Holds from your next message on." if text else "System prompt removed from your next message on.")
+
+    def model(self, name: str) -> None:
+        """Answer with the engine NAME from here on, or list the engines."""
+        if name:
+            found = self._runner.run(self._client.get_model(name))
+            self._generation.model = found.name
+            click.echo(_banner(found))
+            return
+        for model in self._runner.run(self._client.list_models()):
+            click.echo(f"{model.name}  {human_count(model.parameters)}, {model.precision}")
+
+    def conversations(self, _: str) -> None:
+        """List the latest conversations."""
+        print_conversations(self._runner.run(self._client.list_conversations(page_size=20)).conversations)
+
+    def resume(self, conversation_id: str) -> None:
+        """Go on with the conversation ID, showing how it ended."""
+        if not conversation_id:
+            raise InvalidInput("/resume needs the ID of a conversation; /conversations lists them")
+        transcript = self._runner.run(self._client.get_conversation(conversation_id))
+        self._conversation_id = transcript.conversation.id
+        click.echo(as_text(transcript), nl=False)
+
+    def help(self, _: str) -> None:
+        """Show this list."""
+        usages = {f"{word} {metavar}".strip(): action.__doc__ or "" for word, (metavar, action) in COMMANDS.items()}
+        width = max(map(len, usages))
+        for usage, meaning in usages.items():
+            click.echo(f"{usage.ljust(width)}  {meaning}")
+        click.echo("Everything else is a message; begin it with a space if it starts with a slash.")
+
+    def quit(self, _: str) -> None:
+        """Leave; the conversation stays."""
+        self._is_open = False
+
+    def _current(self) -> str:
+        if not self._conversation_id:
+            raise InvalidInput("no conversation yet: say something, or /resume one")
+        return self._conversation_id
+
+
+COMMANDS: dict[str, tuple[str, Callable[[Chat, str], None]]] = {
+    "/new": ("", Chat.new),
+    "/search": ("WORDS", Chat.search),
+    "/export": ("[FILE]", Chat.export),
+    "/delete": ("", Chat.delete),
+    "/stop": ("", Chat.stop),
+    "/system": ("TEXT", Chat.system),
+    "/model": ("[NAME]", Chat.model),
+    "/conversations": ("", Chat.conversations),
+    "/resume": ("ID", Chat.resume),
+    "/help": ("", Chat.help),
+    "/quit": ("", Chat.quit),
+}
+"""What a line may start with: what follows the word, and what it does (its docstring is its help)."""
+
+
+def _banner(model: ModelInfo) -> str:
+    if not model.is_demo:
+        return f"{model.name}, {model.precision}. /help lists commands, Ctrl-C stops an answer, Ctrl-D leaves."
+    return (
+        f"{model.name} is a demo-size model ({human_count(model.parameters)} parameters): it shows that everything "
+        "works, its answers are not to be relied on.\n"
+        "For a useful one: `edged models import FOLDER_OR_TAR`, or `python -m engines build FILE.gguf`.\n"
+        "/help lists commands, Ctrl-C stops an answer, Ctrl-D leaves."
+    )

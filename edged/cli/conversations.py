@@ -1,0 +1,145 @@
+"""`edged conversations`: what was said, and getting rid of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, TypeVar
+
+import click
+
+from edged.cli.connection import connected
+from edged.cli.output import new_file, print_json
+from edged.cli.parameters import utf8
+from edged.cli.transcript import as_document, as_markdown, as_text, print_conversations, print_hits
+from edged.config import load_config
+from edged.records import Transcript
+
+if TYPE_CHECKING:
+    from edged.client import Client
+
+Result = TypeVar("Result")
+
+_json_option = click.option("--json", "json_wanted", is_flag=True, help="Print JSON.")
+_markdown_option = click.option("--markdown", is_flag=True, help="Print Markdown.")
+_limit_option = click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="At most.")
+
+
+@click.group()
+def conversations() -> None:
+    """Look at stored conversations, export them, delete them."""
+
+
+@conversations.command("list")
+@_limit_option
+@_json_option
+def list_(limit: int, json_wanted: bool) -> None:
+    """List conversations, latest first."""
+    page = _with_client(lambda client: client.list_conversations(page_size=limit))
+    if json_wanted:
+        print_json(page.conversations)
+    else:
+        print_conversations(page.conversations)
+
+
+@conversations.command()
+@click.argument("conversation_id", metavar="ID", type=utf8)
+@_json_option
+@_markdown_option
+def show(conversation_id: str, json_wanted: bool, markdown: bool) -> None:
+    """Show one conversation."""
+    transcript = _with_client(lambda client: client.get_conversation(conversation_id))
+    if json_wanted:
+        print_json(as_document(transcript, with_attachments=False))
+    else:
+        click.echo(as_markdown(transcript) if markdown else as_text(transcript), nl=False)
+
+
+@conversations.command()
+@click.argument("words", type=utf8, nargs=-1, required=True)
+@_limit_option
+@_json_option
+def search(words: tuple[str, ...], limit: int, json_wanted: bool) -> None:
+    """Find messages that contain all the WORDS."""
+    query = " ".join(words)
+    hits = _with_client(lambda client: client.search(query, page_size=limit)).hits
+    if json_wanted:
+        print_json(hits)
+    elif hits:
+        print_hits(hits)
+    else:
+        click.echo("Nothing found.")
+
+
+@conversations.command()
+@click.argument("conversation_ids", metavar="[ID]...", type=utf8, nargs=-1)
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="A new file, for this user only.")
+@_json_option
+@_markdown_option
+def export(conversation_ids: tuple[str, ...], output: Path | None, json_wanted: bool, markdown: bool) -> None:
+    """Export the conversations with these IDs, or all of them.
+
+    JSON holds one array with everything in it, pictures and recordings in base64; text and Markdown name those only.
+    """
+    write = _write_json if json_wanted else _write_markdown if markdown else _write_text
+
+    async def run(client: Client, stream: IO[str]) -> None:
+        await write(client.export(conversation_ids), stream)
+
+    if output is None:
+        _with_client(lambda client: run(client, sys.stdout))
+        return
+    with new_file(output) as stream:
+        _with_client(lambda client: run(client, stream))
+
+
+@conversations.command()
+@click.argument("conversation_id", metavar="ID", type=utf8)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def delete(conversation_id: str, yes: bool) -> None:
+    """Delete one conversation for good: nothing of it stays on disk."""
+    if not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError("stdin is no terminal to ask on: add --yes")
+        click.confirm(f"Delete conversation {conversation_id} for good?", abort=True)
+    _with_client(lambda client: client.delete(conversation_id))
+    click.echo(f"Deleted {conversation_id}.")
+
+
+@conversations.command()
+@click.argument("conversation_id", metavar="ID", type=utf8)
+@click.argument("title", type=utf8)
+def rename(conversation_id: str, title: str) -> None:
+    """Give one conversation another title."""
+    renamed = _with_client(lambda client: client.rename(conversation_id, title))
+    click.echo(f"{renamed.id} is now: {renamed.title}")
+
+
+def _with_client(call: Callable[[Client], Awaitable[Result]]) -> Result:
+    async def run() -> Result:
+        async with connected(load_config()) as client:
+            return await call(client)
+
+    return asyncio.run(run())
+
+
+async def _write_text(transcripts: AsyncIterator[Transcript], stream: IO[str]) -> None:
+    async for transcript in transcripts:
+        stream.write(as_text(transcript) + "\n")
+
+
+async def _write_markdown(transcripts: AsyncIterator[Transcript], stream: IO[str]) -> None:
+    async for transcript in transcripts:
+        stream.write(as_markdown(transcript) + "\n")
+
+
+async def _write_json(transcripts: AsyncIterator[Transcript], stream: IO[str]) -> None:
+    separator = "["
+    async for transcript in transcripts:
+        document = as_document(transcript, with_attachments=True)
+        stream.write(separator + "\n" + json.dumps(document, indent=2, ensure_ascii=False))
+        separator = ","
+    stream.write("[]\n" if separator == "[" else "\n]\n")

@@ -1,0 +1,200 @@
+"""`edged doctor`: looks at everything the daemon needs, and says what to do about what is missing."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from edged.cli.output import human_bytes, print_json, printable
+from edged.config import Config, load_config
+from edged.errors import EdgedError
+
+MODULES = ("onnxruntime", "numpy", "tokenizers", "jinja2", "sqlcipher3", "sqlite_utils", "grpc_health", "keyring")
+"""What `edged[daemon]` installs and the daemon imports."""
+VECTOR_EXTENSIONS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "asimd", "asimddp", "i8mm")
+"""Those that INT4 kernels use, as /proc/cpuinfo calls them."""
+FREE_DISK_BYTES = 256 * 1024 * 1024
+"""Less than this left for the state directory is worth a warning."""
+LANDLOCK_PROBE = """
+from edged.privacy.sandbox import refuse_tcp
+result = refuse_tcp(bind_ports=())
+print(result.detail)
+raise SystemExit(not result.active)
+"""
+"""Restricts the process that runs it, for good: so it gets one of its own."""
+
+
+class Verdict(enum.StrEnum):
+    """How a check went."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    verdict: Verdict
+    detail: str
+    """What was found and, unless it is well, what to do."""
+
+
+@click.command()
+@click.option("--json", "json_wanted", is_flag=True, help="Print one JSON object.")
+@click.pass_context
+def doctor(context: click.Context, json_wanted: bool) -> None:
+    """Check that edged can run here. Exits with 1 when something must be mended."""
+    checks = list(_all_checks())
+    healthy = all(check.verdict is not Verdict.FAIL for check in checks)
+    if json_wanted:
+        print_json({"healthy": healthy, "checks": checks})
+    else:
+        for check in checks:
+            mark = click.style(check.verdict.value.ljust(5), fg=_COLOURS[check.verdict])
+            click.echo(f"{mark}{check.name}: {printable(check.detail)}")
+    context.exit(0 if healthy else 1)
+
+
+_COLOURS = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.FAIL: "red"}
+
+
+def _all_checks() -> Iterator[Check]:
+    yield _python()
+    missing = [name for name in MODULES if importlib.util.find_spec(name) is None]
+    yield _packages(missing)
+    yield _landlock()
+    yield _processor()
+    try:
+        config = load_config()
+    except EdgedError as exc:
+        yield Check(name="configuration", verdict=Verdict.FAIL, detail=exc.message)
+        return
+    yield _judged("configuration", f"valid, read from {config.paths.config}")
+    for name, check in _CHECKS.items():
+        try:
+            yield check(config)
+        except EdgedError as exc:
+            yield Check(name=name, verdict=Verdict.FAIL, detail=exc.message)
+        except ImportError as exc:
+            yield Check(name=name, verdict=Verdict.WARN, detail=f"not checked: {exc.name} is missing")
+        except OSError as exc:
+            yield Check(name=name, verdict=Verdict.FAIL, detail=str(exc))
+
+
+def _python() -> Check:
+    found = f"{platform.python_version()}, {platform.platform(terse=True)}, {platform.machine()}"
+    return _judged("python", found, sys.version_info >= (3, 11), advice="3.11 or later is needed")
+
+
+def _packages(missing: list[str]) -> Check:
+    if missing:
+        return Check(name="packages", verdict=Verdict.FAIL, detail=f"{', '.join(missing)}: pip install 'edged[daemon]'")
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in ("edged", "grpcio", "onnxruntime", "numpy")]
+    return _judged("packages", ", ".join(versions))
+
+
+def _landlock() -> Check:
+    probe = subprocess.run([sys.executable, "-P", "-c", LANDLOCK_PROBE], capture_output=True, text=True, check=False)
+    detail = probe.stdout.strip() or probe.stderr.strip().rpartition("\n")[2]
+    advice = "Linux 6.7 and later have it; without it, rely on the addresses that systemd's unit allows"
+    return _judged("landlock", detail, probe.returncode == 0, advice=advice, otherwise=Verdict.WARN)
+
+
+def _processor() -> Check:
+    lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
+    features = next((line for line in lines if line.lower().startswith(("flags", "features"))), "").split()
+    known = [name for name in VECTOR_EXTENSIONS if name in features]
+    detail = f"{len(os.sched_getaffinity(0))} cores, {' '.join(known) or 'no known vector extension'}"
+    fast = "avx2" in known or "asimd" in known
+    return _judged("processor", detail, fast, advice="expect it to be slow", otherwise=Verdict.WARN)
+
+
+def _state(config: Config) -> Check:
+    folder = config.paths.state
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        return _judged("state directory", f"{nearest} cannot be written", False, advice="set EDGED_STATE_DIR")
+    free = shutil.disk_usage(nearest).free
+    detail = f"{folder}, {human_bytes(free)} free"
+    return _judged("state directory", detail, free > FREE_DISK_BYTES, advice="make room", otherwise=Verdict.WARN)
+
+
+def _key(config: Config) -> Check:
+    from edged.store.key import KEY_FILE_NAME
+
+    file = config.key_directory / KEY_FILE_NAME
+    if not file.exists():
+        return _judged("database key", "in the keyring, or made with the first conversation")
+    private = not file.stat().st_mode & 0o077
+    return _judged("database key", f"{file} of this user only", private, advice=f"it is not: chmod 600 {file}")
+
+
+def _engines(config: Config) -> Check:
+    from edged.cli.models import engine_names
+    from edged.engine.installed import find_engine, verify_engine
+
+    names = engine_names(config.paths.engines)
+    for name in names:
+        verify_engine(find_engine(config.paths.engines, name))
+    default = find_engine(config.paths.engines, config.engine.default)
+    return _judged("engines", f"{len(names)} intact, default {config.engine.default} in {default.parent}")
+
+
+def _memory(config: Config) -> Check:
+    from edged.engine.installed import find_engine
+    from edged.engine.manifest import read_manifest
+
+    manifest = read_manifest(find_engine(config.paths.engines, config.engine.default))
+    tokens = min(config.engine.max_seq_len, manifest.context_length)
+    needed = manifest.disk_bytes + tokens * manifest.kv_bytes_per_token
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    detail = f"{human_bytes(free)} available, {manifest.name} with a full context needs about {human_bytes(needed)}"
+    return _judged("memory", detail, free > needed, advice="choose a smaller engine or context", otherwise=Verdict.WARN)
+
+
+def _daemon(config: Config) -> Check:
+    if not config.socket_path.exists():
+        return _judged("daemon", f"not running ({config.socket_path}); chat and ask start one for themselves")
+    from edged.client import Client
+
+    async def version() -> str:
+        async with Client(f"unix:{config.socket_path}") as client:
+            return (await client.status()).version
+
+    return _judged("daemon", f"version {asyncio.run(version())} answers at {config.socket_path}")
+
+
+_CHECKS: dict[str, Callable[[Config], Check]] = {
+    "state directory": _state,
+    "database key": _key,
+    "engines": _engines,
+    "memory": _memory,
+    "daemon": _daemon,
+}
+
+
+def _judged(
+    name: str, detail: str, holds: bool = True, *, advice: str = "", otherwise: Verdict = Verdict.FAIL
+) -> Check:
+    """OK if it holds; else what to do joins the detail."""
+    return (
+        Check(name=name, verdict=Verdict.OK, detail=detail)
+        if holds
+        else Check(name=name, verdict=otherwise, detail=f"{detail}: {advice}")
+    )

@@ -1,0 +1,89 @@
+"""`edged status`: what the running daemon does, enforces and keeps."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from edged.cli.output import as_json, human_bytes, local_time, print_json, printable
+from edged.config import Config, load_config
+from edged.errors import Unavailable
+from edged.records import DaemonStatus, EngineStatus, ModelInfo, PrivacyStatus, StoreStatus
+
+
+@click.command()
+@click.option("--json", "json_wanted", is_flag=True, help="Print one JSON object.")
+@click.pass_context
+def status(context: click.Context, json_wanted: bool) -> None:
+    """Show what the running daemon does. Exits with 1 when none is running."""
+    config = load_config()
+    try:
+        report, model = asyncio.run(_ask_daemon(config))
+    except Unavailable as exc:
+        if not json_wanted:
+            raise
+        print_json({"running": False, "reason": exc.message})
+        context.exit(1)
+    if json_wanted:
+        fields = as_json(report)
+        assert isinstance(fields, dict)
+        print_json({"running": True, **fields})
+        return
+    for heading, lines in _sections(report, model):
+        click.echo(click.style(heading, bold=True))
+        for line in lines:
+            click.echo(f"  {printable(line)}")
+
+
+async def _ask_daemon(config: Config) -> tuple[DaemonStatus, ModelInfo | None]:
+    if not config.socket_path.exists():
+        raise Unavailable(f"no daemon is running for {config.paths.state}: `edged serve` starts one")
+    from edged.client import Client
+
+    async with Client(f"unix:{config.socket_path}") as client:
+        report = await client.status()
+        models = await client.list_models()
+    return report, next((model for model in models if model.name == report.engine.model), None)
+
+
+def _sections(report: DaemonStatus, model: ModelInfo | None) -> list[tuple[str, list[str]]]:
+    return [
+        (
+            f"edged {report.version}: {report.state.value}",
+            [f"since {local_time(report.started_at)}", *(f"listening on {place}" for place in report.listening_on)],
+        ),
+        ("Engine", _engine(report.engine, model)),
+        ("Conversations", _store(report.store)),
+        ("Privacy", _privacy(report.privacy)),
+    ]
+
+
+def _engine(engine: EngineStatus, model: ModelInfo | None) -> list[str]:
+    lines = [
+        f"{engine.model or 'none loaded'} on {engine.device}, context {engine.context_length} tokens, "
+        f"loaded in {engine.load_seconds:.2f} s",
+        f"{engine.active_requests} answering, {engine.queued_requests} of {engine.max_queued_requests} waiting",
+        f"{engine.cached_conversations} conversations cached, "
+        f"{human_bytes(engine.kv_cache_bytes)} of {human_bytes(engine.kv_cache_limit_bytes)}",
+    ]
+    if model and model.is_demo:
+        lines.append("demo-size model, not to be relied on; `edged models import` brings a useful one")
+    return lines
+
+
+def _store(store: StoreStatus) -> list[str]:
+    sealed = f"encrypted, key in {store.key_source}" if store.encrypted else "NOT encrypted"
+    return [
+        f"{store.conversations} conversations, {store.messages} messages, {human_bytes(store.database_bytes)}",
+        f"{store.database}, {sealed}",
+        store.protection,
+    ]
+
+
+def _privacy(privacy: PrivacyStatus) -> list[str]:
+    lines = [f"{'on ' if item.active else 'OFF'} {item.name}: {item.detail}" for item in privacy.enforcements]
+    lines.append(f"{privacy.refused_connections} connections refused")
+    if privacy.content_logging:
+        lines.append("CONTENT LOGGING IS ON: what is said goes to the log (logging.content)")
+    return lines

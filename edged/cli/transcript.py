@@ -1,0 +1,89 @@
+"""Conversations on paper: as text for a terminal, as Markdown, as JSON."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable
+
+import click
+
+from edged.cli.output import as_json, local_time, print_table, printable
+from edged.events import Audio, Image, Message, MessageState, Part, Text
+from edged.records import Conversation, SearchHit, Transcript
+
+
+def print_conversations(conversations: Iterable[Conversation]) -> None:
+    """A table, as ordered."""
+    rows = [(item.id, local_time(item.updated_at), str(item.message_count), item.title) for item in conversations]
+    if rows:
+        print_table(("ID", "LAST USED", "MESSAGES", "TITLE"), rows)
+    else:
+        click.echo("No conversations.")
+
+
+def print_hits(hits: Iterable[SearchHit]) -> None:
+    """One line a hit; the match stands in bold on a terminal."""
+    for hit in hits:
+        click.echo(f"{hit.conversation.id}  {hit.role.value}: {_bold_matches(hit.snippet)}")
+
+
+def as_text(transcript: Transcript) -> str:
+    """For reading on a terminal; ends with a newline."""
+    head = transcript.conversation
+    lines = [f"{head.title} ({head.id}, {local_time(head.created_at)})"]
+    for message in transcript.messages:
+        lines += ["", f"{message.role.value}{_ending(message)}:", _content(message)]
+    return printable("\n".join(lines)) + "\n"
+
+
+def as_markdown(transcript: Transcript) -> str:
+    """A Markdown document; ends with a newline."""
+    head = transcript.conversation
+    lines = [f"# {head.title}", "", f"Conversation {head.id}, begun {head.created_at.isoformat(timespec='seconds')}."]
+    for message in transcript.messages:
+        lines += ["", f"## {message.role.value.capitalize()}{_ending(message)}", ""]
+        if message.reasoning:
+            lines += [*(f"> {line}".rstrip() for line in message.reasoning.splitlines()), ""]
+        lines.append(_content(message))
+    return "\n".join(lines) + "\n"
+
+
+def as_document(transcript: Transcript, *, with_attachments: bool) -> dict[str, object]:
+    """For JSON. Attachments are in base64, or only named by type and size."""
+    messages = []
+    for message in transcript.messages:
+        fields = as_json(message)
+        assert isinstance(fields, dict)
+        parts = [_part_document(part, with_attachments) for part in message.parts]
+        messages.append({**fields, "parts": parts, "text": message.text})
+    return {"conversation": as_json(transcript.conversation), "messages": messages}
+
+
+def _part_document(part: Part, with_attachments: bool) -> dict[str, object]:
+    match part:
+        case Text(text=text):
+            return {"type": "text", "text": text}
+        case Image(data=data, media_type=media_type) | Audio(data=data, media_type=media_type):
+            kind = "image" if isinstance(part, Image) else "audio"
+            document: dict[str, object] = {"type": kind, "media_type": media_type, "bytes": len(data)}
+            if with_attachments:
+                document["base64"] = base64.b64encode(data).decode("ascii")
+            return document
+
+
+def _content(message: Message) -> str:
+    return "\n".join(
+        part.text if isinstance(part, Text) else f"[{part.media_type}, {len(part.data)} bytes]"
+        for part in message.parts
+    )
+
+
+def _ending(message: Message) -> str:
+    return "" if message.state is MessageState.COMPLETE else f" ({message.state.value})"
+
+
+def _bold_matches(snippet: str) -> str:
+    """The snippet for a terminal: what stands between U+0002 and U+0003 in bold."""
+    pieces = re.split("\x02(.*?)\x03", " ".join(snippet.split()))
+    return "".join(click.style(printable(piece), bold=index % 2 == 1) for index, piece in enumerate(pieces))

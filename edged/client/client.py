@@ -1,0 +1,204 @@
+"""The client: one method for each rpc, in the words of `edged.events` and `edged.records`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import grpc
+
+from edged import wire
+from edged.client.address import channel_target
+from edged.client.remote_error import encodable, remote_errors
+from edged.errors import Unavailable
+from edged.events import Part, SamplingOptions, TurnEvent
+from edged.records import Conversation, DaemonState, DaemonStatus, ModelInfo, SearchHit, Transcript
+from edged.v1 import (
+    assistant_pb2,
+    assistant_pb2_grpc,
+    conversation_pb2,
+    conversation_pb2_grpc,
+    model_pb2,
+    model_pb2_grpc,
+    status_pb2,
+    status_pb2_grpc,
+)
+
+CALL_SECONDS = 60.0
+"""How long a call that is no answer and no export may take."""
+POLL_SECONDS = 0.05
+_CHANNEL_OPTIONS = [
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.service_config_disable_resolution", 1),
+    ("grpc.use_local_subchannel_pool", 1),  # a new client tries at once, whatever befell the one before
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.max_receive_message_length", -1),  # a conversation is as long as it is
+    ("grpc.max_send_message_length", -1),  # the daemon says what is too long
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationPage:
+    """Some conversations, last used first."""
+
+    conversations: tuple[Conversation, ...]
+    next_page_token: str
+    """Empty on the last page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchPage:
+    """Some messages that match, newest first."""
+
+    hits: tuple[SearchHit, ...]
+    next_page_token: str
+    """Empty on the last page."""
+
+
+class Client:
+    """A connection to one daemon; use it as an async context manager, within one event loop.
+
+    Methods raise RemoteError for what the daemon refuses, Unavailable when none answers, and InvalidInput
+    for arguments that no request can hold.
+    """
+
+    def __init__(self, address: str) -> None:
+        """`address` is "unix:PATH" or "HOST:PORT" on loopback. Raises InvalidInput."""
+        self.address = address
+        self._target = channel_target(address)
+
+    async def __aenter__(self) -> Self:
+        self._channel = grpc.aio.insecure_channel(self._target, options=_CHANNEL_OPTIONS)
+        self._assistant: Any = assistant_pb2_grpc.AssistantServiceStub(self._channel)
+        self._conversations: Any = conversation_pb2_grpc.ConversationServiceStub(self._channel)
+        self._models: Any = model_pb2_grpc.ModelServiceStub(self._channel)
+        self._status: Any = status_pb2_grpc.StatusServiceStub(self._channel)
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._channel.close()
+
+    async def ask(
+        self,
+        parts: Sequence[Part],
+        *,
+        conversation_id: str = "",
+        model: str = "",
+        sampling: SamplingOptions | None = None,
+        enable_thinking: bool | None = None,
+        system_prompt: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> AsyncGenerator[TurnEvent, None]:
+        """Ask, and yield the events of the turn: `Started` first, `Finished` last.
+
+        Closing this generator (use `aclosing`) or cancelling who iterates it cancels the call at once.
+        """
+        with encodable():
+            request = assistant_pb2.AskRequest(
+                conversation_id=conversation_id,
+                parts=[wire.part_to_wire(part) for part in parts],
+                model=model,
+                sampling=wire.sampling_to_wire(sampling or {}),
+                system_prompt=system_prompt,
+            )
+            if enable_thinking is not None:
+                request.enable_thinking = enable_thinking
+        call = self._assistant.Ask(request, timeout=timeout_seconds)
+        try:
+            with remote_errors(self.address):
+                async for response in call:
+                    if response.WhichOneof("event"):  # a newer daemon may send kinds this client does not know
+                        yield wire.event_from_wire(response)
+        finally:
+            call.cancel()
+
+    async def list_conversations(self, *, page_size: int = 0, page_token: str = "") -> ConversationPage:
+        """A page of conversations, last used first. page_size: 1 to 200, 0 for 50."""
+        with encodable():
+            request = conversation_pb2.ListConversationsRequest(page_size=page_size, page_token=page_token)
+        page = await self._call(self._conversations.ListConversations, request)
+        return ConversationPage(
+            conversations=tuple(map(wire.conversation_from_wire, page.conversations)),
+            next_page_token=page.next_page_token,
+        )
+
+    async def get_conversation(self, conversation_id: str) -> Transcript:
+        """One conversation with all its messages."""
+        with encodable():
+            request = conversation_pb2.GetConversationRequest(conversation_id=conversation_id)
+        return wire.transcript_from_wire(await self._call(self._conversations.GetConversation, request))
+
+    async def search(self, query: str, *, page_size: int = 0, page_token: str = "") -> SearchPage:
+        """A page of messages that hold every word of the query, newest first."""
+        with encodable():
+            request = conversation_pb2.SearchConversationsRequest(
+                query=query, page_size=page_size, page_token=page_token
+            )
+        page = await self._call(self._conversations.SearchConversations, request)
+        return SearchPage(hits=tuple(map(wire.hit_from_wire, page.hits)), next_page_token=page.next_page_token)
+
+    async def rename(self, conversation_id: str, title: str) -> Conversation:
+        """Give a conversation another title."""
+        with encodable():
+            request = conversation_pb2.RenameConversationRequest(conversation_id=conversation_id, title=title)
+        renamed = await self._call(self._conversations.RenameConversation, request)
+        return wire.conversation_from_wire(renamed.conversation)
+
+    async def delete(self, conversation_id: str) -> None:
+        """Remove a conversation; nothing of it remains on disk."""
+        with encodable():
+            request = conversation_pb2.DeleteConversationRequest(conversation_id=conversation_id)
+        await self._call(self._conversations.DeleteConversation, request)
+
+    async def export(self, conversation_ids: Sequence[str] = ()) -> AsyncGenerator[Transcript, None]:
+        """The named conversations or all of them, oldest first, one after the other."""
+        with encodable():
+            request = conversation_pb2.ExportConversationsRequest(conversation_ids=conversation_ids)
+        call = self._conversations.ExportConversations(request)
+        try:
+            with remote_errors(self.address):
+                async for response in call:
+                    yield wire.transcript_from_wire(response)
+        finally:
+            call.cancel()
+
+    async def list_models(self) -> tuple[ModelInfo, ...]:
+        """Installed engines, the default one first."""
+        response = await self._call(self._models.ListModels, model_pb2.ListModelsRequest())
+        return tuple(map(wire.model_from_wire, response.models))
+
+    async def get_model(self, name: str = "") -> ModelInfo:
+        """One installed engine; "" is the default one."""
+        with encodable():
+            request = model_pb2.GetModelRequest(name=name)
+        return wire.model_from_wire((await self._call(self._models.GetModel, request)).model)
+
+    async def status(self) -> DaemonStatus:
+        """What the daemon is doing; answered in every state."""
+        return wire.status_from_wire(await self._call(self._status.GetStatus, status_pb2.GetStatusRequest()))
+
+    async def wait_until_serving(self, timeout_seconds: float) -> None:
+        """Return when questions are taken. Raises Unavailable, saying why, when that takes longer."""
+        reason = f"no daemon serves at {self.address}"
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                while True:
+                    try:
+                        state = (await self.status()).state
+                    except Unavailable as exc:
+                        reason = exc.message
+                    else:
+                        if state is DaemonState.SERVING:
+                            return
+                        reason = f"the daemon at {self.address} is still {state}"
+                    await asyncio.sleep(POLL_SECONDS)
+        except TimeoutError:
+            raise Unavailable(f"{reason} (after {timeout_seconds:g} s)") from None
+
+    async def _call(self, method: Any, request: Any) -> Any:
+        with remote_errors(self.address):
+            return await method(request, timeout=CALL_SECONDS)

@@ -1,0 +1,36 @@
+"""edged.toml and the environment, parsed once into a frozen `Config`.
+
+Order: environment `EDGED_<SECTION>__<KEY>` over drop-ins `edged.d/*.toml` over `edged.toml` over the
+defaults in `schema`. Only this package reads the environment.
+"""
+
+from edged.config.load import environment_for, load_config
+from edged.config.schema import (
+    ENVIRONMENT,
+    SECTIONS,
+    Config,
+    DaemonConfig,
+    EngineConfig,
+    LoggingConfig,
+    Paths,
+    PrivacyConfig,
+    SamplingConfig,
+    StoreConfig,
+    Supervisor,
+)
+
+__all__ = [
+    "ENVIRONMENT",
+    "SECTIONS",
+    "Config",
+    "DaemonConfig",
+    "EngineConfig",
+    "LoggingConfig",
+    "Paths",
+    "PrivacyConfig",
+    "SamplingConfig",
+    "StoreConfig",
+    "Supervisor",
+    "environment_for",
+    "load_config",
+]

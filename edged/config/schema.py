@@ -1,0 +1,212 @@
+"""Every key with its default, its unit and its range."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonConfig:
+    """[daemon]: where clients reach it."""
+
+    socket: str = ""
+    """Path of the unix socket; empty derives one from the state directory."""
+    tcp: str = ""
+    """HOST:PORT on loopback, e.g. "127.0.0.1:50051"; empty listens on the unix socket only."""
+    drain_seconds: float = 10.0
+    """How long answers under way may take to finish after SIGTERM."""
+    linger_seconds: float = 0.0
+    """How long a daemon that chat or ask started waits for another request once its starter has gone."""
+    max_message_bytes: int = 32 * 1024 * 1024
+    """Largest request accepted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineConfig:
+    """[engine]: which model runs, and how much of the machine it may take."""
+
+    default: str = "smollm2-135m"
+    """Name of an installed engine (`edged models list`)."""
+    max_seq_len: int = 4096
+    """Context in tokens; the model's own limit applies when it is lower."""
+    threads: int = 0
+    """CPU threads; 0 takes the cores that this process may use."""
+    prefill_chunk: int = 512
+    """Prompt tokens computed between two looks at the queue and at cancellations."""
+    kv_cache_mb: int = 1024
+    """Keys and values of recent conversations kept for the next turn, in MiB."""
+    max_active: int = 2
+    """Answers generated at the same time, a token each in turn."""
+    max_queued: int = 8
+    """Requests that may wait; one more is refused."""
+    max_loaded: int = 1
+    """Engines kept in memory at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingConfig:
+    """[sampling]: used where a request names nothing."""
+
+    temperature: float = 0.7
+    """0 always takes the likeliest token; up to 2."""
+    top_k: int = 0
+    """Choose among that many of the likeliest tokens; 0 for all."""
+    top_p: float = 0.95
+    """Choose among the likeliest tokens whose probabilities add up to this."""
+    min_p: float = 0.0
+    """Drop tokens less likely than this share of the likeliest one."""
+    repetition_penalty: float = 1.0
+    """Above 1 discourages tokens already seen."""
+    max_tokens: int = 1024
+    """Longest answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreConfig:
+    """[store]: where conversations are kept."""
+
+    key: str = "auto"
+    """Where the database key lies: "auto" (keyring where there is one, else a file), "keyring" or "file"."""
+    key_directory: str = ""
+    """Where the key file lies; empty takes the configuration directory. A service names one that it may write."""
+    max_text_bytes: int = 1024 * 1024
+    """Longest text of one message."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivacyConfig:
+    """[privacy]: the egress guard."""
+
+    sandbox: bool = True
+    """Landlock and the audit hook; switch off only to debug."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggingConfig:
+    """[logging]."""
+
+    level: str = "info"
+    """debug, info, warning or error."""
+    content: bool = False
+    """Also log what people and the model say. For debugging only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paths:
+    """Directories, resolved from the environment."""
+
+    state: Path
+    """Database, installed engines, lock."""
+    config: Path
+    """edged.toml, edged.d/ and the database key: outside state and its backups."""
+    runtime: Path
+    """Sockets."""
+    engines: tuple[Path, ...]
+    """Where engines are looked for, first match wins."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supervisor:
+    """What systemd asks of a service (sd_notify(3)); all empty when nobody supervises."""
+
+    notify_socket: str = ""
+    """Path of the datagram socket for READY=1 and WATCHDOG=1; a leading "@" means an abstract one."""
+    watchdog_seconds: float = 0.0
+    """The service is killed after so long without a sign of life; 0 means no watchdog."""
+    journal: bool = False
+    """Standard error goes to the journal, which keeps its own time and level of each line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything that can be configured."""
+
+    paths: Paths
+    supervisor: Supervisor = field(default_factory=Supervisor)
+    daemon: DaemonConfig = field(default_factory=DaemonConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    store: StoreConfig = field(default_factory=StoreConfig)
+    privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
+    logging: LoggingConfig = field(default_factory=LoggingConfig)
+
+    @property
+    def socket_path(self) -> Path:
+        """The unix socket; one per state directory, short enough for sockaddr_un (108 bytes)."""
+        if self.daemon.socket:
+            return absolute(self.daemon.socket)
+        digest = hashlib.sha256(os.fsencode(self.paths.state.resolve())).hexdigest()[:16]
+        return self.paths.runtime / f"{digest}.sock"
+
+    @property
+    def key_directory(self) -> Path:
+        """Where the file with the database key lies."""
+        return absolute(self.store.key_directory) if self.store.key_directory else self.paths.config
+
+    @property
+    def tcp_address(self) -> tuple[str, int] | None:
+        """Loopback IP address and port that daemon.tcp asks for."""
+        return parse_loopback(self.daemon.tcp) if self.daemon.tcp else None
+
+
+SECTIONS: dict[str, type] = {
+    "daemon": DaemonConfig,
+    "engine": EngineConfig,
+    "sampling": SamplingConfig,
+    "store": StoreConfig,
+    "privacy": PrivacyConfig,
+    "logging": LoggingConfig,
+}
+ENVIRONMENT = ("EDGED_CONFIG", "EDGED_STATE_DIR", "EDGED_ENGINES_DIR")
+SOCKET_PATH_BYTES = 107
+"""sockaddr_un holds 108 bytes, the last of them zero."""
+CHOICES: dict[str, tuple[str, ...]] = {
+    "logging.level": ("debug", "info", "warning", "error"),
+    "store.key": ("auto", "keyring", "file"),
+}
+RANGES: dict[str, tuple[float, float]] = {
+    "daemon.drain_seconds": (0, 300),
+    "daemon.linger_seconds": (0, 86_400),
+    "daemon.max_message_bytes": (64 * 1024, 1024**3),
+    "engine.max_seq_len": (64, 1_048_576),
+    "engine.threads": (0, 1024),
+    "engine.prefill_chunk": (16, 8192),
+    "engine.kv_cache_mb": (0, 1_048_576),
+    "engine.max_active": (1, 64),
+    "engine.max_queued": (0, 1024),
+    "engine.max_loaded": (1, 16),
+    "sampling.temperature": (0, 2),
+    "sampling.top_k": (0, 1_000_000),
+    "sampling.top_p": (0, 1),
+    "sampling.min_p": (0, 1),
+    "sampling.repetition_penalty": (0.01, 10),
+    "sampling.max_tokens": (1, 1_048_576),
+    "store.max_text_bytes": (1024, 256 * 1024 * 1024),
+}
+
+
+def parse_loopback(text: str) -> tuple[str, int]:
+    """IP address and port of "HOST:PORT", where HOST is localhost, an IPv4 or a bracketed IPv6 loopback address.
+
+    Raises ValueError. Names other than localhost are refused: to look one up is to ask the network.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError("must be HOST:PORT with a port from 0 to 65535")
+    host = "127.0.0.1" if host == "localhost" else host.removeprefix("[").removesuffix("]")
+    try:
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise ValueError("must name a loopback address such as 127.0.0.1 or [::1]")
+    return host, int(port)
+
+
+def absolute(path: str) -> Path:
+    """The path with ~ resolved, independent of the working directory."""
+    return Path(path).expanduser().absolute()

@@ -1,0 +1,55 @@
+"""The composition root: the only place where concrete meets concrete.
+
+`serve` goes through the start in the one order that works. What must come before any thread (lock, log,
+guard) is here and imports little; `life` composes the rest, and is imported only after the guard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from edged.config import Config
+from edged.daemon.lifeline import Lifeline
+from edged.daemon.lock import sole_owner
+from edged.daemon.logs import OWN_LOG, redirect_to_own_log, start_logging
+from edged.errors import EdgedError, MissingExtra
+from edged.privacy.guard import put_in_force
+
+_log = logging.getLogger(__name__)
+
+
+def serve(config: Config, *, lifeline: int | None = None) -> None:
+    """Run the daemon until SIGTERM or SIGINT; blocks, and restricts this process for good.
+
+    lifeline: descriptor of one end of a socket pair whose other end the starter holds: it is told when the
+    daemon serves or why it cannot, and the daemon ends when the starter does (see `edged.launch`).
+    Raises EdgedError when the daemon cannot start, with nothing left behind.
+    """
+    line = Lifeline(lifeline)
+    try:
+        _serve(config, line)
+    except EdgedError as exc:
+        line.failed(exc)
+        raise
+    except Exception as exc:
+        # The process border: a starter without our terminal must learn of it, too.
+        _log.exception("the daemon failed")
+        hint = f"{config.paths.state / OWN_LOG} shows where" if line.held else "the log shows where"
+        line.failed(EdgedError(f"the daemon failed: {type(exc).__name__}; {hint}"))
+        raise
+    finally:
+        line.close()
+
+
+def _serve(config: Config, line: Lifeline) -> None:
+    start_logging(config)
+    with sole_owner(config.paths.state):
+        if line.held:
+            redirect_to_own_log(config.paths.state)
+        guard = put_in_force(config)
+        try:
+            from edged.daemon.life import live
+        except ModuleNotFoundError as exc:
+            raise MissingExtra(f"{exc.name} is not installed: pip install 'edged[daemon]'") from exc
+        asyncio.run(live(config, guard, line))

@@ -1,0 +1,50 @@
+"""The one place that logs what people and the model say; composed only when logging.content asks for it."""
+
+from __future__ import annotations
+
+import logging
+
+from edged.events import FinishReason, MessageState, Part, Text, Usage
+from edged.pipeline.ports import Memory, OpenTurn
+
+_log = logging.getLogger("edged.content")
+_log.setLevel(logging.INFO)
+
+
+class ContentLog:
+    """A Memory that logs every message on its way to the one behind it."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def open_turn(
+        self, *, conversation_id: str, parts: tuple[Part, ...], system_prompt: str | None, model: str
+    ) -> OpenTurn:
+        """See Memory."""
+        turn = await self._memory.open_turn(
+            conversation_id=conversation_id, parts=parts, system_prompt=system_prompt, model=model
+        )
+        said = [part.text if isinstance(part, Text) else f"<{part.media_type}>" for part in parts]
+        _log.info("%s user: %r", turn.conversation_id, said)
+        return turn
+
+    async def close_turn(
+        self,
+        answer_message_id: str,
+        *,
+        text: str,
+        reasoning: str,
+        state: MessageState,
+        finish_reason: FinishReason | None,
+        usage: Usage | None,
+    ) -> None:
+        """See Memory."""
+        _log.info("%s assistant (%s): %r", answer_message_id, state, text)
+        await self._memory.close_turn(
+            answer_message_id,
+            text=text,
+            reasoning=reasoning,
+            state=state,
+            finish_reason=finish_reason,
+            usage=usage,
+        )

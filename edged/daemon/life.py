@@ -1,0 +1,114 @@
+"""From the first import that starts threads to the last answer: loading, serving, draining."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+
+from edged import __version__
+from edged.config import Config
+from edged.daemon.content_log import ContentLog
+from edged.daemon.lifeline import Lifeline
+from edged.daemon.notify import Notifier, ping_watchdog
+from edged.daemon.stop import StopRequest, follow_starter
+from edged.engine.worker import EngineWorker
+from edged.events import Sampling
+from edged.pipeline.turn import TurnConductor
+from edged.privacy.guard import Guard
+from edged.server import Server
+from edged.store import AsyncStore, KeySource
+
+_log = logging.getLogger(__name__)
+
+
+async def live(config: Config, guard: Guard, lifeline: Lifeline) -> None:
+    """Serve until asked to stop; whatever was started has ended when this returns or raises.
+
+    Raises EdgedError when a part cannot start.
+    """
+    stop = StopRequest()
+    # Last in, first out: what serves goes before what it needs.
+    async with AsyncExitStack() as stack:
+        key = KeySource(kind=config.store.key, directory=config.key_directory)
+        store = await AsyncStore.open(config.paths.state, key)
+        stack.push_async_callback(store.close)
+        worker = EngineWorker(config.engine, config.paths.engines)
+        stack.push_async_callback(worker.close)
+        server = _server(config, guard, worker, store)
+        addresses = await server.start(config.socket_path, config.tcp_address)
+        _log.info("edged %s listens on %s", __version__, ", ".join(addresses))
+        try:
+            await _load_and_serve(config, worker, server, stop, lifeline, addresses)
+        except ExceptionGroup as group:
+            # The first thing that went wrong took the others down.
+            raise group.exceptions[0] from group
+
+
+def _server(config: Config, guard: Guard, worker: EngineWorker, store: AsyncStore) -> Server:
+    memory = ContentLog(store) if config.logging.content else store
+    return Server(
+        turns=TurnConductor(worker, memory, config.store.max_text_bytes),
+        conversations=store,
+        engines=worker,
+        privacy=guard.status,
+        sampling=Sampling(**dataclasses.asdict(config.sampling)),
+        max_message_bytes=config.daemon.max_message_bytes,
+    )
+
+
+async def _load_and_serve(
+    config: Config,
+    worker: EngineWorker,
+    server: Server,
+    stop: StopRequest,
+    lifeline: Lifeline,
+    addresses: tuple[str, ...],
+) -> None:
+    notifier = Notifier(config.supervisor.notify_socket)
+
+    def busy() -> bool:
+        status = worker.status()
+        return status.active_requests + status.queued_requests > 0
+
+    async with asyncio.TaskGroup() as tasks:
+        following = follow_starter(lifeline, stop, linger_seconds=config.daemon.linger_seconds, busy=busy)
+        helpers = [tasks.create_task(following)]
+        try:
+            await worker.start()
+            if not stop.wanted.is_set():
+                server.serve()
+                notifier.send("READY=1", f"STATUS=serving on {', '.join(addresses)}")
+                lifeline.ready(addresses[0])
+                _log.info("serving %s", config.engine.default)
+                watchdog = ping_watchdog(
+                    notifier, seconds=config.supervisor.watchdog_seconds, last_beat=worker.last_beat
+                )
+                helpers.append(tasks.create_task(watchdog))
+                await stop.wanted.wait()
+        finally:
+            notifier.send("STOPPING=1")
+            if not await _done_before(stop.urgent, server.drain(config.daemon.drain_seconds)):
+                await server.drain(0)
+            for helper in helpers:
+                helper.cancel()
+
+
+async def _done_before(event: asyncio.Event, work: Coroutine[None, None, None]) -> bool:
+    """Do the work unless the event comes first; then cancel it."""
+    working = asyncio.create_task(work)
+    waiting = asyncio.create_task(event.wait())
+    try:
+        await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            await working
+            return True
+    finally:
+        working.cancel()
+        waiting.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await working
+    return False

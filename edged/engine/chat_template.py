@@ -1,0 +1,73 @@
+"""Writes messages the way the model was trained to read them: its Jinja template, as transformers renders it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NoReturn
+
+import jinja2
+
+from edged.engine.template_sandbox import TemplateSandbox
+from edged.errors import ArtefactError, InvalidInput
+
+MAX_TEMPLATE_CHARACTERS = 1024 * 1024
+_WORK = 20_000_000
+_WORK_PER_CHARACTER = 1000
+
+
+class ChatTemplate:
+    """A compiled template. Not thread-safe: it belongs to the device thread."""
+
+    def __init__(self, source: str, *, name: str, bos_text: str = "", eos_text: str = "") -> None:
+        """Compile. `name` is the file for messages. Raises ArtefactError."""
+        self._name = name
+        self._texts = {"bos_token": bos_text, "eos_token": eos_text}
+        self._sandbox = TemplateSandbox(
+            filters={"tojson": _to_json},
+            template_globals={"raise_exception": _refuse, "strftime_now": _strftime_now},
+        )
+        if len(source) > MAX_TEMPLATE_CHARACTERS:
+            raise ArtefactError(f"{name}: longer than {MAX_TEMPLATE_CHARACTERS} characters")
+        try:
+            self._template = self._sandbox.compile_metered(source)
+        except (jinja2.TemplateError, RecursionError, SyntaxError) as exc:
+            raise ArtefactError(f"{name}: not a chat template: {str(exc)[:200]}") from exc
+
+    def render(self, messages: Sequence[Mapping[str, str]], *, enable_thinking: bool = False) -> str:
+        """The prompt up to where the answer begins; messages have "role" and "content".
+
+        Raises InvalidInput when the template refuses the messages, ArtefactError when it fails or
+        does more work than any real template.
+        """
+        self._sandbox.work_left = _WORK + _WORK_PER_CHARACTER * sum(len(one["content"]) for one in messages)
+        try:
+            return self._template.render(
+                messages=messages,
+                tools=None,
+                documents=None,
+                add_generation_prompt=True,
+                enable_thinking=enable_thinking,
+                **self._texts,
+            )
+        except _Refused as exc:
+            raise InvalidInput(f"the model's chat template refuses these messages: {str(exc)[:200]}") from exc
+        except Exception as exc:  # the template is a foreign program: it can fail in any way
+            raise ArtefactError(f"{self._name}: the chat template failed: {str(exc)[:200]}") from exc
+
+
+class _Refused(jinja2.TemplateError):
+    """raise_exception(...) in a template."""
+
+
+def _refuse(message: str) -> NoReturn:
+    raise _Refused(message)
+
+
+def _strftime_now(pattern: str) -> str:
+    return datetime.now().astimezone().strftime(pattern)
+
+
+def _to_json(value: Any, indent: int | None = None, ensure_ascii: bool = False, sort_keys: bool = False) -> str:
+    return json.dumps(value, indent=indent, ensure_ascii=ensure_ascii, sort_keys=sort_keys)

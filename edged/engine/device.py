@@ -1,0 +1,226 @@
+"""The device thread: the one place where models are loaded and computed."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
+
+from edged.engine.answer import Step
+from edged.engine.engine import Engine
+from edged.engine.generate import generate
+from edged.engine.onnx_session import OnnxMemory
+from edged.engine.scheduler import RoundRobin
+from edged.engine.stream import EventStream
+from edged.errors import EdgedError, QueueFull, Unavailable
+from edged.events import Finished, GenerationRequest
+
+log = logging.getLogger(__name__)
+
+IDLE_BEAT_SECONDS = 1.0
+LoadedEngine = Engine[OnnxMemory]
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Job:
+    """One request on its way through the device thread."""
+
+    request: GenerationRequest
+    engine: str
+    """Full name of the engine that answers."""
+    stream: EventStream
+    arrived: float = field(default_factory=time.perf_counter)
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    steps: Iterator[Step] | None = None
+    """None until it is admitted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What other threads may know of the device, replaced whole whenever it changes."""
+
+    loaded: tuple[LoadedEngine, ...] = ()
+    """Least recently used first."""
+    active: int = 0
+    waiting: int = 0
+    conversations: int = 0
+    kv_cache_bytes: int = 0
+
+
+class DeviceThread:
+    """Runs jobs a step each in turn, and loads what they need.
+
+    Errors of one job end that job alone. Anything else that goes wrong ends the thread: `failure` says so,
+    all jobs fail, and later ones are refused.
+    """
+
+    def __init__(
+        self, load: Callable[[str], LoadedEngine], *, max_active: int, max_queued: int, max_loaded: int
+    ) -> None:
+        self._load = load
+        self._max_jobs = max_active + max_queued
+        self._max_loaded = max_loaded
+        self._inbox: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+        self._jobs = RoundRobin[Job](max_active)
+        self._engines: dict[str, LoadedEngine] = {}
+        self._lock = threading.Lock()
+        self._open_jobs: set[Job] = set()
+        self._stopping = False
+        self._answer_seconds = 5.0
+        self._thread = threading.Thread(target=self._run, name="edged-engine", daemon=True)
+        self.failure = ""
+        """Why the thread ended, if it did so by itself."""
+        self.last_beat = time.monotonic()
+        """When the thread was last seen alive (time.monotonic)."""
+        self.snapshot = Snapshot()
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def load(self, name: str) -> Future[LoadedEngine]:
+        """Have an engine loaded; the future also carries the error."""
+        future: Future[LoadedEngine] = Future()
+        self._inbox.put(partial(self._load_into, future, name))
+        return future
+
+    def submit(self, job: Job) -> None:
+        """Queue a job. Raises QueueFull, Unavailable."""
+        with self._lock:
+            self.require_room()
+            self._open_jobs.add(job)
+        self._inbox.put(partial(self._jobs.submit, job))
+
+    def require_room(self) -> None:
+        """Raises QueueFull, Unavailable if no job would be taken now."""
+        if self.failure or self._stopping or not self._thread.is_alive():
+            raise Unavailable(self.failure or "the engine is not running")
+        if len(self._open_jobs) >= self._max_jobs:
+            raise QueueFull(
+                f"{self._max_jobs} requests are being answered or waiting; try again later",
+                retry_seconds=self._answer_seconds,
+            )
+
+    def stop(self) -> None:
+        """End the thread after its current step; open jobs fail with Unavailable. Blocks until it ended."""
+        with self._lock:
+            self._stopping = True
+        if self._thread.is_alive():
+            self._inbox.put(lambda: None)
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                self._turn()
+        except BaseException as exc:  # the border of the thread: nobody else would see it
+            log.exception("the device thread broke")
+            self.failure = f"the engine has stopped ({type(exc).__name__}); restart edged"
+        with self._lock:
+            self._stopping = True
+            left = list(self._open_jobs)
+        for job in left:
+            self._end(job, Unavailable(self.failure or "the daemon is shutting down"))
+        self._engines.clear()
+        self._publish()
+
+    def _turn(self) -> None:
+        """Take what came in, admit, and advance one job by one step."""
+        self.last_beat = time.monotonic()
+        self._receive(wait=not self._jobs.active and not self._jobs.waiting)
+        for job in self._jobs.waiting:
+            if job.cancelled.is_set():
+                self._end(job)
+        while admitted := self._jobs.admit(self._can_start):
+            self._begin(admitted)
+        if current := self._jobs.next_turn():
+            self._advance(current)
+
+    def _receive(self, *, wait: bool) -> None:
+        try:
+            self._inbox.get(block=wait, timeout=IDLE_BEAT_SECONDS)()
+            while True:
+                self._inbox.get_nowait()()
+        except queue.Empty:
+            self._publish()
+
+    def _begin(self, job: Job) -> None:
+        try:
+            engine = self._engine(job.engine)
+        except Exception as exc:  # noqa: BLE001  # the border of one request, see _reported
+            self._end(job, _reported(exc))
+            return
+        job.steps = generate(engine, job.request, arrived=job.arrived, cancelled=job.cancelled.is_set)
+
+    def _advance(self, job: Job) -> None:
+        assert job.steps is not None
+        try:
+            step = next(job.steps)
+            if step and isinstance(step[-1], Finished):
+                self._end(job)
+            job.stream.put(step)
+        except Exception as exc:  # noqa: BLE001  # the border of one request, see _reported
+            self._end(job, _reported(exc))
+
+    def _end(self, job: Job, error: EdgedError | None = None) -> None:
+        self._jobs.remove(job)
+        with self._lock:
+            self._open_jobs.discard(job)
+        job.steps = None
+        self._answer_seconds = min(60.0, max(1.0, time.perf_counter() - job.arrived))
+        self._publish()
+        if error is not None:
+            job.stream.fail(error)
+
+    def _can_start(self, job: Job) -> bool:
+        return job.engine in self._engines or len(self._engines) < self._max_loaded or self._unused() is not None
+
+    def _unused(self) -> str | None:
+        """The least recently used engine that no active job needs."""
+        needed = {job.engine for job in self._jobs.active if job.steps is not None}
+        return next((name for name in self._engines if name not in needed), None)
+
+    def _engine(self, name: str) -> LoadedEngine:
+        """The engine, loaded if need be, now the most recently used one."""
+        engine = self._engines.pop(name, None)
+        if engine is None:
+            unused = self._unused()
+            if len(self._engines) >= self._max_loaded and unused is not None:
+                del self._engines[unused]
+                self._publish()
+            engine = self._load(name)
+            log.info("loaded %s in %.2f s", name, engine.load_seconds)
+        self._engines[name] = engine
+        return engine
+
+    def _load_into(self, future: Future[LoadedEngine], name: str) -> None:
+        try:
+            future.set_result(self._engine(name))
+        except Exception as exc:  # noqa: BLE001  # the waiter deals with it
+            future.set_exception(exc)
+        except BaseException as exc:
+            future.set_exception(exc)
+            raise
+
+    def _publish(self) -> None:
+        engines = tuple(self._engines.values())
+        self.snapshot = Snapshot(
+            loaded=engines,
+            active=len(self._jobs.active),
+            waiting=len(self._jobs.waiting),
+            conversations=sum(engine.cache.conversations for engine in engines),
+            kv_cache_bytes=sum(engine.cache.used_bytes for engine in engines),
+        )
+
+
+def _reported(error: Exception) -> EdgedError:
+    """What a client is told. Whatever breaks in one request must not end the others, but is a bug: log it."""
+    if isinstance(error, EdgedError):
+        return error
+    log.error("an answer failed", exc_info=error)
+    return EdgedError("the engine failed while answering; the log says more")

@@ -1,0 +1,141 @@
+"""One answer, a step at a time: prefill what the cache does not hold, then decode until it ends.
+
+A step is one prefill chunk or one token, so whoever drives the generator decides after every step what
+runs next. Nothing more is computed once it is closed or `cancelled` says so.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+
+from edged.engine.answer import Answer, Step
+from edged.engine.engine import Engine
+from edged.engine.kv_cache import CachedSequence
+from edged.engine.sampling import validate
+from edged.engine.session import Logits, Memory
+from edged.errors import UnsupportedPart
+from edged.events import (
+    ContextTrimmed,
+    Finished,
+    FinishReason,
+    GenerationRequest,
+    Measured,
+    Metrics,
+    Text,
+    Usage,
+)
+
+
+def generate(
+    engine: Engine[Memory],
+    request: GenerationRequest,
+    *,
+    arrived: float,
+    cancelled: Callable[[], bool],
+    clock: Callable[[], float] = time.perf_counter,
+) -> Iterator[Step]:
+    """Steps of one answer; the last one ends with Measured and Finished.
+
+    arrived: `clock` when the request came in. Raises InvalidInput, UnsupportedPart, ContextOverflow before
+    anything is computed.
+    """
+    validate(request.sampling, engine.manifest.vocab_size)
+    require_text(request, engine.name)
+    stopwatch = Stopwatch(clock=clock, arrived=arrived, started=clock())
+    prompt = engine.prompts.fit(
+        request.messages, enable_thinking=request.enable_thinking, max_tokens=request.sampling.max_tokens
+    )
+    if prompt.dropped_messages:
+        yield (ContextTrimmed(dropped_messages=prompt.dropped_messages),)
+    answer = Answer(
+        prompt,
+        request.sampling,
+        tokenizer=engine.tokenizer,
+        marks=engine.manifest.tokens,
+        max_tokens=min(request.sampling.max_tokens, engine.session.capacity - len(prompt.tokens)),
+    )
+    with engine.cache.lease(prompt.tokens) as sequence:
+        cached = len(sequence.tokens)
+        logits = yield from _prefill(sequence, prompt.tokens, engine.prefill_chunk, cancelled, stopwatch)
+        if logits is not None:
+            yield from _decode(sequence, answer, logits, cancelled, stopwatch)
+    usage = Usage(prompt_tokens=len(prompt.tokens), completion_tokens=len(answer.tokens), cached_tokens=cached)
+    yield (
+        *answer.flush(),
+        Measured(usage=usage, metrics=stopwatch.metrics(usage)),
+        Finished(finish_reason=answer.finish_reason or FinishReason.CANCELLED),
+    )
+
+
+def require_text(request: GenerationRequest, name: str) -> None:
+    """Raises UnsupportedPart if a message holds what a text model cannot read."""
+    for message in request.messages:
+        for part in message.parts:
+            if not isinstance(part, Text):
+                kind = type(part).__name__.lower()
+                raise UnsupportedPart(f"{name} reads text only, not {kind}; choose another engine with --model")
+
+
+def _prefill(
+    sequence: CachedSequence[Memory],
+    tokens: list[int],
+    chunk: int,
+    cancelled: Callable[[], bool],
+    stopwatch: Stopwatch,
+) -> Generator[Step, None, Logits | None]:
+    """Compute the prompt chunk by chunk; scores after its last token, None if cancelled."""
+    while not cancelled():
+        began = stopwatch.clock()
+        done = len(sequence.tokens)
+        logits = sequence.prefill(tokens[done : done + chunk])
+        stopwatch.prefill_seconds += stopwatch.clock() - began
+        if len(sequence.tokens) == len(tokens):
+            return logits
+        yield ()
+    return None
+
+
+def _decode(
+    sequence: CachedSequence[Memory],
+    answer: Answer,
+    logits: Logits,
+    cancelled: Callable[[], bool],
+    stopwatch: Stopwatch,
+) -> Iterator[Step]:
+    """Choose and compute tokens until the answer is over or cancelled."""
+    while True:
+        step = answer.extend(logits)
+        stopwatch.first_token = stopwatch.first_token or stopwatch.clock()
+        yield step
+        if answer.finish_reason or cancelled():
+            return
+        logits = sequence.decode(answer.tokens[-1])
+
+
+@dataclass(slots=True, kw_only=True)
+class Stopwatch:
+    """Times of one answer, in seconds of `clock`."""
+
+    clock: Callable[[], float]
+    arrived: float
+    started: float
+    first_token: float | None = None
+    prefill_seconds: float = 0.0
+    """Spent computing the prompt, without what other answers did between its chunks."""
+
+    def metrics(self, usage: Usage) -> Metrics:
+        """What is reported once the answer is over."""
+        now = self.clock()
+        first = self.first_token or now
+        computed = usage.prompt_tokens - usage.cached_tokens
+        following = max(0, usage.completion_tokens - 1)
+        return Metrics(
+            ttft_ms=(first - self.arrived) * 1000,
+            prompt_tps=computed / self.prefill_seconds if self.prefill_seconds else 0.0,
+            generation_tps=following / (now - first) if now > first else 0.0,
+            peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            queue_ms=(self.started - self.arrived) * 1000,
+        )

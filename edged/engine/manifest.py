@@ -1,0 +1,306 @@
+"""manifest.json: all that the run time knows about an artefact before it opens the graph.
+
+The build writes these dataclasses, the run time reads them back. Reading is strict: a manifest may come
+from anywhere, so every key must exist, have its type and its range, and nothing else may be there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import re
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from edged.errors import ArtefactError, nearest
+
+FORMAT = 1
+"""Raised whenever an older reader could misread the folder."""
+FILE_NAME = "manifest.json"
+MAX_MANIFEST_BYTES = 1024 * 1024
+
+_ENGINE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Precision:
+    """How the weights are stored."""
+
+    linear: str
+    """Layout of the linear layers, e.g. "q4_1" or "int4"."""
+    block_size: int
+    """Weights that share a scale."""
+    head: str
+    embedding: str
+    label: str
+    """One line for people, e.g. "INT4 (Q4_1 blocks kept), INT8 head"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """The computation."""
+
+    file: str
+    dialect: str
+    """Which operators it is written in: "onnxruntime"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """Tokens with a meaning of their own."""
+
+    bos: int | None
+    eos: tuple[int, ...]
+    """Any of them ends an answer."""
+    bos_text: str
+    eos_text: str
+    """What chat templates know as bos_token and eos_token; empty where there is none."""
+    reasoning_open: str | None
+    reasoning_close: str | None
+    """Marks around the model's thinking, e.g. "<think>" and "</think>"; both or neither."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileEntry:
+    """One file of the folder."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The checkpoint it was built from."""
+
+    kind: str
+    """"gguf" or "safetensors"."""
+    name: str
+    sha256: str
+    quantization: str
+    """Of the checkpoint, e.g. "Q4_1" or "BF16"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """What quantization cost, measured at build time against the checkpoint's own weights."""
+
+    text: str
+    """Name of the evaluation text."""
+    tokens: int
+    float_perplexity: float
+    perplexity: float
+    perplexity_loss: float
+    """perplexity / float_perplexity - 1."""
+    top1_agreement: float
+    """Share of positions with the same most likely token, 0 to 1."""
+    kl_divergence: float
+    """Mean over positions, in nats."""
+    max_perplexity_loss: float
+    """What the recipe allowed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """The schema of manifest.json."""
+
+    format: int = FORMAT
+    name: str
+    title: str
+    model_type: str
+    parameters: int
+    context_length: int
+    """Tokens the model was trained for."""
+    vocab_size: int
+    layers: int
+    kv_heads: int
+    head_dim: int
+    precision: Precision
+    graph: Graph
+    tokens: Tokens
+    tokenizer_file: str
+    chat_template_file: str
+    files: Mapping[str, FileEntry]
+    """Every file of the folder but this one, by relative name with forward slashes."""
+    source: Source
+    license: str
+    """SPDX expression of the weights."""
+    quality: Quality
+    recipe: str
+    edged_version: str
+    built_at: str
+    """UTC, ISO 8601."""
+
+    def write(self, folder: Path) -> None:
+        """Write manifest.json into the folder."""
+        text = json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False, allow_nan=False)
+        (folder / FILE_NAME).write_text(text + "\n", encoding="utf-8")
+
+    @property
+    def disk_bytes(self) -> int:
+        """Size of the artefact without its manifest."""
+        return sum(entry.bytes for entry in self.files.values())
+
+    @property
+    def kv_bytes_per_token(self) -> int:
+        """Memory of one token's keys and values: float32, both, in every layer."""
+        return 2 * 4 * self.layers * self.kv_heads * self.head_dim
+
+
+def describe_files(folder: Path) -> dict[str, FileEntry]:
+    """Name, hash and size of every file in the folder but its manifest."""
+    return {
+        name: FileEntry(sha256=_sha256(folder / name), bytes=(folder / name).stat().st_size)
+        for name in sorted(file_names(folder))
+    }
+
+
+def file_names(folder: Path) -> set[str]:
+    """Relative names of the files in a folder, without its manifest."""
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {FILE_NAME}
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of an artefact folder. Raises ArtefactError naming the file and the key at fault.
+
+    Checks names and sizes of the files too, which costs nothing; `verify_files` reads them.
+    """
+    path = folder / FILE_NAME
+    try:
+        if path.stat().st_size > MAX_MANIFEST_BYTES:
+            raise ArtefactError(f"{path}: larger than {MAX_MANIFEST_BYTES} bytes")
+        document = json.loads(path.read_bytes(), object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
+    except OSError as exc:
+        raise ArtefactError(f"{path}: cannot be read: {exc.strerror}") from exc
+    except (ValueError, RecursionError) as exc:
+        raise ArtefactError(f"{path}: not valid JSON: {str(exc)[:200]}") from exc
+    if not isinstance(document, dict):
+        raise ArtefactError(f"{path}: must be an object")
+    if document.get("format") != FORMAT:
+        raise ArtefactError(f"{path}: format {document.get('format')!r}, this edged reads {FORMAT}: build it again")
+    manifest = _typed(Manifest, document, f"{path}: ")
+    assert isinstance(manifest, Manifest)
+    _check_values(manifest, path)
+    _check_sizes(manifest, folder)
+    return manifest
+
+
+def verify_files(folder: Path, manifest: Manifest) -> None:
+    """Read every file and compare its SHA-256. Raises ArtefactError naming the first file that differs."""
+    _check_sizes(manifest, folder)
+    for name, entry in manifest.files.items():
+        try:
+            found = _sha256(folder / name)
+        except OSError as exc:
+            raise ArtefactError(f"{folder / name}: cannot be read: {exc.strerror}") from exc
+        if found != entry.sha256:
+            raise ArtefactError(f"{folder / name}: SHA-256 differs from the manifest: damaged or tampered with")
+
+
+def is_engine_name(name: str) -> bool:
+    """Whether this can name an engine and therefore its folder."""
+    return _ENGINE_NAME.fullmatch(name) is not None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    keys = dict(pairs)
+    if len(keys) != len(pairs):
+        raise ValueError("a key occurs twice")
+    return keys
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is not a number")
+
+
+def _typed(kind: object, value: object, where: str) -> object:
+    """The value as the annotated type; `where` is the file and the path of keys so far."""
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        return _typed_dataclass(kind, value, where)
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is types.UnionType:
+        return None if value is None else _typed(arguments[0], value, where)
+    if origin is tuple and isinstance(value, list):
+        return tuple(_typed(arguments[0], item, f"{where}[{index}]") for index, item in enumerate(value))
+    if origin is Mapping and isinstance(value, dict):
+        return {key: _typed(arguments[1], item, f"{where}.{key[:60]}") for key, item in value.items()}
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
+        raise ArtefactError(f"{where} has the wrong type: {str(value)[:60]!r}")
+    if isinstance(value, str) and not value.isprintable():
+        raise ArtefactError(f"{where} must be one line of printable characters")
+    return value
+
+
+def _typed_dataclass(kind: type, value: object, where: str) -> object:
+    if not isinstance(value, dict):
+        raise ArtefactError(f"{where} must be an object")
+    dot = "" if where.endswith(" ") else "."
+    hints = typing.get_type_hints(kind)
+    for key in value:
+        if key not in hints:
+            raise ArtefactError(f"{where}{dot}{key[:60]} is unknown{nearest(key[:60], hints)}")
+    for key in hints:
+        if key not in value:
+            raise ArtefactError(f"{where}{dot}{key} is missing")
+    return kind(**{key: _typed(hint, value[key], f"{where}{dot}{key}") for key, hint in hints.items()})
+
+
+def _check_values(manifest: Manifest, path: Path) -> None:
+    """The ranges that the run time relies on."""
+
+    def require(key: str, holds: bool) -> None:
+        if not holds:
+            raise ArtefactError(f"{path}: {key} is out of range or names no file of the folder")
+
+    require("name", is_engine_name(manifest.name))
+    for key, limit in _COUNTS.items():
+        require(key, 0 < getattr(manifest, key) <= limit)
+    tokens = manifest.tokens
+    require("tokens.eos", all(0 <= token < manifest.vocab_size for token in tokens.eos))
+    require("tokens.bos", tokens.bos is None or 0 <= tokens.bos < manifest.vocab_size)
+    require("tokens.reasoning_close", bool(tokens.reasoning_open) == bool(tokens.reasoning_close))
+    for name, entry in manifest.files.items():
+        require(f"files.{name[:60]!a}", _is_inside(name))
+        require(f"files.{name[:60]}.sha256", _SHA256.fullmatch(entry.sha256) is not None)
+    require("graph.file", manifest.graph.file in manifest.files)
+    require("tokenizer_file", manifest.tokenizer_file in manifest.files)
+    require("chat_template_file", manifest.chat_template_file in manifest.files)
+
+
+_COUNTS: Mapping[str, int] = types.MappingProxyType(
+    {
+        "parameters": 10**15,
+        "context_length": 2**30,
+        "vocab_size": 2**24,
+        "layers": 1024,
+        "kv_heads": 4096,
+        "head_dim": 4096,
+    }
+)
+
+
+def _is_inside(name: str) -> bool:
+    """Whether a relative name stays in its folder."""
+    parts = PurePosixPath(name).parts
+    return bool(parts) and not name.startswith("/") and ".." not in parts and "\\" not in name and name.isprintable()
+
+
+def _check_sizes(manifest: Manifest, folder: Path) -> None:
+    for name, entry in manifest.files.items():
+        path = folder / name
+        if not path.is_file():
+            raise ArtefactError(f"{path}: missing")
+        if (size := path.stat().st_size) != entry.bytes:
+            raise ArtefactError(f"{path}: {size} bytes, the manifest says {entry.bytes}: torn or tampered with")

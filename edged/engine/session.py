@@ -1,0 +1,52 @@
+"""What the engine needs from whatever computes the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Logits = NDArray[np.float32]
+Memory = TypeVar("Memory")
+"""A session's own keys and values of one sequence; nobody else looks inside."""
+
+
+class Session(Protocol, Generic[Memory]):
+    """A loaded model. Not thread-safe: it belongs to the device thread.
+
+    A session remembers nothing of a sequence but what is in its `Memory`; the caller says at which
+    position the given tokens stand, and the memory must hold every position before it.
+    """
+
+    @property
+    def capacity(self) -> int:
+        """Positions that fit one memory: the context length."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """What really computes, for people, e.g. "onnxruntime CPU, 2 threads"."""
+        ...
+
+    def allocate(self) -> Memory:
+        """Room for `capacity` positions; the machine commits pages only as they are written."""
+        ...
+
+    def copy_prefix(self, source: Memory, target: Memory, length: int) -> None:
+        """Copy the keys and values of the first `length` positions."""
+        ...
+
+    def prefill(
+        self, memory: Memory, position: int, tokens: Sequence[int], logits_index: Sequence[int] = (-1,)
+    ) -> Logits:
+        """Compute tokens from `position` on; scores of the positions within `tokens` named by logits_index.
+
+        Returns (len(logits_index), vocab_size), the caller's to keep.
+        """
+        ...
+
+    def decode(self, memory: Memory, position: int, token: int) -> Logits:
+        """Compute one token. Returns (vocab_size,), overwritten by this memory's next decode."""
+        ...

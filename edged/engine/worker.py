@@ -1,0 +1,123 @@
+"""The engine behind asyncio: satisfies `edged.pipeline.ports.LanguageModel`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+
+from edged.config import EngineConfig
+from edged.engine.device import DeviceThread, Job, LoadedEngine
+from edged.engine.engine import load_engine
+from edged.engine.generate import require_text
+from edged.engine.installed import find_engine, installed_engines
+from edged.engine.sampling import validate
+from edged.engine.stream import EventStream
+from edged.events import Finished, GenerationEvent, GenerationRequest
+from edged.records import EngineStatus, ModelInfo
+
+DEMO_PARAMETERS = 500_000_000
+TEMPLATE_TOKENS = 256
+"""More than any chat template puts around one message."""
+
+
+class EngineWorker:
+    """Coroutines hand requests to the device thread and read their events."""
+
+    def __init__(self, config: EngineConfig, engine_dirs: Sequence[Path]) -> None:
+        self._config = config
+        self._directories = tuple(engine_dirs)
+        self._device = DeviceThread(
+            self._load, max_active=config.max_active, max_queued=config.max_queued, max_loaded=config.max_loaded
+        )
+
+    async def start(self) -> None:
+        """Start the device thread and load the default engine. Raises NotFound, ArtefactError."""
+        self._device.start()
+        try:
+            await asyncio.wrap_future(self._device.load(self._config.default))
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Stop computing; answers under way fail with Unavailable. Drain before, to let them end."""
+        await asyncio.to_thread(self._device.stop)
+
+    async def resolve(self, model: str) -> str:
+        """See LanguageModel."""
+        return find_engine(self._directories, model or self._config.default).name
+
+    async def check(self, request: GenerationRequest) -> None:
+        """See LanguageModel. Of an engine that is not in memory the context is not known yet."""
+        validate(request.sampling)
+        require_text(request, request.model)
+        self._device.require_room()
+        engine = next((one for one in self._device.snapshot.loaded if one.name == request.model), None)
+        # No token is shorter than a byte, so only long messages have to be counted, and that takes a while.
+        size = sum(len(message.text.encode()) for message in request.messages)
+        if engine and size + TEMPLATE_TOKENS > engine.session.capacity:
+            await asyncio.to_thread(
+                engine.prompts.fit,
+                request.messages,
+                enable_thinking=request.enable_thinking,
+                max_tokens=request.sampling.max_tokens,
+            )
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationEvent, None]:
+        """See LanguageModel. Raises QueueFull, Unavailable, and what `edged.engine.generate` raises."""
+        validate(request.sampling)
+        job = Job(request=request, engine=await self.resolve(request.model), stream=EventStream())
+        self._device.submit(job)
+        try:
+            while True:
+                for event in await job.stream.batch():
+                    yield event
+                    if isinstance(event, Finished):
+                        return
+        finally:
+            job.cancelled.set()
+
+    def status(self) -> EngineStatus:
+        """What the device thread is doing."""
+        seen = self._device.snapshot
+        engine = next((one for one in seen.loaded if one.name == self._config.default), None)
+        device = engine.session.device if engine else "no engine loaded"
+        return EngineStatus(
+            model=self._config.default,
+            device=self._device.failure or device,
+            context_length=engine.session.capacity if engine else 0,
+            active_requests=seen.active,
+            queued_requests=seen.waiting,
+            max_queued_requests=self._config.max_queued,
+            cached_conversations=seen.conversations,
+            kv_cache_bytes=seen.kv_cache_bytes,
+            kv_cache_limit_bytes=self._config.kv_cache_mb * 1024 * 1024,
+            load_seconds=engine.load_seconds if engine else 0.0,
+        )
+
+    def models(self) -> list[ModelInfo]:
+        """Installed engines, by name."""
+        loaded = {engine.name for engine in self._device.snapshot.loaded}
+        return [
+            ModelInfo(
+                name=engine.name,
+                model_type=engine.manifest.model_type,
+                parameters=engine.manifest.parameters,
+                context_length=min(engine.manifest.context_length, self._config.max_seq_len),
+                precision=engine.manifest.precision.label,
+                disk_bytes=engine.manifest.disk_bytes,
+                license=engine.manifest.license,
+                is_default=engine.name == self._config.default,
+                is_loaded=engine.name in loaded,
+                is_demo=engine.manifest.parameters < DEMO_PARAMETERS,
+            )
+            for engine in installed_engines(self._directories)
+        ]
+
+    def last_beat(self) -> float:
+        """When the device thread was last seen alive (time.monotonic), for a watchdog."""
+        return self._device.last_beat
+
+    def _load(self, name: str) -> LoadedEngine:
+        return load_engine(find_engine(self._directories, name), self._config)

@@ -1,0 +1,189 @@
+"""One turn: a message is checked, stored, answered, and the answer stored as what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+
+from edged.errors import InvalidInput
+from edged.events import (
+    Finished,
+    FinishReason,
+    GenerationEvent,
+    GenerationRequest,
+    Measured,
+    Message,
+    MessageState,
+    Part,
+    ReasoningDelta,
+    Role,
+    Sampling,
+    Started,
+    Text,
+    TextDelta,
+    TurnEvent,
+    Usage,
+)
+from edged.pipeline.ports import LanguageModel, Memory, OpenTurn
+
+ENDING_SECONDS = 1.0
+"""How long a turn waits for an earlier one of its conversation, which may have been cancelled just now."""
+
+
+class TurnConductor:
+    """Leads turns from the user's message to the stored answer; any number at a time."""
+
+    def __init__(self, model: LanguageModel, memory: Memory, max_text_bytes: int) -> None:
+        self._model = model
+        self._memory = memory
+        self._max_text_bytes = max_text_bytes
+        self._running: dict[str, asyncio.Future[None]] = {}  # conversation -> done when its turn is closed
+
+    async def run(
+        self,
+        *,
+        parts: tuple[Part, ...],
+        conversation_id: str = "",
+        model: str = "",
+        sampling: Sampling | None = None,
+        enable_thinking: bool = False,
+        system_prompt: str | None = None,
+    ) -> AsyncGenerator[TurnEvent, None]:
+        """Yield `Started`, what the model emits, and `Finished`; the answer is durable before `Finished`.
+
+        What is wrong with the request is raised before anything is stored. Once the message is stored, its
+        answer is closed exactly once: COMPLETE; CANCELLED when the consumer closes this iterator (use
+        `aclosing`) or is cancelled; FAILED when the model raises, which is raised on.
+        """
+        check_parts(parts, self._max_text_bytes)
+        check_text_size(system_prompt or "", self._max_text_bytes, field="system_prompt")
+        request = GenerationRequest(
+            messages=_new_messages(parts, system_prompt),
+            sampling=sampling or Sampling(),
+            enable_thinking=enable_thinking,
+            model=await self._model.resolve(model),
+        )
+        await self._model.check(request)
+        if earlier := self._running.get(conversation_id):
+            await asyncio.wait({earlier}, timeout=ENDING_SECONDS)
+        opening = asyncio.ensure_future(
+            self._memory.open_turn(
+                conversation_id=conversation_id, parts=parts, system_prompt=system_prompt, model=request.model
+            )
+        )
+        answer = _Answer()
+        try:
+            turn = await asyncio.shield(opening)
+            self._running[turn.conversation_id] = answer.closed
+            yield Started(
+                conversation_id=turn.conversation_id,
+                user_message_id=turn.user_message_id,
+                answer_message_id=turn.answer_message_id,
+                model=request.model,
+            )
+            async with aclosing(self._model.generate(replace(request, messages=turn.history))) as generation:
+                async for event in generation:
+                    answer.take(event)
+                    if not isinstance(event, Finished):
+                        yield event
+        except (asyncio.CancelledError, GeneratorExit):
+            answer.cancel()
+            raise
+        finally:
+            await _to_the_end(self._close(opening, answer))
+        if answer.finish_reason is None:
+            raise RuntimeError("the model stopped without Finished")
+        yield Finished(finish_reason=answer.finish_reason)
+
+    async def _close(self, opening: asyncio.Future[OpenTurn], answer: _Answer) -> None:
+        """Store the answer of a turn that was opened, or is being opened; one that failed to open has none."""
+        await asyncio.wait({opening})
+        if opening.cancelled() or opening.exception():
+            return
+        turn = opening.result()
+        try:
+            await self._memory.close_turn(
+                turn.answer_message_id,
+                text="".join(answer.text),
+                reasoning="".join(answer.reasoning),
+                state=answer.state,
+                finish_reason=answer.finish_reason,
+                usage=answer.usage,
+            )
+        finally:
+            answer.closed.set_result(None)
+            if self._running.get(turn.conversation_id) is answer.closed:
+                del self._running[turn.conversation_id]
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What was generated so far. FAILED until something better is known."""
+
+    text: list[str] = field(default_factory=list)
+    reasoning: list[str] = field(default_factory=list)
+    usage: Usage | None = None
+    finish_reason: FinishReason | None = None
+    state: MessageState = MessageState.FAILED
+    closed: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    def take(self, event: GenerationEvent) -> None:
+        if isinstance(event, TextDelta):
+            self.text.append(event.text)
+        elif isinstance(event, ReasoningDelta):
+            self.reasoning.append(event.text)
+        elif isinstance(event, Measured):
+            self.usage = event.usage
+        elif isinstance(event, Finished):
+            cancelled = event.finish_reason is FinishReason.CANCELLED
+            self.finish_reason = event.finish_reason
+            self.state = MessageState.CANCELLED if cancelled else MessageState.COMPLETE
+
+    def cancel(self) -> None:
+        """A cancellation that comes after the end changes nothing."""
+        if self.finish_reason is None:
+            self.finish_reason = FinishReason.CANCELLED
+            self.state = MessageState.CANCELLED
+
+
+def check_parts(parts: tuple[Part, ...], max_text_bytes: int) -> None:
+    """Raise InvalidInput unless the message says something and its text is at most `max_text_bytes` long."""
+    if not any(part.text.strip() if isinstance(part, Text) else part.data for part in parts):
+        raise InvalidInput("the message is empty; say something", field="parts")
+    for index, part in enumerate(parts):
+        if not isinstance(part, Text) and not part.data:
+            raise InvalidInput(f"parts[{index}] is an empty file", field=f"parts[{index}]")
+    check_text_size("".join(part.text for part in parts if isinstance(part, Text)), max_text_bytes, field="parts")
+
+
+def check_text_size(text: str, max_text_bytes: int, *, field: str) -> None:
+    """Raise InvalidInput when `text` is longer in UTF-8 or cannot be written in it."""
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError as exc:
+        raise InvalidInput("the text is not valid Unicode", field=field) from exc
+    if size > max_text_bytes:
+        raise InvalidInput(
+            f"the text is {size:,} bytes long; the limit is {max_text_bytes:,} (store.max_text_bytes)", field=field
+        )
+
+
+def _new_messages(parts: tuple[Part, ...], system_prompt: str | None) -> tuple[Message, ...]:
+    user = Message(role=Role.USER, parts=parts)
+    return (Message(role=Role.SYSTEM, parts=(Text(text=system_prompt),)), user) if system_prompt else (user,)
+
+
+async def _to_the_end(work: Coroutine[None, None, None]) -> None:
+    """Run `work` to its end even if cancelled meanwhile; the cancellation is raised after it."""
+    task = asyncio.ensure_future(work)
+    cancellation: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as exc:
+            cancellation = exc
+    task.result()
+    if cancellation:
+        raise cancellation

@@ -1,0 +1,64 @@
+"""The audit hook (PEP 578): Python code that reaches for the network is refused, and counted.
+
+It sees what Python's own socket module does, UDP and name look-ups included, and nothing of C libraries:
+those are Landlock's part. A hook cannot be removed again.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+from collections.abc import Callable
+
+from edged.errors import EgressRefused
+from edged.privacy.egress import Egress
+from edged.records import Enforcement
+
+_log = logging.getLogger(__name__)
+
+
+class ConnectionRefusedByPolicy(EgressRefused, PermissionError):
+    """An OSError as well, so that libraries take it for a machine without a network and carry on."""
+
+
+class AuditHook:
+    """Refuses by the rules of `egress` and counts; one per process."""
+
+    def __init__(self, egress: Egress) -> None:
+        self.refused = 0
+        """Attempts refused since the start."""
+        self._rules: dict[str, Callable[..., bool]] = {
+            "socket.connect": _to_address(egress),
+            "socket.sendto": _to_address(egress),
+            "socket.sendmsg": _to_address(egress),
+            "socket.getaddrinfo": lambda host, *_: host in (None, "") or egress.may_resolve(host),
+            "socket.gethostbyname": egress.may_resolve,
+            "socket.gethostbyaddr": egress.may_resolve,
+            "socket.getnameinfo": lambda address: egress.may_resolve(address[0]),
+        }
+
+    def install(self) -> Enforcement:
+        """From here on, for the life of the process."""
+        sys.addaudithook(self)
+        return Enforcement(
+            name="audit hook", active=True, detail="Python code reaches unix sockets and loopback addresses, no names"
+        )
+
+    def __call__(self, event: str, arguments: tuple[object, ...]) -> None:
+        """Called by the interpreter for every event; most are none of ours."""
+        rule = self._rules.get(event)
+        if rule is None or rule(*arguments):
+            return
+        self.refused += 1
+        # Neither log nor error names the address: a host or a path can carry what somebody said.
+        _log.warning("refused %s: nothing may leave this machine", event)
+        raise ConnectionRefusedByPolicy(f"{event} refused: nothing may leave this machine")
+
+
+def _to_address(egress: Egress) -> Callable[..., bool]:
+    def allowed(sock: socket.socket, address: object) -> bool:
+        # sendmsg() on a connected socket gives no address: connect() was asked already.
+        return address is None or egress.may_connect(sock.family, address)
+
+    return allowed

@@ -1,0 +1,53 @@
+"""edged.v1.AssistantService."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from contextlib import aclosing
+from dataclasses import replace
+
+import grpc
+
+from edged import wire
+from edged.events import Sampling, TurnEvent
+from edged.pipeline.turn import TurnConductor
+from edged.server.spacing import DeltaSpacing
+from edged.v1 import assistant_pb2, assistant_pb2_grpc
+
+DELTA_SECONDS = 0.02
+
+
+class AssistantServicer(assistant_pb2_grpc.AssistantServiceServicer):
+    """Streams turns. A call that ends early, however it does, closes its turn."""
+
+    def __init__(self, turns: TurnConductor, sampling: Sampling) -> None:
+        """`sampling` holds what requests do not set."""
+        self._turns = turns
+        self._sampling = sampling
+
+    async def Ask(  # noqa: N802
+        self, request: assistant_pb2.AskRequest, context: grpc.aio.ServicerContext
+    ) -> None:
+        """See assistant.proto."""
+        turn = self._turns.run(
+            parts=wire.parts_from_wire(request.parts),
+            conversation_id=request.conversation_id,
+            model=request.model,
+            sampling=replace(self._sampling, **wire.sampling_from_wire(request.sampling)),
+            enable_thinking=request.enable_thinking,
+            system_prompt=request.system_prompt if request.HasField("system_prompt") else None,
+        )
+        spacing = DeltaSpacing(DELTA_SECONDS)
+        async with aclosing(turn):
+            try:
+                async for event in turn:
+                    await _write(context, spacing.push(event, now=time.monotonic()))
+            except Exception:
+                await _write(context, spacing.flush())
+                raise
+
+
+async def _write(context: grpc.aio.ServicerContext, events: Iterable[TurnEvent]) -> None:
+    for event in events:
+        await context.write(wire.event_to_wire(event))

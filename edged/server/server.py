@@ -1,0 +1,139 @@
+"""The gRPC server: its services, its limits, and how it comes up and goes down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+import edged
+from edged.events import Sampling
+from edged.pipeline.turn import TurnConductor
+from edged.records import DaemonState, DaemonStatus, PrivacyStatus
+from edged.server.assistant import AssistantServicer
+from edged.server.conversations import Conversations, ConversationServicer
+from edged.server.health import HealthServicer
+from edged.server.interceptors import CallInterceptor
+from edged.server.lifecycle import Lifecycle
+from edged.server.listen import listen_tcp, listen_unix
+from edged.server.models import Engines, ModelServicer
+from edged.server.status import StatusServicer
+from edged.v1 import (
+    assistant_pb2,
+    assistant_pb2_grpc,
+    conversation_pb2,
+    conversation_pb2_grpc,
+    model_pb2,
+    model_pb2_grpc,
+    status_pb2,
+    status_pb2_grpc,
+)
+
+SERVICES = tuple(
+    module.DESCRIPTOR.services_by_name[name].full_name
+    for module, name in (
+        (assistant_pb2, "AssistantService"),
+        (conversation_pb2, "ConversationService"),
+        (model_pb2, "ModelService"),
+        (status_pb2, "StatusService"),
+    )
+)
+MAX_CONCURRENT_CALLS = 256
+"""One more is refused with RESOURCE_EXHAUSTED. The engine's own queue is much shorter: this bounds the others."""
+FLUSH_SECONDS = 0.2
+"""What the last answers of a stopping server get to leave the process."""
+
+
+class Server:
+    """Serves one daemon's parts. Its state is LOADING until `serve`."""
+
+    def __init__(
+        self,
+        *,
+        turns: TurnConductor,
+        conversations: Conversations,
+        engines: Engines,
+        privacy: Callable[[], PrivacyStatus],
+        sampling: Sampling,
+        max_message_bytes: int,
+    ) -> None:
+        """sampling: what requests leave unset. max_message_bytes: a longer request is RESOURCE_EXHAUSTED."""
+        self._conversations = conversations
+        self._engines = engines
+        self._privacy = privacy
+        self._addresses: tuple[str, ...] = ()
+        self._socket: Path | None = None
+        self._started_at = datetime.now(UTC)
+        health = HealthServicer(SERVICES)
+        self.lifecycle = Lifecycle(health)
+        self._calls = CallInterceptor(self.lifecycle)
+        self._grpc = grpc.aio.server(
+            interceptors=[self._calls],
+            options=_options(max_message_bytes),
+            maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS,
+        )
+        assistant_pb2_grpc.add_AssistantServiceServicer_to_server(AssistantServicer(turns, sampling), self._grpc)
+        conversation_pb2_grpc.add_ConversationServiceServicer_to_server(ConversationServicer(conversations), self._grpc)
+        model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(engines), self._grpc)
+        status_pb2_grpc.add_StatusServiceServicer_to_server(StatusServicer(self.status), self._grpc)
+        health_pb2_grpc.add_HealthServicer_to_server(health, self._grpc)
+        health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+        reflection.enable_server_reflection((*SERVICES, health_name, reflection.SERVICE_NAME), self._grpc)
+
+    async def start(self, socket: Path, tcp: tuple[str, int] | None = None) -> tuple[str, ...]:
+        """Listen, and return the addresses as clients take them: "unix:PATH" first, then "HOST:PORT".
+
+        The caller holds the lock of the state directory that `socket` belongs to. Questions are refused until
+        `serve`. Raises AlreadyRunning or ConfigError.
+        """
+        try:
+            ports = (listen_tcp(self._grpc, *tcp),) if tcp else ()
+            self._addresses = (listen_unix(self._grpc, socket), *ports)
+            await self._grpc.start()
+        except BaseException:
+            await self._grpc.stop(None)
+            raise
+        self._socket = socket
+        return self._addresses
+
+    def serve(self) -> None:
+        """The engine is loaded: take questions."""
+        self.lifecycle.enter(DaemonState.SERVING)
+
+    async def drain(self, seconds: float) -> None:
+        """Refuse new calls, give running ones some time, cut off the rest, and stop.
+
+        When this returns every turn is closed in the store; engine and store must live until then.
+        """
+        self.lifecycle.enter(DaemonState.DRAINING)
+        await self._calls.finish(seconds)
+        await self._grpc.stop(FLUSH_SECONDS)
+        if self._socket:
+            self._socket.unlink(missing_ok=True)
+
+    async def status(self) -> DaemonStatus:
+        """The whole report."""
+        return DaemonStatus(
+            version=edged.__version__,
+            state=self.lifecycle.state,
+            started_at=self._started_at,
+            listening_on=self._addresses,
+            engine=self._engines.status(),
+            store=await self._conversations.status(),
+            privacy=self._privacy(),
+        )
+
+
+def _options(max_message_bytes: int) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.max_send_message_length", -1),  # a conversation is as long as it is
+        ("grpc.so_reuseport", 0),  # otherwise a second daemon on the port takes half of the calls
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ]

@@ -1,0 +1,159 @@
+"""The store for coroutines: every call runs on one thread of its own, in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from edged.errors import NotFound, StoreError
+from edged.events import FinishReason, MessageState, Part, Usage
+from edged.records import Conversation, SearchHit, StoreStatus, Transcript
+from edged.store.key import KeySource
+from edged.store.store import ConversationStore, StoredTurn
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+class AsyncStore:
+    """`ConversationStore` with awaitable methods, same errors; satisfies `edged.pipeline.ports.Memory`.
+
+    Cancelling a call never tears it: what was asked for is carried out, and only then is the caller cancelled.
+    """
+
+    def __init__(self, store: ConversationStore, executor: ThreadPoolExecutor) -> None:
+        """Use `open`; the executor has one thread and ends with the store."""
+        self._store = store
+        self._executor = executor
+        self._closed = False
+
+    @classmethod
+    async def open(cls, state_dir: Path, source: KeySource) -> AsyncStore:
+        """Open the store on a new thread. Raises StoreError."""
+        executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="edged-store")
+        opening = asyncio.wrap_future(executor.submit(ConversationStore.open, state_dir, source))
+        try:
+            return cls(await _completed(opening), executor)
+        except BaseException:
+            if not opening.exception():
+                opening.result().close()
+            executor.shutdown(wait=False)
+            raise
+
+    async def open_turn(
+        self, *, conversation_id: str, parts: tuple[Part, ...], system_prompt: str | None, model: str
+    ) -> StoredTurn:
+        """Store the user's message and a pending answer; if cancelled meanwhile, the answer as CANCELLED."""
+        opening = self._submit(
+            self._store.open_turn,
+            conversation_id=conversation_id,
+            parts=parts,
+            system_prompt=system_prompt,
+            model=model,
+        )
+        try:
+            return await _completed(opening)
+        except asyncio.CancelledError:
+            if not opening.exception():
+                await self.close_turn(
+                    opening.result().answer_message_id,
+                    text="",
+                    reasoning="",
+                    state=MessageState.CANCELLED,
+                    finish_reason=FinishReason.CANCELLED,
+                    usage=None,
+                )
+            raise
+
+    async def close_turn(
+        self,
+        answer_message_id: str,
+        *,
+        text: str,
+        reasoning: str,
+        state: MessageState,
+        finish_reason: FinishReason | None,
+        usage: Usage | None,
+    ) -> None:
+        """Store what was answered and how it ended."""
+        await self._run(
+            self._store.close_turn,
+            answer_message_id,
+            text=text,
+            reasoning=reasoning,
+            state=state,
+            finish_reason=finish_reason,
+            usage=usage,
+        )
+
+    async def list(self, *, page_size: int = 0, page_token: str = "") -> tuple[tuple[Conversation, ...], str]:
+        """A page of conversations, last used first, and the token of the next page or ""."""
+        return await self._run(self._store.list, page_size=page_size, page_token=page_token)
+
+    async def get(self, conversation_id: str) -> Transcript:
+        """A conversation with all its messages."""
+        return await self._run(self._store.get, conversation_id)
+
+    async def search(
+        self, query: str, *, page_size: int = 0, page_token: str = ""
+    ) -> tuple[tuple[SearchHit, ...], str]:
+        """A page of messages that hold every word of the query, newest first, and the next page's token or ""."""
+        return await self._run(self._store.search, query, page_size=page_size, page_token=page_token)
+
+    async def rename(self, conversation_id: str, title: str) -> Conversation:
+        """Give a conversation a title of one line."""
+        return await self._run(self._store.rename, conversation_id, title)
+
+    async def delete(self, conversation_id: str) -> None:
+        """Remove a conversation; nothing of it remains in the files."""
+        await self._run(self._store.delete, conversation_id)
+
+    async def export(self, conversation_ids: Sequence[str] = ()) -> AsyncIterator[Transcript]:
+        """The named conversations or all, oldest first, one in memory at a time."""
+        for conversation_id in await self._run(self._store.ids, conversation_ids):
+            with contextlib.suppress(NotFound):  # deleted since
+                yield await self.get(conversation_id)
+
+    async def status(self) -> StoreStatus:
+        """Where things lie, how many, and what protects them."""
+        return await self._run(self._store.status)
+
+    async def close(self) -> None:
+        """Finish what was asked for, then close the file and end the thread. Can be called again."""
+        if not self._closed:
+            closing = self._submit(self._store.close)
+            self._closed = True
+            try:
+                await _completed(closing)
+            finally:
+                self._executor.shutdown(wait=False)
+
+    async def _run(
+        self, function: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> Result:
+        return await _completed(self._submit(function, *args, **kwargs))
+
+    def _submit(
+        self, function: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> asyncio.Future[Result]:
+        if self._closed:
+            raise StoreError("the database is closed: edged is shutting down")
+        return asyncio.wrap_future(self._executor.submit(function, *args, **kwargs))
+
+
+async def _completed(future: asyncio.Future[Result]) -> Result:
+    """Result of a call that runs to its end even if who waits for it is cancelled, who is told afterwards."""
+    cancellation: asyncio.CancelledError | None = None
+    while not future.done():
+        try:
+            await asyncio.wait([future])
+        except asyncio.CancelledError as exc:
+            cancellation = exc
+    if cancellation is None:
+        return future.result()
+    future.exception()  # looked at, so that asyncio does not report it as lost
+    raise cancellation

@@ -1,0 +1,124 @@
+"""The schema, as numbered steps that are applied once and recorded with time and version."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import sqlite_utils
+
+from edged import __version__
+from edged.errors import StoreError
+from edged.store.database import transaction
+
+
+class Migration(NamedTuple):
+    """One step; its number is its place in `MIGRATIONS`, counted from 1."""
+
+    name: str
+    sql: str
+
+
+_CONVERSATIONS = """
+CREATE TABLE conversations (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    title TEXT NOT NULL,
+    created_at INTEGER NOT NULL,    -- microseconds since 1970, UTC, as all times here
+    updated_at INTEGER NOT NULL,
+    last_message INTEGER NOT NULL   -- orders conversations by use, whatever the clock does
+) STRICT;
+CREATE UNIQUE INDEX conversations_by_use ON conversations (last_message);
+
+CREATE TABLE messages (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given out again: page tokens stay valid
+    id TEXT NOT NULL UNIQUE,
+    conversation INTEGER NOT NULL REFERENCES conversations (seq) ON DELETE CASCADE,
+    role TEXT NOT NULL,
+    state TEXT NOT NULL,
+    reasoning TEXT NOT NULL DEFAULT '',
+    model TEXT NOT NULL DEFAULT '',
+    finish_reason TEXT,
+    prompt_tokens INTEGER,
+    completion_tokens INTEGER,
+    cached_tokens INTEGER,
+    created_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX messages_of_conversation ON messages (conversation, seq);
+CREATE INDEX messages_pending ON messages (conversation) WHERE state = 'pending';
+
+CREATE TABLE attachments (
+    seq INTEGER PRIMARY KEY,
+    sha256 BLOB NOT NULL UNIQUE,
+    data BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE parts (
+    message INTEGER NOT NULL REFERENCES messages (seq) ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('text', 'image', 'audio')),
+    text TEXT,
+    media_type TEXT,
+    attachment INTEGER REFERENCES attachments (seq),
+    PRIMARY KEY (message, position),
+    CHECK ((kind = 'text') = (text IS NOT NULL) AND (kind = 'text') = (attachment IS NULL))
+) STRICT;
+CREATE INDEX parts_with_attachment ON parts (attachment) WHERE attachment IS NOT NULL;
+
+CREATE TRIGGER attachment_released AFTER DELETE ON parts WHEN old.attachment IS NOT NULL BEGIN
+    DELETE FROM attachments WHERE seq = old.attachment
+        AND NOT EXISTS (SELECT 1 FROM parts WHERE attachment = old.attachment);
+END;
+"""
+
+_SEARCH = """
+CREATE VIEW message_texts AS
+    SELECT seq, (SELECT group_concat(text, char(10) ORDER BY position) FROM parts WHERE message = messages.seq) AS text
+    FROM messages;
+
+-- Trigrams find any part of a word, and Chinese, which puts no spaces between words.
+CREATE VIRTUAL TABLE search_index USING fts5 (
+    text, content = 'message_texts', content_rowid = 'seq', tokenize = 'trigram', columnsize = 0
+);
+INSERT INTO search_index (search_index, rank) VALUES ('secure-delete', 1);
+
+CREATE TRIGGER message_unindexed BEFORE DELETE ON messages BEGIN
+    INSERT INTO search_index (search_index, rowid, text)
+        SELECT 'delete', seq, text FROM message_texts WHERE seq = old.seq AND text IS NOT NULL;
+END;
+"""
+
+MIGRATIONS = (
+    Migration("conversations, messages, parts, attachments", _CONVERSATIONS),
+    Migration("full-text search", _SEARCH),
+)
+
+
+def migrate(db: sqlite_utils.Database, migrations: tuple[Migration, ...] = MIGRATIONS) -> None:
+    """Bring the database to the newest version, all steps in one transaction.
+
+    Raises StoreError for a database that a newer edged has written.
+    """
+    with transaction(db):
+        db.execute(
+            "CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL, "
+            "applied_at TEXT NOT NULL, edged_version TEXT NOT NULL) STRICT"
+        )
+        version = _applied_version(db, newest=len(migrations))
+        for number, migration in enumerate(migrations[version:], start=version + 1):
+            db.executescript(migration.sql)
+            db.execute(
+                "INSERT INTO migrations VALUES (?, ?, ?, ?)",
+                (number, migration.name, datetime.now(UTC).isoformat(), __version__),
+            )
+
+
+def _applied_version(db: sqlite_utils.Database, *, newest: int) -> int:
+    row = db.execute("SELECT version, edged_version FROM migrations ORDER BY version DESC LIMIT 1").fetchone()
+    version, edged_version = row or (0, "")
+    if version > newest:
+        raise StoreError(
+            f"the database was last written by edged {edged_version} and this is {__version__}: "
+            f"install edged {edged_version} or newer"
+        )
+    return int(version)

@@ -1,0 +1,260 @@
+"""The store: turns are opened and closed; conversations looked at, searched, renamed and deleted.
+
+Synchronous and safe to call from any thread, one call at a time. What a call returned from is on the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlite_utils
+
+from edged.errors import ConversationBusy, StoreError
+from edged.events import FinishReason, Message, MessageState, Part, Role, Text, Usage
+from edged.records import Conversation, SearchHit, StoreStatus, Transcript
+from edged.store.conversations import (
+    conversation_from,
+    conversation_of_message,
+    conversations_before,
+    find_conversation,
+    insert_conversation,
+    touch_conversation,
+)
+from edged.store.database import (
+    check_length,
+    disk_bytes,
+    erase_traces,
+    open_database,
+    reported,
+    resume_cleanup,
+    transaction,
+)
+from edged.store.history import history
+from edged.store.key import DatabaseKey, KeySource, find_key, remember_key
+from edged.store.messages import (
+    finish_message,
+    insert_message,
+    insert_parts,
+    interrupt_pending,
+    open_answer,
+    read_messages,
+    set_system_prompt,
+)
+from edged.store.migrations import migrate
+from edged.store.naming import microseconds_now, new_id
+from edged.store.paging import checked_page_size, row_before, token_after
+from edged.store.search import matching_messages, search_terms, snippet
+from edged.store.texts import check_parts, made_storable, storable
+from edged.store.titles import checked_title, title_from
+
+DATABASE_NAME = "edged.db"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredTurn:
+    """A turn whose user message is on the disk; satisfies `edged.pipeline.ports.OpenTurn`."""
+
+    conversation_id: str
+    user_message_id: str
+    answer_message_id: str
+    history: tuple[Message, ...]
+
+
+class ConversationStore:
+    """The memory of one state directory."""
+
+    def __init__(self, path: Path, key: DatabaseKey | None) -> None:
+        """Open the database file itself, unencrypted without a key; `open` finds the key."""
+        self._path = path
+        self._key = key
+        self._lock = threading.Lock()
+        self._answering: dict[str, str] = {}  # answer being generated -> its conversation
+        self._db: sqlite_utils.Database | None = open_database(path, key.hex if key else None)
+        try:
+            with self._reading() as db:
+                migrate(db)
+                check_length(db, path)
+                with transaction(db):
+                    interrupt_pending(db)
+                resume_cleanup(db)
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def open(cls, state_dir: Path, source: KeySource) -> ConversationStore:
+        """Open or create `edged.db` in the state directory.
+
+        Answers that were being generated when a daemon died become INTERRUPTED.
+        Raises StoreError, also for a key that is lost: an old database never gets a new key.
+        """
+        path = state_dir / DATABASE_NAME
+        key = find_key(source, path)
+        store = cls(path, key)
+        try:
+            remember_key(key, path)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sqlite_utils.Database]:
+        with self._lock, reported(self._path):
+            if self._db is None:
+                raise StoreError("the database is closed: edged is shutting down")
+            yield self._db
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite_utils.Database]:
+        with self._reading() as db, transaction(db):
+            yield db
+
+    def open_turn(
+        self, *, conversation_id: str, parts: tuple[Part, ...], system_prompt: str | None, model: str
+    ) -> StoredTurn:
+        """Store the user's message and a pending answer in one transaction.
+
+        conversation_id: empty starts a conversation, titled after the message.
+        system_prompt: replaces the conversation's from here on; "" removes it, None keeps it.
+        Raises NotFound, InvalidInput, ConversationBusy while the last answer is being generated.
+        """
+        check_parts(parts)
+        if system_prompt is not None:
+            storable(system_prompt, field="system_prompt")
+        with self._reading() as db:
+            if conversation_id in self._answering.values():
+                raise ConversationBusy("this conversation is still being answered: wait for the answer, or cancel it")
+            with transaction(db):
+                turn = _store_turn(db, conversation_id, parts, system_prompt, model)
+            self._answering[turn.answer_message_id] = turn.conversation_id
+        return turn
+
+    def close_turn(
+        self,
+        answer_message_id: str,
+        *,
+        text: str,
+        reasoning: str,
+        state: MessageState,
+        finish_reason: FinishReason | None,
+        usage: Usage | None,
+    ) -> None:
+        """Store what was answered and how it ended.
+
+        The conversation takes its next turn whether or not this succeeds.
+        Raises NotFound when the conversation was deleted meanwhile.
+        """
+        self._answering.pop(answer_message_id, None)
+        with self._writing() as db:
+            row, conversation = open_answer(db, answer_message_id)
+            finish_message(
+                db, row, state=state, reasoning=made_storable(reasoning), finish_reason=finish_reason, usage=usage
+            )
+            insert_parts(db, row, (Text(text=made_storable(text)),) if text else ())
+            touch_conversation(db, conversation, last_message=row, now=microseconds_now())
+
+    def list(self, *, page_size: int = 0, page_token: str = "") -> tuple[tuple[Conversation, ...], str]:
+        """A page of conversations, last used first, and the token of the next page or "".
+
+        page_size: 1 to 200, 0 for 50. What is added or used while paging appears before the first
+        page and shifts no later one. Raises InvalidInput.
+        """
+        size, before = checked_page_size(page_size), row_before(page_token)
+        with self._reading() as db:
+            rows = tuple(conversations_before(db, before, size + 1))
+        token = token_after(rows[size - 1]["last_message"]) if len(rows) > size else ""
+        return tuple(conversation_from(row) for row in rows[:size]), token
+
+    def get(self, conversation_id: str) -> Transcript:
+        """A conversation with all its messages. Raises NotFound."""
+        with self._reading() as db:
+            row = find_conversation(db, conversation_id)
+            return Transcript(conversation=conversation_from(row), messages=read_messages(db, row["seq"]))
+
+    def search(self, query: str, *, page_size: int = 0, page_token: str = "") -> tuple[tuple[SearchHit, ...], str]:
+        """A page of messages that hold every word of the query, newest first, and the next page's token or "".
+
+        Any text is a valid query. Raises InvalidInput for an empty or overlong one.
+        """
+        size, before, terms = checked_page_size(page_size), row_before(page_token), search_terms(query)
+        with self._reading() as db:
+            rows = tuple(matching_messages(db, terms, before=before, limit=size + 1))
+            hits = tuple(_hit(db, row["seq"], snippet(row["text"], terms)) for row in rows[:size])
+        return hits, token_after(rows[size - 1]["seq"]) if len(rows) > size else ""
+
+    def rename(self, conversation_id: str, title: str) -> Conversation:
+        """Give a conversation a title of one line. Raises NotFound, InvalidInput."""
+        line = checked_title(title)
+        with self._writing() as db:
+            row = find_conversation(db, conversation_id)
+            db.execute("UPDATE conversations SET title = ? WHERE seq = ?", (line, row["seq"]))
+            return conversation_from({**row, "title": line})
+
+    def delete(self, conversation_id: str) -> None:
+        """Remove a conversation; nothing of it remains in the files. Raises NotFound."""
+        with self._reading() as db:
+            with transaction(db):
+                row = find_conversation(db, conversation_id)
+                db.execute("DELETE FROM conversations WHERE seq = ?", (row["seq"],))
+            erase_traces(db)
+
+    def ids(self, conversation_ids: Sequence[str] = ()) -> tuple[str, ...]:
+        """Ids of the named conversations or of all, oldest first. Raises NotFound for an unknown one."""
+        with self._reading() as db:
+            wanted = {find_conversation(db, name)["id"] for name in conversation_ids}
+            names = [name for (name,) in db.execute("SELECT id FROM conversations ORDER BY seq")]
+        return tuple(name for name in names if not conversation_ids or name in wanted)
+
+    def status(self) -> StoreStatus:
+        """Where things lie, how many, and what protects them."""
+        with self._reading() as db:
+            counts = "SELECT (SELECT count(*) FROM conversations), (SELECT count(*) FROM messages)"
+            conversations, messages = db.execute(counts).fetchone()
+        return StoreStatus(
+            database=str(self._path),
+            encrypted=self._key is not None,
+            key_source=self._key.source if self._key else "",
+            database_bytes=disk_bytes(self._path),
+            conversations=conversations,
+            messages=messages,
+            protection=self._key.protection if self._key else "Nothing is encrypted.",
+        )
+
+    def close(self) -> None:
+        """Empty the write-ahead log and close the file. Can be called again."""
+        with self._lock, reported(self._path):
+            if self._db is not None:
+                self._db.conn.close()
+                self._db = None
+
+
+def _store_turn(
+    db: sqlite_utils.Database, conversation_id: str, parts: tuple[Part, ...], system_prompt: str | None, model: str
+) -> StoredTurn:
+    now = microseconds_now()
+    user = Message(role=Role.USER, parts=parts, id=new_id())
+    answer = Message(role=Role.ASSISTANT, parts=(), id=new_id(), state=MessageState.PENDING, model=model)
+    name = conversation_id or new_id()
+    if conversation_id:
+        conversation = int(find_conversation(db, name)["seq"])
+    else:
+        conversation = insert_conversation(db, name, title_from(parts), now)
+    interrupt_pending(db, conversation)  # left by an answer whose end could not be stored
+    if system_prompt is not None:
+        set_system_prompt(db, conversation, system_prompt, created_at=now)
+    insert_message(db, conversation, user, created_at=now)
+    shown = history(read_messages(db, conversation))
+    last = insert_message(db, conversation, answer, created_at=now)
+    touch_conversation(db, conversation, last_message=last, now=now)
+    return StoredTurn(conversation_id=name, user_message_id=user.id, answer_message_id=answer.id, history=shown)
+
+
+def _hit(db: sqlite_utils.Database, message: int, around: str) -> SearchHit:
+    message_id, role = db.execute("SELECT id, role FROM messages WHERE seq = ?", (message,)).fetchone()
+    conversation = conversation_of_message(db, message)
+    return SearchHit(conversation=conversation, message_id=message_id, role=Role(role), snippet=around)

@@ -1,0 +1,122 @@
+"""What a checkpoint computes: one description for every model type of the Llama family."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from edged.errors import CheckpointError
+
+from .rope import Rope
+from .tensor import Tensor
+
+SUPPORTED = ("llama", "mistral", "qwen2", "qwen3")
+"""Model types, named as in config.json."""
+
+PROJECTIONS = ("q", "k", "v", "o", "gate", "up", "down")
+_HEAD_NORMS = ("q_norm", "k_norm")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """A decoder of RMS norms, grouped-query attention with rotary positions, and gated SiLU layers."""
+
+    model_type: str
+    layers: int
+    hidden_size: int
+    intermediate_size: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocab_size: int
+    context_length: int
+    """Tokens the model was trained for."""
+    norm_epsilon: float
+    rope: Rope
+    tied: bool
+    """The head is the embedding table."""
+    windows: tuple[int, ...]
+    """Per layer, how many tokens back attention sees, itself included; 0 sees all of them."""
+
+    @property
+    def q_size(self) -> int:
+        """Values of all query heads of a token."""
+        return self.heads * self.head_dim
+
+    @property
+    def kv_size(self) -> int:
+        """Values of all key heads of a token, and of all value heads."""
+        return self.kv_heads * self.head_dim
+
+
+def require_supported(model_type: str) -> None:
+    """Raise CheckpointError naming the model type and those that work."""
+    if model_type not in SUPPORTED:
+        raise CheckpointError(f"architecture {model_type!r} is not supported; supported are {', '.join(SUPPORTED)}")
+
+
+def check_sizes(architecture: Architecture) -> None:
+    """Refuse numbers no model has, before anything is computed from them."""
+    for key, limit in _LIMITS.items():
+        if not 0 < getattr(architecture, key) <= limit:
+            raise CheckpointError(f"{key} is {getattr(architecture, key)}, which no model of this kind has")
+    if architecture.heads % architecture.kv_heads:
+        raise CheckpointError(f"{architecture.heads} heads cannot share {architecture.kv_heads} key/value heads")
+    if architecture.hidden_size % 16 or architecture.head_dim % 16:
+        raise CheckpointError(
+            f"hidden size {architecture.hidden_size} and head size {architecture.head_dim} "
+            "must be multiples of 16 for the kernels"
+        )
+
+
+_LIMITS: Mapping[str, float] = {
+    "layers": 1024,
+    "hidden_size": 2**17,
+    "intermediate_size": 2**20,
+    "heads": 4096,
+    "kv_heads": 4096,
+    "head_dim": 4096,
+    "vocab_size": 2**24,
+    "context_length": 2**30,
+    "norm_epsilon": 1.0,
+}
+
+
+def check_tensors(architecture: Architecture, tensors: Mapping[str, Tensor]) -> None:
+    """That the checkpoint has exactly the tensors of its architecture, in the right shapes."""
+    expected = dict(_expected(architecture, tensors))
+    if missing := sorted(expected.keys() - tensors.keys()):
+        raise CheckpointError(f"{len(missing)} tensors are missing: {_listed(missing)}")
+    if extra := sorted(tensors.keys() - expected.keys()):
+        raise CheckpointError(f"{len(extra)} tensors have no place in a {architecture.model_type}: {_listed(extra)}")
+    for name, shape in expected.items():
+        if tensors[name].shape != shape:
+            raise CheckpointError(f"{name} has the shape {list(tensors[name].shape)}, expected {list(shape)}")
+
+
+def _expected(architecture: Architecture, tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Names and shapes. Biases and head norms are expected in all layers as soon as layer 0 has them."""
+    hidden, inner = architecture.hidden_size, architecture.intermediate_size
+    q, kv = architecture.q_size, architecture.kv_size
+    inputs = {"o": q, "down": inner}
+    outputs = {"q": q, "k": kv, "v": kv, "gate": inner, "up": inner}
+    yield "embedding.weight", (architecture.vocab_size, hidden)
+    yield "norm.weight", (hidden,)
+    if not architecture.tied:
+        yield "head.weight", (architecture.vocab_size, hidden)
+    biased = [name for name in PROJECTIONS if f"layers.0.{name}.bias" in tensors]
+    head_norms = _HEAD_NORMS if architecture.model_type == "qwen3" else ()
+    for layer in range(architecture.layers):
+        yield f"layers.{layer}.attention_norm.weight", (hidden,)
+        yield f"layers.{layer}.mlp_norm.weight", (hidden,)
+        for name in PROJECTIONS:
+            yield f"layers.{layer}.{name}.weight", (outputs.get(name, hidden), inputs.get(name, hidden))
+        for name in biased:
+            yield f"layers.{layer}.{name}.bias", (outputs.get(name, hidden),)
+        for name in head_norms:
+            yield f"layers.{layer}.{name}.weight", (architecture.head_dim,)
+
+
+def _listed(names: Iterable[str], most: int = 4) -> str:
+    names = list(names)
+    return ", ".join(name[:80] for name in names[:most]) + (", ..." if len(names) > most else "")

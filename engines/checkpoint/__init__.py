@@ -1,0 +1,40 @@
+"""Checkpoints: GGUF files and Hugging Face folders, read into one description."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from edged.errors import CheckpointError
+from engines.tensor import Tensor
+
+from .model import Checkpoint, Vocabulary
+
+__all__ = ["Checkpoint", "Tensor", "Vocabulary", "checkpoint_sha256", "open_checkpoint"]
+
+
+def open_checkpoint(path: Path) -> Checkpoint:
+    """Read everything but the weights, which stay on disk. Raises CheckpointError in one line."""
+    from . import gguf, safetensors
+
+    if path.is_dir():
+        return safetensors.read_folder(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file or folder")
+    return gguf.read_file(path)
+
+
+def checkpoint_sha256(path: Path) -> str:
+    """SHA-256 of the file; of a folder, of the list of its files' names and hashes."""
+    try:
+        if path.is_dir():
+            lines = [f"{_file_sha256(item)}  {item.name}\n" for item in sorted(path.iterdir()) if item.is_file()]
+            return hashlib.sha256("".join(lines).encode()).hexdigest()
+        return _file_sha256(path)
+    except OSError as exc:
+        raise CheckpointError(f"{path}: cannot be read: {exc.strerror}") from exc
+
+
+def _file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

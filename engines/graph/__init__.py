@@ -1,0 +1,1 @@
+"""ONNX graphs built straight from a checkpoint's weights, without tracing."""

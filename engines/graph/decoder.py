@@ -1,0 +1,49 @@
+"""The Llama family as a graph: one loop over layers, spelled in whatever operators a dialect has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from engines.architecture import Architecture
+
+
+class Dialect(Protocol):
+    """The operators a graph is written in. Arguments and results are names of tensors in the graph."""
+
+    def embedding(self) -> str:
+        """Hidden states of the input tokens.  # (1, tokens, hidden)"""
+        ...
+
+    def norm(self, x: str, weight: str) -> str:
+        """RMS norm with the weight of that name in the checkpoint."""
+        ...
+
+    def add_norm(self, x: str, hidden: str, weight: str) -> tuple[str, str]:
+        """(norm of the sum, the sum)"""
+        ...
+
+    def attention(self, x: str, layer: int) -> str:
+        """Rotary grouped-query attention from normed states to the output projection, appending to the cache."""
+        ...
+
+    def mlp(self, x: str, layer: int) -> str:
+        """down(silu(gate(x)) * up(x))"""
+        ...
+
+    def head(self, x: str) -> str:
+        """Scores of the positions asked for.  # (1, positions, vocabulary)"""
+        ...
+
+
+def write_decoder(architecture: Architecture, dialect: Dialect, progress: Callable[[int], object]) -> None:
+    """Write the whole model; `progress` is called with 1 after each layer."""
+    hidden = dialect.embedding()
+    x = dialect.norm(hidden, "layers.0.attention_norm")
+    for layer in range(architecture.layers):
+        x, hidden = dialect.add_norm(dialect.attention(x, layer), hidden, f"layers.{layer}.mlp_norm")
+        last = layer + 1 == architecture.layers
+        following = "norm" if last else f"layers.{layer + 1}.attention_norm"
+        x, hidden = dialect.add_norm(dialect.mlp(x, layer), hidden, following)
+        progress(1)
+    dialect.head(x)

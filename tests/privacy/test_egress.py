@@ -1,0 +1,61 @@
+"""What may be reached, as pure decisions."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edged.config import load_config
+from edged.privacy.egress import Egress, egress_of
+
+EGRESS = Egress(bind_ports=frozenset())
+
+
+@pytest.mark.parametrize(
+    ("family", "address", "allowed"),
+    [
+        (socket.AF_UNIX, "/run/edged/x.sock", True),
+        (socket.AF_UNIX, b"\0abstract", True),
+        (socket.AF_NETLINK, (0, 0), True),
+        (socket.AF_INET, ("127.0.0.1", 80), True),
+        (socket.AF_INET, ("127.255.3.1", 80), True),
+        (socket.AF_INET6, ("::1", 80, 0, 0), True),
+        (socket.AF_INET, ("0.0.0.0", 80), False),
+        (socket.AF_INET, ("192.168.1.1", 80), False),
+        (socket.AF_INET, ("example.org", 443), False),
+        (socket.AF_INET, ("localhost", 443), False),
+        (socket.AF_INET, ("", 443), False),
+        (socket.AF_INET6, ("fe80::1%eth0", 80, 0, 2), False),
+        (socket.AF_INET6, ("::ffff:8.8.8.8", 53, 0, 0), False),
+        (socket.AF_PACKET, ("eth0", 0), False),
+        (socket.AF_INET, (), False),
+        (socket.AF_INET, None, False),
+    ],
+)
+def test_connections(family: int, address: object, allowed: bool) -> None:
+    assert EGRESS.may_connect(family, address) is allowed
+
+
+@given(st.ip_addresses())
+def test_of_all_addresses_only_loopback_is_allowed(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    mapped = getattr(address, "ipv4_mapped", None)
+    assert EGRESS.may_connect(family, (str(address), 80)) is bool(
+        address.is_loopback or (mapped and mapped.is_loopback)
+    )
+
+
+@given(st.text())
+def test_no_name_is_ever_looked_up(host: str) -> None:
+    if EGRESS.may_resolve(host):
+        assert ipaddress.ip_address(host).is_loopback
+
+
+def test_only_the_configured_port_may_be_bound() -> None:
+    assert egress_of(load_config({"HOME": "/x"})).bind_ports == frozenset()
+    configured = load_config({"HOME": "/x", "EDGED_DAEMON__TCP": "127.0.0.1:50051"})
+    assert egress_of(configured).bind_ports == frozenset({50051})

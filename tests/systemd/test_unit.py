@@ -1,0 +1,91 @@
+"""The service as systemd itself judges it, and the account it runs under."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from edged.config import SECTIONS, load_config
+
+FOLDER = Path(__file__).resolve().parents[2] / "systemd"
+UNIT = FOLDER / "edged.service"
+MAX_EXPOSURE = 1.6
+
+
+def settings() -> dict[str, list[str]]:
+    """Every assignment of [Service], in order; systemd lets a key come again."""
+    found: dict[str, list[str]] = {}
+    for line in UNIT.read_text(encoding="utf-8").partition("[Service]")[2].splitlines():
+        if re.match("[A-Z]", line):
+            key, _, value = line.partition("=")
+            found.setdefault(key, []).append(value)
+    return found
+
+
+def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("systemd-analyze is not installed (package systemd)")
+    return subprocess.run(["systemd-analyze", *arguments], capture_output=True, text=True, check=False)
+
+
+def test_the_unit_is_a_notifying_service_that_reaches_nothing() -> None:
+    service = settings()
+    assert service["Type"] == ["notify"]
+    assert service["ExecStart"] == ["/usr/bin/edged serve"]
+    assert service["IPAddressDeny"] == ["any"]
+    assert service["IPAddressAllow"] == ["localhost"]
+    assert int(service["TimeoutStopSec"][0]) > SECTIONS["daemon"]().drain_seconds
+    assert "MemoryDenyWriteExecute" not in service, "breaks CUDA"
+    assert "PrivateDevices" not in service, "hides sound, cameras and GPUs"
+
+
+def test_the_daemon_accepts_what_the_unit_sets_and_keeps_the_key_out_of_the_state() -> None:
+    service = settings()
+    environ = dict(item.split("=", 1) for item in service["Environment"])
+    directories = [f"/var/lib/{name}" for name in service["StateDirectory"][0].split()]
+    config = load_config({"HOME": "/", "STATE_DIRECTORY": ":".join(directories), **environ})
+    assert config.paths.state == Path("/var/lib/edged")
+    assert str(config.key_directory) in directories
+    assert config.paths.state not in config.key_directory.parents
+    assert str(config.socket_path.parent) == f"/run/{service['RuntimeDirectory'][0]}"
+    assert config.store.key == "file"
+
+
+def test_the_account_of_the_unit_is_made() -> None:
+    lines = [line.split() for line in (FOLDER / "edged.sysusers").read_text().splitlines() if line[:1] in ("u", "m")]
+    assert lines[0][:2] == ["u", settings()["User"][0]]
+    assert {line[2] for line in lines if line[0] == "m"} == {"audio", "video", "render"}
+
+
+def test_systemd_finds_little_to_expose() -> None:
+    done = analyze("security", "--offline=yes", str(UNIT))
+    assert (exposure := re.search(r"Overall exposure level.*: ([0-9.]+)", done.stdout)), done.stderr
+    assert float(exposure[1]) <= MAX_EXPOSURE
+
+
+def test_systemd_knows_every_setting() -> None:
+    done = analyze("verify", str(UNIT))
+    complaints = [line for line in done.stderr.splitlines() if "/usr/bin/edged is not executable" not in line]
+    assert not [line for line in complaints if "edged.service" in line]
+
+
+@pytest.mark.system
+def test_the_account_and_directories_can_be_made(tmp_path: Path) -> None:
+    if os.getuid():
+        pytest.skip("needs root")
+    for tool in ("systemd-sysusers", "systemd-tmpfiles"):
+        if not shutil.which(tool):
+            pytest.skip(f"{tool} is not installed (package systemd)")
+    etc = tmp_path / "etc"
+    etc.mkdir()
+    for name in ("passwd", "group"):
+        shutil.copy(f"/etc/{name}", etc / name)
+    subprocess.run(["systemd-sysusers", f"--root={tmp_path}", str(FOLDER / "edged.sysusers")], check=True)
+    assert "edged:" in (etc / "passwd").read_text()
+    subprocess.run(["systemd-tmpfiles", f"--root={tmp_path}", "--create", str(FOLDER / "edged.tmpfiles")], check=True)
+    assert (etc / "edged/edged.d").is_dir()

@@ -1,0 +1,212 @@
+"""The codec loses nothing, and refuses what it does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC
+from typing import Any
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edged import events, records, wire
+from edged.errors import InvalidInput
+from edged.v1 import assistant_pb2, conversation_pb2, message_pb2, status_pb2
+
+INT32 = st.integers(-(2**31), 2**31 - 1)
+INT64 = st.integers(-(2**63), 2**63 - 1)
+FLOAT = st.floats(allow_nan=False, width=32)
+TIME = st.datetimes(timezones=st.just(UTC))
+TEXT = st.text(max_size=20)
+
+usages = st.builds(events.Usage, prompt_tokens=INT32, completion_tokens=INT32, cached_tokens=INT32)
+metrics = st.builds(
+    events.Metrics,
+    ttft_ms=st.floats(allow_nan=False),
+    prompt_tps=st.floats(allow_nan=False),
+    generation_tps=st.floats(allow_nan=False),
+    peak_bytes=INT64,
+    queue_ms=st.floats(allow_nan=False),
+)
+parts = st.one_of(
+    st.builds(events.Text, text=TEXT),
+    st.builds(events.Image, data=st.binary(max_size=20), media_type=TEXT),
+    st.builds(events.Audio, data=st.binary(max_size=20), media_type=TEXT),
+)
+messages = st.builds(
+    events.Message,
+    role=st.sampled_from(events.Role),
+    parts=st.lists(parts, max_size=3).map(tuple),
+    id=TEXT,
+    reasoning=TEXT,
+    state=st.sampled_from(events.MessageState),
+    created_at=st.none() | TIME,
+    finish_reason=st.none() | st.sampled_from(events.FinishReason),
+    usage=st.none() | usages,
+    model=TEXT,
+)
+turn_events = st.one_of(
+    st.builds(events.Started),
+    st.builds(events.ContextTrimmed, dropped_messages=INT32),
+    st.builds(events.TextDelta),
+    st.builds(events.ReasoningDelta),
+    st.builds(events.Measured, usage=usages, metrics=metrics),
+    st.builds(events.Finished),
+)
+FRACTIONS = ("temperature", "top_p", "min_p", "repetition_penalty", "frequency_penalty", "presence_penalty")
+sampling_options = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(
+            ("temperature", "top_p", "min_p", "repetition_penalty", "frequency_penalty", "presence_penalty"), FLOAT
+        ),
+        "top_k": INT32,
+        "max_tokens": INT32,
+        "seed": st.integers(0, 2**64 - 1),
+        "logit_bias": st.dictionaries(INT32, FLOAT, min_size=1, max_size=3),
+        "stop": st.lists(TEXT, min_size=1, max_size=3).map(tuple),
+    },
+)
+conversations = st.builds(records.Conversation, created_at=TIME, updated_at=TIME, message_count=INT32)
+transcripts = st.builds(
+    records.Transcript, conversation=conversations, messages=st.lists(messages, max_size=3).map(tuple)
+)
+hits = st.builds(records.SearchHit, conversation=conversations)
+models = st.builds(records.ModelInfo, parameters=INT64, context_length=INT32, disk_bytes=INT64)
+statuses = st.builds(
+    records.DaemonStatus,
+    started_at=TIME,
+    listening_on=st.lists(TEXT, max_size=2).map(tuple),
+    engine=st.builds(
+        records.EngineStatus,
+        context_length=INT32,
+        active_requests=INT32,
+        queued_requests=INT32,
+        max_queued_requests=INT32,
+        cached_conversations=INT32,
+        kv_cache_bytes=INT64,
+        kv_cache_limit_bytes=INT64,
+        load_seconds=st.floats(allow_nan=False),
+    ),
+    store=st.builds(records.StoreStatus, database_bytes=INT64, conversations=INT32, messages=INT32),
+    privacy=st.builds(
+        records.PrivacyStatus,
+        enforcements=st.lists(st.builds(records.Enforcement), max_size=3).map(tuple),
+        refused_connections=INT32,
+    ),
+)
+
+
+def parsed_again(proto: Any) -> Any:
+    return type(proto).FromString(proto.SerializeToString())
+
+
+def round_trips(to_wire: Callable[[Any], Any], from_wire: Callable[[Any], Any], value: object) -> bool:
+    return bool(from_wire(parsed_again(to_wire(value))) == value)
+
+
+@given(turn_events)
+def test_events(event: events.TurnEvent) -> None:
+    assert round_trips(wire.event_to_wire, wire.event_from_wire, event)
+
+
+@given(parts)
+def test_parts(part: events.Part) -> None:
+    assert round_trips(wire.part_to_wire, wire.part_from_wire, part)
+
+
+@given(messages)
+def test_messages(message: events.Message) -> None:
+    assert round_trips(wire.message_to_wire, wire.message_from_wire, message)
+
+
+@given(sampling_options)
+def test_sampling_options_keep_what_is_set_and_nothing_else(options: events.SamplingOptions) -> None:
+    assert round_trips(wire.sampling_to_wire, wire.sampling_from_wire, options)
+    events.Sampling(**options)
+
+
+@given(transcripts)
+def test_transcripts(transcript: records.Transcript) -> None:
+    for kind in (conversation_pb2.GetConversationResponse, conversation_pb2.ExportConversationsResponse):
+        assert wire.transcript_from_wire(parsed_again(wire.transcript_to_wire(transcript, kind))) == transcript
+
+
+@given(hits)
+def test_hits(hit: records.SearchHit) -> None:
+    assert round_trips(wire.hit_to_wire, wire.hit_from_wire, hit)
+
+
+@given(models)
+def test_models(model: records.ModelInfo) -> None:
+    assert round_trips(wire.model_to_wire, wire.model_from_wire, model)
+
+
+@given(statuses)
+def test_statuses(status: records.DaemonStatus) -> None:
+    assert round_trips(wire.status_to_wire, wire.status_from_wire, status)
+
+
+def test_every_enum_value_on_the_wire_has_a_member() -> None:
+    for proto, kind in (
+        (message_pb2.Role, events.Role),
+        (message_pb2.MessageState, events.MessageState),
+        (message_pb2.FinishReason, events.FinishReason),
+        (status_pb2.DaemonState, records.DaemonState),
+    ):
+        assert len(proto.DESCRIPTOR.values) == len(kind) + 1  # and UNSPECIFIED
+
+
+@pytest.mark.parametrize(
+    ("read", "proto", "field"),
+    [
+        (wire.event_from_wire, assistant_pb2.AskResponse(), "event"),
+        (wire.event_from_wire, assistant_pb2.AskResponse(finished=assistant_pb2.Finished()), "finish_reason"),
+        (wire.part_from_wire, message_pb2.Part(), "part"),
+        (wire.message_from_wire, message_pb2.Message(), "role"),
+        (wire.message_from_wire, message_pb2.Message(role=99, state=2), "role"),  # type: ignore[arg-type]
+        (wire.message_from_wire, message_pb2.Message(role=1), "state"),  # type: ignore[arg-type]
+        (
+            wire.message_from_wire,
+            message_pb2.Message(role=1, state=2, finish_reason=7),  # type: ignore[arg-type]
+            "finish_reason",
+        ),
+        (
+            wire.message_from_wire,
+            message_pb2.Message(role=1, state=2, parts=[message_pb2.Part(text="a"), message_pb2.Part()]),  # type: ignore[arg-type]
+            "parts[1]",
+        ),
+        (wire.hit_from_wire, conversation_pb2.SearchHit(), "role"),
+        (wire.status_from_wire, status_pb2.GetStatusResponse(), "state"),
+        (
+            wire.conversation_from_wire,
+            conversation_pb2.Conversation(created_at=Timestamp(seconds=2**62)),
+            "created_at",
+        ),
+        (
+            wire.message_from_wire,
+            message_pb2.Message(role=1, state=2, created_at=Timestamp(nanos=-5)),  # type: ignore[arg-type]
+            "created_at",
+        ),
+    ],
+)
+def test_what_is_unknown_or_missing_is_named(read: Callable[[Any], Any], proto: Any, field: str) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        read(parsed_again(proto))
+    assert raised.value.field == field
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda: wire.part_to_wire(events.Text(text="\udcff")),
+        lambda: wire.sampling_to_wire({"seed": -1}),
+        lambda: wire.sampling_to_wire({"top_k": 2**31}),
+        lambda: wire.usage_to_wire(events.Usage(prompt_tokens=2**31, completion_tokens=0, cached_tokens=0)),
+    ],
+)
+def test_what_protobuf_cannot_hold_is_a_value_error(write: Callable[[], Any]) -> None:
+    with pytest.raises(ValueError):  # the sentence is protobuf's
+        write()
