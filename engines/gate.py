@@ -24,6 +24,8 @@ from .tensor import Floats
 
 TEXTS = Path(__file__).parent / "texts"
 SEGMENT_TOKENS = 512
+MAX_TOKENS = 3072
+"""Read of a text that a tokenizer cuts finely: more would cost time and say little."""
 STEP_TOKENS = 128
 """Positions scored at a time: two arrays of this many times the vocabulary are in memory."""
 
@@ -50,7 +52,7 @@ def read_text(name: str, tokenizer_json: str, context: int) -> Text:
     start = tokenizer.encode("", add_special_tokens=True).ids
     tokens = tokenizer.encode(text, add_special_tokens=False).ids
     step = size - len(start)
-    pieces = [tuple(start + tokens[at : at + step]) for at in range(0, len(tokens), step)]
+    pieces = [tuple(start + tokens[at : at + step]) for at in range(0, min(len(tokens), MAX_TOKENS), step)]
     segments = tuple(piece for piece in pieces if len(piece) > 1)
     if not segments:
         raise CheckpointError(f"the tokenizer makes no tokens of the text {name!r}")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import logging
-from collections.abc import Coroutine
 from contextlib import AsyncExitStack
+from functools import partial
 
 from edged import __version__
 from edged.config import Config
@@ -42,7 +41,7 @@ async def live(config: Config, guard: Guard, lifeline: Lifeline) -> None:
         addresses = await server.start(config.socket_path, config.tcp_address)
         _log.info("edged %s listens on %s", __version__, ", ".join(addresses))
         try:
-            await _load_and_serve(config, worker, server, stop, lifeline, addresses)
+            await _load_and_serve(config, worker, server, stop, lifeline)
         except ExceptionGroup as group:
             # The first thing that went wrong took the others down.
             raise group.exceptions[0] from group
@@ -61,54 +60,43 @@ def _server(config: Config, guard: Guard, worker: EngineWorker, store: AsyncStor
 
 
 async def _load_and_serve(
-    config: Config,
-    worker: EngineWorker,
-    server: Server,
-    stop: StopRequest,
-    lifeline: Lifeline,
-    addresses: tuple[str, ...],
+    config: Config, worker: EngineWorker, server: Server, stop: StopRequest, lifeline: Lifeline
 ) -> None:
     notifier = Notifier(config.supervisor.notify_socket)
-
-    def busy() -> bool:
-        status = worker.status()
-        return status.active_requests + status.queued_requests > 0
-
+    linger, watchdog = config.daemon.linger_seconds, config.supervisor.watchdog_seconds
     async with asyncio.TaskGroup() as tasks:
-        following = follow_starter(lifeline, stop, linger_seconds=config.daemon.linger_seconds, busy=busy)
-        helpers = [tasks.create_task(following)]
+        helpers = [
+            tasks.create_task(follow_starter(lifeline, stop, linger_seconds=linger, busy=partial(_is_busy, worker)))
+        ]
         try:
             await worker.start()
             if not stop.wanted.is_set():
                 server.serve()
-                notifier.send("READY=1", f"STATUS=serving on {', '.join(addresses)}")
-                lifeline.ready(addresses[0])
+                notifier.send("READY=1", f"STATUS=serving {config.engine.default}")
+                lifeline.ready(f"unix:{config.socket_path}")
                 _log.info("serving %s", config.engine.default)
-                watchdog = ping_watchdog(
-                    notifier, seconds=config.supervisor.watchdog_seconds, last_beat=worker.last_beat
-                )
-                helpers.append(tasks.create_task(watchdog))
+                helpers.append(tasks.create_task(ping_watchdog(notifier, seconds=watchdog, last_beat=worker.last_beat)))
                 await stop.wanted.wait()
         finally:
             notifier.send("STOPPING=1")
-            if not await _done_before(stop.urgent, server.drain(config.daemon.drain_seconds)):
-                await server.drain(0)
+            await _drain(server, config.daemon.drain_seconds, stop)
             for helper in helpers:
                 helper.cancel()
 
 
-async def _done_before(event: asyncio.Event, work: Coroutine[None, None, None]) -> bool:
-    """Do the work unless the event comes first; then cancel it."""
-    working = asyncio.create_task(work)
-    waiting = asyncio.create_task(event.wait())
-    try:
-        await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            await working
-            return True
-    finally:
-        working.cancel()
-        waiting.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await working
-    return False
+def _is_busy(worker: EngineWorker) -> bool:
+    status = worker.status()
+    return status.active_requests + status.queued_requests > 0
+
+
+async def _drain(server: Server, seconds: float, stop: StopRequest) -> None:
+    """Let answers under way finish, for `seconds` or until somebody is impatient."""
+    draining = asyncio.create_task(server.drain(seconds))
+    impatience = asyncio.create_task(stop.urgent.wait())
+    await asyncio.wait({draining, impatience}, return_when=asyncio.FIRST_COMPLETED)
+    impatience.cancel()
+    if draining.done():
+        await draining
+    else:
+        draining.cancel()
+        await server.drain(0)

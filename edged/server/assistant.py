@@ -16,6 +16,7 @@ from edged.server.spacing import DeltaSpacing
 from edged.v1 import assistant_pb2, assistant_pb2_grpc
 
 DELTA_SECONDS = 0.02
+"""Deltas that follow sooner are joined: see `DeltaSpacing`."""
 
 
 class AssistantServicer(assistant_pb2_grpc.AssistantServiceServicer):

@@ -19,6 +19,8 @@ from edged.server.status_details import status_code, status_message, status_trai
 
 Behaviour = Callable[[Any, grpc.aio.ServicerContext], Awaitable[Any]]
 OWN_SERVICES = "/edged.v1."
+POLLED = "/edged.v1.StatusService/"
+"""Monitors and waiting clients call this all the time; their lines would bury the others."""
 STORE_SECONDS = 10.0
 """What calls that were cut off get to store what they had; a disk that takes longer must not hold up the end."""
 _UNARY = grpc.unary_unary_rpc_method_handler
@@ -76,7 +78,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
             error = exc
             code = status_code(exc)
         finally:
-            _log.info("%s %s %.0f ms", method, code.name, 1000 * (time.monotonic() - began))
+            level = logging.DEBUG if method.startswith(POLLED) else logging.INFO
+            _log.log(level, "%s %s %.0f ms", method, code.name, 1000 * (time.monotonic() - began))
         if error:
             await context.abort(code, status_message(error), status_trailer(error))
         return response

@@ -60,6 +60,10 @@ def _configure(connection: dbapi2.Connection, key: str | None) -> None:
 def _prepare_file(path: Path) -> None:
     """Make file and directory private; SQLite gives -wal and -shm the mode of the file."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    log_file = Path(f"{path}-wal")
+    if not path.exists() and log_file.exists() and log_file.stat().st_size:
+        # SQLite would write the pages of the old log into the new file.
+        raise StoreError(f"{path} is missing, but not its log: put it back, or move {log_file} away to start anew")
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
     except FileExistsError:

@@ -41,7 +41,7 @@ class KeySource:
     @property
     def file(self) -> Path:
         """The key file."""
-        return self.directory / KEY_FILE_NAME
+        return self.directory.absolute() / KEY_FILE_NAME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

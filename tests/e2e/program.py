@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,8 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import pytest
 
 from edged.config import Config, load_config
 
@@ -84,6 +87,15 @@ def short_folder() -> Iterator[Path]:
     """A temporary folder whose name leaves room for a socket's (107 bytes), which pytest's do not."""
     with tempfile.TemporaryDirectory(prefix="edged-") as folder:
         yield Path(folder)
+
+
+def require_namespaces(kind: str) -> None:
+    """Skip where this user may not make namespaces ("-rn" for a network, "-rm" for mounts)."""
+    if not shutil.which("unshare"):
+        pytest.skip("unshare is not installed (package util-linux)")
+    tried = subprocess.run(["unshare", kind, "true"], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        pytest.skip(f"namespaces are not permitted here: {tried.stderr.strip()}")
 
 
 class DaemonProcess:

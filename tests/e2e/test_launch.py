@@ -65,6 +65,10 @@ async def ended(pid: int) -> None:
     assert ready, f"process {pid} still runs"
 
 
+def descriptors(pid: int) -> list[str]:
+    return [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()]
+
+
 def standard_streams(pid: int) -> list[str]:
     return [str(Path(f"/proc/{pid}/fd/{number}").readlink()) for number in range(3)]
 
@@ -104,7 +108,7 @@ async def test_it_holds_nothing_of_its_caller(home: Home, config: Config) -> Non
         pid = daemon_pid(home)
         assert os.getsid(pid) == pid
         assert standard_streams(pid) == ["/dev/null", "/dev/null", str(home.state / "edged.log")]
-        held = {str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()}
+        held = set(descriptors(pid))
     assert not held & (set(standard_streams(os.getpid())) - {"/dev/null"})
 
 

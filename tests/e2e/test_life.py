@@ -56,6 +56,8 @@ async def test_status_reports_what_is_enforced(home: Home) -> None:
     assert status.store.key_source == str(home.folder / ".config/edged/database.key")
     assert {control.name for control in status.privacy.enforcements} == {"telemetry off", "landlock", "audit hook"}
     assert status.privacy.refused_connections == 0
+    # ONNX Runtime's telemetry would have put its device id there.
+    assert not (home.folder / ".cache").exists()
     assert not status.privacy.content_logging
 
 

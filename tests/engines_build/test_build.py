@@ -102,9 +102,7 @@ def test_a_failed_gate_installs_nothing(checkpoint: Path, tmp_path: Path) -> Non
 def test_a_checkpoint_without_a_template_wants_one(checkpoint: Path, tmp_path: Path) -> None:
     source = save_folder(tiny_model("llama"), tmp_path / "bare")
     (source / "tokenizer_config.json").write_text('{"eos_token": "<|im_end|>"}', encoding="utf-8")
-    with pytest.raises(
-        CheckpointError, match=r"no chat template in the checkpoint: name one with --chat-template FILE"
-    ):
+    with pytest.raises(CheckpointError, match="no chat template in the checkpoint: name one with --chat-template"):
         build(order(source, tmp_path / "out" / "bare"), quiet)
     assert _others(tmp_path / "out") == []
     (tmp_path / "mine.jinja").write_text("{{ messages }}", encoding="utf-8")

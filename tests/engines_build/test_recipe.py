@@ -33,7 +33,7 @@ def test_the_digest_follows_the_content(tmp_path: Path) -> None:
         ("[gate]\nmax_perplexity_loss = 1\n[linear]\nblocksize = 5", 'linear.blocksize is unknown .*"block_size"'),
         (
             "[gate]\nmax_perplexity_loss = 1\n[minimum]\no = 'lost'",
-            "minimum.o must be one of drop, columns, exact, int8",
+            "minimum.o must be one of drop, columns, exact",
         ),
         ("[gate]\nmax_perplexity_loss = 1\ntext = 'x'", "gate.text must be one of"),
         ("[[gate]", "not valid TOML"),

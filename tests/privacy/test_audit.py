@@ -119,3 +119,9 @@ def test_switches_overrule_what_was_set_before() -> None:
     environ = {"ORT_DISABLE_TELEMETRY": "0", "HTTPS_PROXY": "x", "grpc_proxy": "x", "OTHER": "kept"}
     telemetry.switch_off(environ)
     assert environ == {**telemetry.SWITCHES, "OTHER": "kept"}
+
+
+def test_whoever_imports_onnx_runtime_through_us_has_its_telemetry_off() -> None:
+    for package in ("edged.engine", "engines"):
+        said = run_guarded(f"import os, {package}; print(os.environ.get('ORT_DISABLE_TELEMETRY'))")
+        assert said == "1\n", package

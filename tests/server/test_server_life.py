@@ -13,7 +13,7 @@ from edged.client import Client
 from edged.errors import Code, RemoteError, Unavailable
 from edged.events import Finished, MessageState, Text, TextDelta, TurnEvent
 from edged.records import DaemonState
-from edged.server.server import SERVICES
+from edged.server.server import MAX_CONCURRENT_CALLS, SERVICES
 from tests.server.conftest import Daemon
 from tests.server.scripted import END, WAIT, until
 
@@ -123,6 +123,32 @@ async def test_draining_cuts_off_what_takes_too_long_and_stores_it(daemon: Daemo
     assert [message[-1].text for message in daemon.memory.messages.values()] == ["a", "a"]
     assert {closing.state for closing in daemon.memory.closings} == {MessageState.CANCELLED}
     assert daemon.model.running == 0
+
+
+async def test_a_drain_can_be_hurried(daemon: Daemon, client: Client) -> None:
+    daemon.model.script = [TextDelta(text="a"), WAIT]
+    running = asyncio.create_task(ask(client))
+    await until(lambda: daemon.model.emitted)
+    patient = asyncio.create_task(daemon.server.drain(60))
+    await asyncio.sleep(0.01)
+    patient.cancel()
+    await asyncio.gather(patient, return_exceptions=True)
+    await daemon.server.drain(0)
+    with pytest.raises(RemoteError, match="shutting down"):
+        await running
+    assert [closing.state for closing in daemon.memory.closings] == [MessageState.CANCELLED]
+
+
+async def test_calls_beyond_the_limit_are_refused(daemon: Daemon, client: Client) -> None:
+    async with grpc.aio.insecure_channel(daemon.address) as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        watches = [health.Watch(health_pb2.HealthCheckRequest()) for _ in range(MAX_CONCURRENT_CALLS)]
+        for watch in watches:
+            await watch.read()
+        with pytest.raises(RemoteError) as raised:
+            await client.get_model()
+        assert raised.value.code is Code.RESOURCE_EXHAUSTED
+    await client.wait_until_serving(10)
 
 
 async def test_after_draining_nobody_answers(daemon: Daemon, client: Client) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -83,6 +84,15 @@ def test_a_wrong_key_without_a_note_is_told_by_the_database(database, state_dir,
     assert "another key" in refused(state_dir, source)
     assert not (state_dir / "edged.db.key.json").exists()  # nothing noted about a key that opened nothing
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_log_without_its_database_is_not_mixed_into_a_new_one(store, state_dir, source, tmp_path):
+    talk(store, "hello")
+    (tmp_path / "left").mkdir()
+    shutil.copy(state_dir / "edged.db-wal", tmp_path / "left")
+    with pytest.raises(StoreError, match=r"edged\.db is missing"):
+        ConversationStore.open(tmp_path / "left", source)
+    assert not (tmp_path / "left" / "edged.db").exists()
 
 
 def test_something_that_is_no_database(state_dir, source, capfd):

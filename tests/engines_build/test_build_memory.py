@@ -1,0 +1,46 @@
+"""What a build of a larger checkpoint takes of the machine's memory."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_checkpoints import save_folder, tiny_model
+
+MIB = 1024 * 1024
+MEASURE = """
+import json, resource, sys
+import engines.__main__  # with all it imports
+from engines.__main__ import main
+def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+before = peak()
+code = main(["build", sys.argv[1], "--out", sys.argv[2], "--recipe", sys.argv[3]])
+print(json.dumps({"code": code, "before": before, "peak": peak()}))
+"""
+
+
+@pytest.mark.slow
+def test_memory_follows_the_output_and_the_largest_tensor(tmp_path: Path) -> None:
+    """300 MB of float16 weights, 600 MB as float32, which must never be in memory."""
+    model = tiny_model(
+        "llama", hidden_size=768, intermediate_size=3072, num_hidden_layers=18, num_attention_heads=12, head_dim=64
+    )
+    source = save_folder(model, tmp_path / "model", torch.float16)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    largest = max(parameter.numel() for parameter in model.parameters()) * 4
+    del model
+    (tmp_path / "loose.toml").write_text("[gate]\nmax_perplexity_loss = 100.0\n", encoding="utf-8")
+    command = [sys.executable, "-c", MEASURE, str(source), str(tmp_path / "engine"), str(tmp_path / "loose.toml")]
+    found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    assert found["code"] == 0
+    print("XX", {k: v / MIB for k, v in found.items()}, largest / MIB)
+    output = sum(path.stat().st_size for path in (tmp_path / "engine").iterdir())
+    grown = found["peak"] - found["before"]
+    assert parameters * 2 > 280 * MIB and output < parameters
+    # The engine is loaded to be measured: its file is mapped, and the kernels keep a copy packed to their liking.
+    assert grown < 2 * output + 8 * largest, f"{grown / MIB:.0f} MiB for an output of {output / MIB:.0f} MiB"
+    assert grown < parameters * 4 * 0.75
