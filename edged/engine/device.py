@@ -199,6 +199,8 @@ class DeviceThread:
         return engine
 
     def _load_into(self, future: Future[LoadedEngine], name: str) -> None:
+        if not future.set_running_or_notify_cancel():
+            return
         try:
             future.set_result(self._engine(name))
         except Exception as exc:  # noqa: BLE001  # the waiter deals with it

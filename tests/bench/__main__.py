@@ -103,9 +103,23 @@ def _table(names: list[str], rivals: list[Rival], sets: list[list[Set]]) -> str:
         tails = [percentile([ms for item in own for ms in item.decode_ms[index]], 0.95) for own in sets]
         lines.append(_ratio_row(f"decode after {length}, ms/token", medians))
         lines.append(_row(f"decode after {length}, p95", [f"{tail:.2f}" for tail in tails], ""))
+    counts = [_instructions_per_token(each) for each in rivals]
+    lines.append(
+        _row(
+            "instructions per token, millions",
+            ["not countable here" if n is None else f"{n / 1e6:.0f}" for n in counts],
+            "",
+        )
+    )
     lines.append(_row("peak memory, MB", [f"{own[-1].peak_bytes / 1e6:.0f}" for own in sets], ""))
     titles = [f"{name}: {each.title}" for name, each in zip(names, rivals, strict=True)]
     return "\n".join([*lines, "", *titles, ""])
+
+
+def _instructions_per_token(each: Rival) -> float | None:
+    """While decoding after the shorter prompt: the difference of two passes that differ in nothing else."""
+    short, long = (each.run(LENGTHS[:1], decoded).instructions for decoded in (1, 1 + DECODED))
+    return None if short is None or long is None else (long - short) / DECODED
 
 
 def _ratio_row(name: str, values: list[list[float]]) -> str:

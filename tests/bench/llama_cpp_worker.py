@@ -13,6 +13,7 @@ from pathlib import Path
 
 import llama_cpp
 import numpy as np
+from counters import Instructions  # this folder's: the script's own folder is where Python looks first
 
 
 class Model:
@@ -75,17 +76,20 @@ def peak_resident_bytes() -> int:
 
 def serve(file: str, threads: int, context: int) -> None:
     """Until stdin ends."""
+    counter = Instructions()
     begun = time.perf_counter()
     model = Model(file, threads, context)
     title = f"llama.cpp of llama-cpp-python {llama_cpp.__version__}"
     print(json.dumps({"load_seconds": time.perf_counter() - begun, "title": title}), flush=True)
     for line in sys.stdin:
         request = json.loads(line)
+        before = counter.read()
         measured = [measure_prompt(model, length, request["decoded"]) for length in request["lengths"]]
         answer = {
             "ttft_ms": [ttft for ttft, _ in measured],
             "decode_ms": [steps for _, steps in measured],
             "peak_bytes": peak_resident_bytes(),
+            "instructions": None if before is None else (counter.read() or 0) - before,
         }
         print(json.dumps(answer), flush=True)
 

@@ -17,6 +17,8 @@ class Set:
     ttft_ms: list[float]
     decode_ms: list[list[float]]
     peak_bytes: int
+    instructions: int | None
+    """Of the whole pass; None where they cannot be counted."""
 
 
 class Rival:

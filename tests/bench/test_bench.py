@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -49,10 +50,9 @@ def test_counter_counts_threads_started_later() -> None:
     software, task_clock = 1, 1
     counter = Instructions(kind=software, event=task_clock)
     before = counter.read()
-    if before is None:
-        pytest.skip("perf_event_open is not permitted here (kernel.perf_event_paranoid)")
-    import threading
-
+    if before is None:  # containers may not count; then nothing is made up
+        assert counter.read() is None
+        return
     thread = threading.Thread(target=lambda: sum(range(3_000_000)))
     thread.start()
     thread.join()

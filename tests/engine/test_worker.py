@@ -285,3 +285,21 @@ async def test_an_error_comes_after_what_was_said() -> None:
 def test_only_neighbours_of_a_kind_are_joined() -> None:
     events = [TextDelta(text="a"), ReasoningDelta(text="b"), ReasoningDelta(text="c"), TextDelta(text="d")]
     assert list(coalesce(events)) == [TextDelta(text="a"), ReasoningDelta(text="bc"), TextDelta(text="d")]
+
+
+def test_a_load_nobody_waits_for_any_more_does_not_break_the_thread() -> None:
+    loads: list[str] = []
+
+    def load(name: str) -> LoadedEngine:
+        loads.append(name)
+        raise NotFound("no such engine")
+
+    thread = DeviceThread(load, max_active=1, max_queued=1, max_loaded=1)
+    assert thread.load("given up").cancel()
+    kept = thread.load("kept")
+    thread.start()
+    with pytest.raises(NotFound):
+        kept.result(timeout=20)
+    thread.stop()
+    assert loads == ["kept"]
+    assert thread.failure == ""
