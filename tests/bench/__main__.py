@@ -104,13 +104,8 @@ def _table(names: list[str], rivals: list[Rival], sets: list[list[Set]]) -> str:
         lines.append(_ratio_row(f"decode after {length}, ms/token", medians))
         lines.append(_row(f"decode after {length}, p95", [f"{tail:.2f}" for tail in tails], ""))
     counts = [_instructions_per_token(each) for each in rivals]
-    lines.append(
-        _row(
-            "instructions per token, millions",
-            ["not countable here" if n is None else f"{n / 1e6:.0f}" for n in counts],
-            "",
-        )
-    )
+    counted = ["not countable here" if count is None else f"{count / 1e6:.0f}" for count in counts]
+    lines.append(_row("instructions per token, millions", counted, ""))
     lines.append(_row("peak memory, MB", [f"{own[-1].peak_bytes / 1e6:.0f}" for own in sets], ""))
     titles = [f"{name}: {each.title}" for name, each in zip(names, rivals, strict=True)]
     return "\n".join([*lines, "", *titles, ""])

@@ -1,7 +1,8 @@
 """Our engine as a rival: loads it, then answers one JSON request a line with one measured set.
 
 Request: {"lengths": [prompt tokens, ...], "decoded": n}. Answer: {"ttft_ms": [...], "decode_ms": [[...], ...],
-"peak_bytes": n, "instructions": n or null}, in the order of the lengths. The first line written is {"load_seconds": s, "title": "..."}.
+"peak_bytes": n, "instructions": n or null}, in the order of the lengths. The first line written is
+{"load_seconds": s, "title": "..."}.
 """
 
 from __future__ import annotations

@@ -70,6 +70,12 @@ def float_model() -> Any:
     return model.eval()
 
 
+def divergence(expected: Any, found: Any) -> float:
+    """Mean KL divergence of two sets of logits, in nats."""
+    p, q = (torch.log_softmax(torch.from_numpy(logits).double(), -1) for logits in (expected, found))
+    return float((p.exp() * (p - q)).sum(-1).mean())
+
+
 def test_the_default_engine_passes_its_gate(engine: tuple[Path, Manifest]) -> None:
     folder, manifest = engine
     verify_files(folder, manifest)
@@ -88,15 +94,13 @@ def test_logits_against_the_float_forward(prompt: str, engine: tuple[Path, Manif
     found = session.prefill(session.allocate(), 0, tokens, range(len(tokens)))
     with torch.no_grad():
         expected = float_model(torch.tensor([tokens])).logits[0].numpy()
-    # The first token of a text, with nothing before it, is an outlier of this model and of no use.
     print(
         "XX",
-        prompt[:10],
-        np.linalg.norm(found - expected) / np.linalg.norm(expected),
+        divergence(expected[1:], found[1:]),
         np.linalg.norm(found[1:] - expected[1:]) / np.linalg.norm(expected[1:]),
-        np.mean(found[1:].argmax(-1) == expected[1:].argmax(-1)),
     )
-    assert np.linalg.norm(found[1:] - expected[1:]) / np.linalg.norm(expected[1:]) < 0.06
+    # The first token of a text has nothing before it: an outlier of this model, and of no use.
+    assert divergence(expected[1:], found[1:]) < 0.02
     assert np.mean(found[1:].argmax(-1) == expected[1:].argmax(-1)) >= 0.75
     assert found[-1].argmax() == expected[-1].argmax()
 
@@ -108,9 +112,11 @@ def test_cached_decode_equals_full_forward(engine: tuple[Path, Manifest]) -> Non
     whole = session.prefill(session.allocate(), 0, tokens, range(len(tokens)))
     memory = session.allocate()
     session.prefill(memory, 0, tokens[:4])
-    for position in range(4, len(tokens)):
-        decoded = session.decode(memory, position, tokens[position])
-        assert np.linalg.norm(decoded - whole[position]) / np.linalg.norm(whole[position]) < 0.06
+    decoded = np.stack([session.decode(memory, at, tokens[at]).copy() for at in range(4, len(tokens))])
+    # Inputs are rounded to INT8, so that a last bit may tip them; in float32 both are equal (test_graph_...).
+    print("XX", divergence(whole[4:], decoded))
+    assert divergence(whole[4:], decoded) < 0.02
+    np.testing.assert_array_equal(decoded.argmax(-1), whole[4:].argmax(-1))
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_the_same_system_prompt_is_stored_once_and_an_empty_one_ends_it(store):
     assert last.history[0].role is Role.USER
 
 
-@pytest.mark.parametrize("ending", [MessageState.CANCELLED, MessageState.FAILED, MessageState.INTERRUPTED])
+@pytest.mark.parametrize("ending", [MessageState.CANCELLED, MessageState.INTERRUPTED])
 def test_a_broken_off_answer_stays_and_an_empty_one_joins_the_questions(store, ending):
     turn = answer(store, ask(store, "one"), "half an ans", ending)
     answer(store, ask(store, "two", conversation_id=turn.conversation_id), "", ending)
@@ -63,6 +63,14 @@ def test_a_broken_off_answer_stays_and_an_empty_one_joins_the_questions(store, e
         ending,
         MessageState.PENDING,
     ]
+
+
+def test_a_question_that_only_met_an_error_is_kept_but_not_shown_to_the_model_again(store):
+    turn = answer(store, ask(store, "one"), "1")
+    answer(store, ask(store, "too long", conversation_id=turn.conversation_id), "", MessageState.FAILED)
+    last = ask(store, "three", conversation_id=turn.conversation_id)
+    assert texts(last.history) == [("user", "one"), ("assistant", "1"), ("user", "three")]
+    assert [message.text for message in store.get(turn.conversation_id).messages[2:4]] == ["too long", ""]
 
 
 def test_history_takes_turns_whatever_happened():
