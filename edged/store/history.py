@@ -18,7 +18,7 @@ def history(messages: Sequence[Message]) -> tuple[Message, ...]:
     """
     system: tuple[Message, ...] = ()
     said: list[Message] = []
-    for message, answer in zip(messages, [*messages[1:], None], strict=True):
+    for message, answer in zip(messages, (*messages[1:], None), strict=False):  # nothing follows the last
         if message.role is Role.SYSTEM:
             system = (message,) if message.parts else ()
         elif message.role is Role.USER and answer and answer.state is MessageState.FAILED and not answer.parts:
