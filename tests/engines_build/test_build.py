@@ -173,9 +173,9 @@ def test_verify_reads_files_and_computes(checkpoint: Path, tmp_path: Path) -> No
 
 
 def _others(folder: Path, *known: str) -> list[str]:
-    """What lies in a folder besides engines and their locks."""
+    """What else lies in a folder."""
     names = (path.name for path in folder.iterdir()) if folder.exists() else iter(())
-    return sorted(name for name in names if name not in known and not name.endswith(".lock"))
+    return sorted(name for name in names if name not in known)
 
 
 def _wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:

@@ -37,7 +37,6 @@ def test_memory_follows_the_output_and_the_largest_tensor(tmp_path: Path) -> Non
     command = [sys.executable, "-c", MEASURE, str(source), str(tmp_path / "engine"), str(tmp_path / "loose.toml")]
     found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
     assert found["code"] == 0
-    print("XX", {k: v / MIB for k, v in found.items()}, largest / MIB)
     output = sum(path.stat().st_size for path in (tmp_path / "engine").iterdir())
     grown = found["peak"] - found["before"]
     assert parameters * 2 > 280 * MIB and output < parameters
