@@ -119,11 +119,11 @@ class Message:
 class Sampling:
     """How the next token is chosen; the defaults are those of the daemon."""
 
-    temperature: float = 0.7
+    temperature: float = 0.2
     """0 is greedy; up to 2."""
     top_k: int = 0
     """0 keeps all tokens."""
-    top_p: float = 0.95
+    top_p: float = 0.9
     min_p: float = 0.0
     repetition_penalty: float = 1.0
     """Divides positive and multiplies negative logits of tokens seen (CTRL, arXiv:1909.05858)."""

@@ -51,11 +51,11 @@ class EngineConfig:
 class SamplingConfig:
     """[sampling]: used where a request names nothing."""
 
-    temperature: float = 0.7
+    temperature: float = 0.2
     """0 always takes the likeliest token; up to 2."""
     top_k: int = 0
     """Choose among that many of the likeliest tokens; 0 for all."""
-    top_p: float = 0.95
+    top_p: float = 0.9
     """Choose among the likeliest tokens whose probabilities add up to this."""
     min_p: float = 0.0
     """Drop tokens less likely than this share of the likeliest one."""
@@ -63,6 +63,14 @@ class SamplingConfig:
     """Above 1 discourages tokens already seen."""
     max_tokens: int = 1024
     """Longest answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssistantConfig:
+    """[assistant]: who answers."""
+
+    system_prompt: str = "You are a helpful AI assistant."
+    """Told to the model in conversations that have no system prompt of their own; empty leaves it to its template."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +138,7 @@ class Config:
     daemon: DaemonConfig = field(default_factory=DaemonConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    assistant: AssistantConfig = field(default_factory=AssistantConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
     privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
     logging: LoggingConfig = field(default_factory=LoggingConfig)
@@ -157,6 +166,7 @@ SECTIONS: dict[str, type] = {
     "daemon": DaemonConfig,
     "engine": EngineConfig,
     "sampling": SamplingConfig,
+    "assistant": AssistantConfig,
     "store": StoreConfig,
     "privacy": PrivacyConfig,
     "logging": LoggingConfig,

@@ -50,7 +50,7 @@ async def live(config: Config, guard: Guard, lifeline: Lifeline) -> None:
 def _server(config: Config, guard: Guard, worker: EngineWorker, store: AsyncStore) -> Server:
     memory = ContentLog(store) if config.logging.content else store
     return Server(
-        turns=TurnConductor(worker, memory, config.store.max_text_bytes),
+        turns=TurnConductor(worker, memory, config.store.max_text_bytes, system_prompt=config.assistant.system_prompt),
         conversations=store,
         engines=worker,
         privacy=guard.status,

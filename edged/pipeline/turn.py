@@ -35,8 +35,10 @@ ENDING_SECONDS = 1.0
 class TurnConductor:
     """Leads turns from the user's message to the stored answer; any number at a time."""
 
-    def __init__(self, model: LanguageModel, memory: Memory, max_text_bytes: int) -> None:
+    def __init__(self, model: LanguageModel, memory: Memory, max_text_bytes: int, *, system_prompt: str = "") -> None:
+        """`system_prompt` is told to the model where a conversation has none of its own; it is not stored."""
         self._model = model
+        self._system_prompt = system_prompt
         self._memory = memory
         self._max_text_bytes = max_text_bytes
         self._running: dict[str, asyncio.Future[None]] = {}  # conversation -> done when its turn is closed
@@ -60,7 +62,7 @@ class TurnConductor:
         check_parts(parts, self._max_text_bytes)
         check_text_size(system_prompt or "", self._max_text_bytes, field="system_prompt")
         request = GenerationRequest(
-            messages=_new_messages(parts, system_prompt),
+            messages=self._prompted(_new_messages(parts, system_prompt)),
             sampling=sampling or Sampling(),
             enable_thinking=enable_thinking,
             model=await self._model.resolve(model),
@@ -83,7 +85,9 @@ class TurnConductor:
                 answer_message_id=turn.answer_message_id,
                 model=request.model,
             )
-            async with aclosing(self._model.generate(replace(request, messages=turn.history))) as generation:
+            async with aclosing(
+                self._model.generate(replace(request, messages=self._prompted(turn.history)))
+            ) as generation:
                 async for event in generation:
                     answer.take(event)
                     if not isinstance(event, Finished):
@@ -96,6 +100,11 @@ class TurnConductor:
         if answer.finish_reason is None:
             raise RuntimeError("the model stopped without Finished")
         yield Finished(finish_reason=answer.finish_reason)
+
+    def _prompted(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+        if not self._system_prompt or messages[0].role is Role.SYSTEM:
+            return messages
+        return (_system_message(self._system_prompt), *messages)
 
     async def _close(self, opening: asyncio.Future[OpenTurn], answer: _Answer) -> None:
         """Store the answer of a turn that was opened, or is being opened; one that failed to open has none."""
@@ -172,7 +181,11 @@ def check_text_size(text: str, max_text_bytes: int, *, field: str) -> None:
 
 def _new_messages(parts: tuple[Part, ...], system_prompt: str | None) -> tuple[Message, ...]:
     user = Message(role=Role.USER, parts=parts)
-    return (Message(role=Role.SYSTEM, parts=(Text(text=system_prompt),)), user) if system_prompt else (user,)
+    return (_system_message(system_prompt), user) if system_prompt else (user,)
+
+
+def _system_message(text: str) -> Message:
+    return Message(role=Role.SYSTEM, parts=(Text(text=text),))
 
 
 async def _to_the_end(work: Coroutine[None, None, None]) -> None:

@@ -69,19 +69,18 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
         self, method: str, handler: grpc.RpcMethodHandler, request: bytes, context: grpc.aio.ServicerContext
     ) -> Any:
         began = time.monotonic()
-        error: EdgedError | None = None
-        code = grpc.StatusCode.CANCELLED
+        code, message, trailer = grpc.StatusCode.CANCELLED, "", ()
         try:
             response = await self._answer(method, handler, request, context)
             code = grpc.StatusCode.OK
         except EdgedError as exc:
-            error = exc
-            code = status_code(exc)
+            code, message, trailer = status_code(exc), status_message(exc), status_trailer(exc)
+            _forget_frames(exc)
         finally:
             level = logging.DEBUG if method.startswith(POLLED) else logging.INFO
             _log.log(level, "%s %s %.0f ms", method, code.name, 1000 * (time.monotonic() - began))
-        if error:
-            await context.abort(code, status_message(error), status_trailer(error))
+        if code is not grpc.StatusCode.OK:
+            await context.abort(code, message, trailer)
         return response
 
     async def _answer(
@@ -119,6 +118,16 @@ def _internal(method: str, exc: Exception) -> EdgedError:
     number = secrets.token_hex(4)
     _log.error("internal error %s in %s\n%s", number, method, _trace(exc))
     return EdgedError(f"internal error {number}; the daemon's log says where")
+
+
+def _forget_frames(exc: BaseException | None) -> None:
+    """Cut an error that was dealt with loose from the frames it passed, which hold the request and it itself.
+
+    Left to the garbage collector, which counts objects and not bytes, refused requests would fill the memory.
+    """
+    while exc:
+        exc.__traceback__ = None
+        exc = exc.__cause__ or exc.__context__
 
 
 def _trace(exc: BaseException) -> str:

@@ -57,6 +57,16 @@ async def test_a_turn_is_stored_relayed_and_closed() -> None:
     assert [message.role for message in model.requests[0].messages] == [Role.SYSTEM, Role.USER]
 
 
+async def test_a_conversation_without_a_system_prompt_gets_the_assistants_own_which_is_not_stored() -> None:
+    model, memory = ScriptedModel(), DictMemory()
+    turns = TurnConductor(model, memory, max_text_bytes=100, system_prompt="Be kind")
+    await take(turns)
+    await take(turns, system_prompt="Be brief")
+    assert [request.messages[0].text for request in model.requests] == ["Be kind", "Be brief"]
+    assert [len(request.messages) for request in model.requests] == [2, 2]
+    assert [message.role for message in memory.messages["c1"]] == [Role.USER, Role.ASSISTANT]
+
+
 async def test_the_message_is_stored_before_started_and_the_answer_before_finished() -> None:
     model, memory = ScriptedModel(), DictMemory()
     async with aclosing(conductor(model, memory).run(parts=HELLO)) as turn:
