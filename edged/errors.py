@@ -200,7 +200,13 @@ class RemoteError(EdgedError):
         self.reason = reason
 
 
+MAX_NAME_CHARACTERS = 200
+"""Longer names are nobody's typing error, and comparing takes time and memory in proportion."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """` (did you mean "x"?)` for the closest known name, or an empty string."""
+    if len(name) > MAX_NAME_CHARACTERS:
+        return ""
     matches = get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f' (did you mean "{matches[0]}"?)' if matches else ""

@@ -21,6 +21,7 @@ Sampler = Callable[[Logits, Sequence[int]], int]
 
 MAX_STOP_STRINGS = 16
 MAX_STOP_CHARACTERS = 256
+MAX_BIASED_TOKENS = 1024
 _RANGES: Mapping[str, tuple[float, float]] = {
     "temperature": (0, 2),
     "top_k": (0, 1_000_000),
@@ -56,6 +57,8 @@ def validate(sampling: Sampling, vocab_size: int | None = None) -> None:
         raise InvalidInput(f"at most {MAX_STOP_STRINGS} stop strings, not {len(sampling.stop)}", field="sampling.stop")
     if not all(0 < len(stop) <= MAX_STOP_CHARACTERS for stop in sampling.stop):
         raise InvalidInput(f"a stop string has 1 to {MAX_STOP_CHARACTERS} characters", field="sampling.stop")
+    if len(sampling.logit_bias) > MAX_BIASED_TOKENS:
+        raise InvalidInput(f"logit_bias names more than {MAX_BIASED_TOKENS} tokens", field="sampling.logit_bias")
     for token, bias in sampling.logit_bias.items():
         if token < 0 or (vocab_size is not None and token >= vocab_size):
             raise InvalidInput(f"logit_bias names token {token}, which does not exist", field="sampling.logit_bias")

@@ -30,6 +30,7 @@ from edged.pipeline.ports import LanguageModel, Memory, OpenTurn
 
 ENDING_SECONDS = 1.0
 """How long a turn waits for an earlier one of its conversation, which may have been cancelled just now."""
+MAX_PARTS = 64
 
 
 class TurnConductor:
@@ -158,7 +159,9 @@ class _Answer:
 
 
 def check_parts(parts: tuple[Part, ...], max_text_bytes: int) -> None:
-    """Raise InvalidInput unless the message says something and its text is at most `max_text_bytes` long."""
+    """Raise InvalidInput unless the message says something in at most `MAX_PARTS` parts and `max_text_bytes`."""
+    if len(parts) > MAX_PARTS:
+        raise InvalidInput(f"a message has at most {MAX_PARTS} parts", field="parts")
     if not any(part.text.strip() if isinstance(part, Text) else part.data for part in parts):
         raise InvalidInput("the message is empty; say something", field="parts")
     for index, part in enumerate(parts):

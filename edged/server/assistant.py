@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable
 from contextlib import aclosing
@@ -10,13 +11,16 @@ from dataclasses import replace
 import grpc
 
 from edged import wire
+from edged.errors import Unavailable
 from edged.events import Sampling, TurnEvent
-from edged.pipeline.turn import TurnConductor
+from edged.pipeline.turn import MAX_PARTS, TurnConductor
 from edged.server.spacing import DeltaSpacing
 from edged.v1 import assistant_pb2, assistant_pb2_grpc
 
 DELTA_SECONDS = 0.02
 """Deltas that follow sooner are joined: see `DeltaSpacing`."""
+SEND_SECONDS = 60.0
+"""How long a caller may leave an event unread, once the connection holds no more; then its turn is cancelled."""
 
 
 class AssistantServicer(assistant_pb2_grpc.AssistantServiceServicer):
@@ -32,7 +36,7 @@ class AssistantServicer(assistant_pb2_grpc.AssistantServiceServicer):
     ) -> None:
         """See assistant.proto."""
         turn = self._turns.run(
-            parts=wire.parts_from_wire(request.parts),
+            parts=wire.parts_from_wire(request.parts[: MAX_PARTS + 1]),  # one too many is refused
             conversation_id=request.conversation_id,
             model=request.model,
             sampling=replace(self._sampling, **wire.sampling_from_wire(request.sampling)),
@@ -51,4 +55,8 @@ class AssistantServicer(assistant_pb2_grpc.AssistantServiceServicer):
 
 async def _write(context: grpc.aio.ServicerContext, events: Iterable[TurnEvent]) -> None:
     for event in events:
-        await context.write(wire.event_to_wire(event))
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                await context.write(wire.event_to_wire(event))
+        except TimeoutError:
+            raise Unavailable("the caller stopped reading, so the answer was broken off") from None

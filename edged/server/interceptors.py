@@ -69,19 +69,21 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
         self, method: str, handler: grpc.RpcMethodHandler, request: bytes, context: grpc.aio.ServicerContext
     ) -> Any:
         began = time.monotonic()
-        code, message, trailer = grpc.StatusCode.CANCELLED, "", ()
+        code = grpc.StatusCode.CANCELLED
         try:
             response = await self._answer(method, handler, request, context)
             code = grpc.StatusCode.OK
+            return response
         except EdgedError as exc:
-            code, message, trailer = status_code(exc), status_message(exc), status_trailer(exc)
+            code = status_code(exc)
+            # Not context.abort: grpc keeps the exception that it raises, and with it the request.
+            context.set_code(code)
+            context.set_details(status_message(exc))
+            context.set_trailing_metadata(status_trailer(exc))
             _forget_frames(exc)
         finally:
             level = logging.DEBUG if method.startswith(POLLED) else logging.INFO
             _log.log(level, "%s %s %.0f ms", method, code.name, 1000 * (time.monotonic() - began))
-        if code is not grpc.StatusCode.OK:
-            await context.abort(code, message, trailer)
-        return response
 
     async def _answer(
         self, method: str, handler: grpc.RpcMethodHandler, request: bytes, context: grpc.aio.ServicerContext

@@ -42,8 +42,9 @@ SERVICES = tuple(
         (status_pb2, "StatusService"),
     )
 )
-MAX_CONCURRENT_CALLS = 256
-"""One more is refused with RESOURCE_EXHAUSTED. The engine's own queue is much shorter: this bounds the others."""
+MAX_CONCURRENT_CALLS = 64
+"""One more is refused with RESOURCE_EXHAUSTED. The engine's own queue is much shorter: this bounds the others,
+and the memory of requests that arrive at once."""
 FLUSH_SECONDS = 0.2
 """What the last answers of a stopping server get to leave the process."""
 

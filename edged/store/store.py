@@ -206,7 +206,7 @@ class ConversationStore:
     def ids(self, conversation_ids: Sequence[str] = ()) -> tuple[str, ...]:
         """Ids of the named conversations or of all, oldest first. Raises NotFound for an unknown one."""
         with self._reading() as db:
-            wanted = {find_conversation(db, name)["id"] for name in conversation_ids}
+            wanted = {find_conversation(db, name)["id"] for name in dict.fromkeys(conversation_ids)}
             names = [name for (name,) in db.execute("SELECT id FROM conversations ORDER BY seq")]
         return tuple(name for name in names if not conversation_ids or name in wanted)
 

@@ -10,7 +10,8 @@ import pytest
 
 from edged.client import Client
 from edged.errors import Code, InvalidInput, NotFound, QueueFull, RemoteError, UnsupportedPart
-from edged.events import Image, MessageState, Started, Text, TextDelta, TurnEvent
+from edged.events import Image, MessageState, Sampling, Started, Text, TextDelta, TurnEvent
+from edged.server import assistant
 from edged.v1 import assistant_pb2
 from tests.server.conftest import MAX_MESSAGE_BYTES, MAX_TEXT_BYTES, Daemon
 from tests.server.scripted import END, WAIT, says, until
@@ -47,7 +48,7 @@ async def test_options_replace_the_daemons_defaults_one_by_one(daemon: Daemon, c
     await everything(client, sampling={"temperature": 0, "stop": ("\n",), "seed": 2**64 - 1})
     sampling = daemon.model.requests[0].sampling
     assert (sampling.temperature, sampling.stop, sampling.seed) == (0, ("\n",), 2**64 - 1)
-    assert (sampling.top_k, sampling.top_p) == (40, 0.95)
+    assert (sampling.top_k, sampling.top_p) == (40, Sampling().top_p)
 
 
 async def test_two_at_once_do_not_mix(daemon: Daemon, client: Client) -> None:
@@ -86,12 +87,12 @@ async def test_a_cancelled_caller_stops_the_engine(daemon: Daemon, client: Clien
 
 
 async def test_ask_again_right_after_leaving(daemon: Daemon, client: Client) -> None:
-    daemon.model.script = [TextDelta(text="a"), WAIT, *END]
+    daemon.model.script = [TextDelta(text="a"), WAIT]
     async with aclosing(client.ask(HELLO)) as turn:
         async for event in turn:
             if isinstance(event, TextDelta):
                 break
-    daemon.model.release.set()
+    daemon.model.script = [TextDelta(text="b"), *END]
     await everything(client, conversation_id="c1")
     states = [closing.state for closing in daemon.memory.closings]
     assert states == [MessageState.CANCELLED, MessageState.COMPLETE]
@@ -121,7 +122,25 @@ async def test_a_client_that_vanishes_stops_the_engine(daemon: Daemon) -> None:
     del reader
 
 
-def _bare_ask(body: bytes) -> bytes:
+async def test_a_client_that_stops_reading_is_given_up(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stays connected and takes no byte: its window is zero."""
+    monkeypatch.setattr(assistant, "SEND_SECONDS", 0.1)
+    reader, writer = await asyncio.open_unix_connection(daemon.socket)
+    body = assistant_pb2.AskRequest(parts=[{"text": "Hello"}]).SerializeToString()
+    writer.write(_bare_ask(body, settings=b"\x00\x04" + bytes(4)))
+    await until(lambda: daemon.memory.closings)
+    assert daemon.memory.closings[0].state is MessageState.CANCELLED
+    assert daemon.model.running == 0
+    assert not reader.at_eof()
+    async with Client(daemon.address) as client:
+        await everything(client)
+    began = asyncio.get_running_loop().time()
+    await daemon.server.drain(0)
+    print("DRAIN", asyncio.get_running_loop().time()-began)
+    writer.transport.abort()
+
+
+def _bare_ask(body: bytes, settings: bytes = b"") -> bytes:
     """The bytes of an HTTP/2 connection that calls Ask (RFC 9113; headers as literals, RFC 7541, 6.2.2)."""
 
     def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
@@ -141,7 +160,7 @@ def _bare_ask(body: bytes) -> bytes:
     )
     message = b"\x00" + len(body).to_bytes(4) + body
     return (
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"") + frame(1, 4, 1, literals) + frame(0, 1, 1, message)
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, settings) + frame(1, 4, 1, literals) + frame(0, 1, 1, message)
     )
 
 
