@@ -7,6 +7,7 @@ An `EdgedError` carries a message fit to be shown to a user: one line, saying wh
 from __future__ import annotations
 
 import enum
+import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -210,3 +211,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
         return ""
     matches = get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f' (did you mean "{matches[0]}"?)' if matches else ""
+
+
+def where_it_broke(exc: BaseException) -> str:
+    """Types and lines of code of an exception and its causes, for logs; their messages may quote what people said."""
+    cause = exc.__cause__ or (None if exc.__suppress_context__ else exc.__context__)
+    earlier = where_it_broke(cause) if cause else ""
+    return f"{earlier}{''.join(traceback.format_tb(exc.__traceback__))}{type(exc).__qualname__}\n"

@@ -12,7 +12,7 @@ import grpc
 from edged import wire
 from edged.client.address import channel_target
 from edged.client.remote_error import encodable, remote_errors
-from edged.errors import Unavailable
+from edged.errors import Code, EdgedError, Unavailable
 from edged.events import Part, SamplingOptions, TurnEvent
 from edged.records import Conversation, DaemonState, DaemonStatus, ModelInfo, SearchHit, Transcript
 from edged.v1 import (
@@ -189,7 +189,9 @@ class Client:
                 while True:
                     try:
                         state = (await self.status()).state
-                    except Unavailable as exc:
+                    except EdgedError as exc:
+                        if exc.code not in (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED):
+                            raise
                         reason = exc.message
                     else:
                         if state is DaemonState.SERVING:

@@ -18,7 +18,7 @@ _WORK_PER_CHARACTER = 1000
 
 
 class ChatTemplate:
-    """A compiled template. Not thread-safe: it belongs to the device thread."""
+    """A compiled template, which any thread may render."""
 
     def __init__(self, source: str, *, name: str, bos_text: str = "", eos_text: str = "") -> None:
         """Compile. `name` is the file for messages. Raises ArtefactError."""

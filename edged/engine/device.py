@@ -17,7 +17,7 @@ from edged.engine.generate import generate
 from edged.engine.onnx_session import OnnxMemory
 from edged.engine.scheduler import RoundRobin
 from edged.engine.stream import EventStream
-from edged.errors import EdgedError, QueueFull, Unavailable
+from edged.errors import EdgedError, QueueFull, Unavailable, where_it_broke
 from edged.events import Finished, GenerationRequest
 
 log = logging.getLogger(__name__)
@@ -75,9 +75,14 @@ class DeviceThread:
         self._thread = threading.Thread(target=self._run, name="edged-engine", daemon=True)
         self.failure = ""
         """Why the thread ended, if it did so by itself."""
-        self.last_beat = time.monotonic()
-        """When the thread was last seen alive (time.monotonic)."""
+        self._last_step = time.monotonic()
+        self._is_loading = False
         self.snapshot = Snapshot()
+
+    @property
+    def last_beat(self) -> float:
+        """When the thread was last seen alive (time.monotonic); loading counts, since it may take a slow disk long."""
+        return time.monotonic() if self._is_loading else self._last_step
 
     def start(self) -> None:
         """Start the thread."""
@@ -118,8 +123,8 @@ class DeviceThread:
         try:
             while not self._stopping:
                 self._turn()
-        except BaseException as exc:  # the border of the thread: nobody else would see it
-            log.exception("the device thread broke")
+        except BaseException as exc:  # noqa: BLE001  # the border of the thread: nobody else would see it
+            log.error("the device thread broke\n%s", where_it_broke(exc))
             self.failure = f"the engine has stopped ({type(exc).__name__}); restart edged"
         with self._lock:
             self._stopping = True
@@ -131,7 +136,7 @@ class DeviceThread:
 
     def _turn(self) -> None:
         """Take what came in, admit, and advance one job by one step."""
-        self.last_beat = time.monotonic()
+        self._last_step = time.monotonic()
         self._receive(wait=not self._jobs.active and not self._jobs.waiting)
         for job in self._jobs.waiting:
             if job.cancelled.is_set():
@@ -193,7 +198,12 @@ class DeviceThread:
             if len(self._engines) >= self._max_loaded and unused is not None:
                 del self._engines[unused]
                 self._publish()
-            engine = self._load(name)
+            self._is_loading = True
+            try:
+                engine = self._load(name)
+            finally:
+                self._is_loading = False
+                self._last_step = time.monotonic()
             log.info("loaded %s in %.2f s", name, engine.load_seconds)
         self._engines[name] = engine
         return engine
@@ -224,5 +234,5 @@ def _reported(error: Exception) -> EdgedError:
     """What a client is told. Whatever breaks in one request must not end the others, but is a bug: log it."""
     if isinstance(error, EdgedError):
         return error
-    log.error("an answer failed", exc_info=error)
+    log.error("an answer failed\n%s", where_it_broke(error))
     return EdgedError("the engine failed while answering; the log says more")

@@ -1,7 +1,8 @@
 """The bridge from the device thread to one asyncio consumer.
 
-Waking the consumer takes a core from the model for a moment, so it happens at most every `WAKE_SECONDS`:
-a fast model's tokens arrive a few at a time, a slow one's one by one, the first and the last at once.
+Waking the consumer, and behind it a server's connection and a client, takes the cores from the model for a
+moment: at every token, a tenth of a small model's time. So it happens at most every `WAKE_SECONDS`, twenty times
+a second: a fast model's tokens arrive a few at a time, a slow one's one by one, the first and the last at once.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from itertools import groupby
 
 from edged.events import Finished, GenerationEvent, ReasoningDelta, TextDelta
 
-WAKE_SECONDS = 0.02
+WAKE_SECONDS = 0.05
 
 
 class EventStream:

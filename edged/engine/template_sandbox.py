@@ -8,6 +8,7 @@ handled costs 1, an item 10, a call or an iteration 100. Sizes multiply at most,
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
@@ -99,7 +100,7 @@ class WorkExceeded(jinja2.TemplateRuntimeError):
 
 
 class TemplateSandbox(ImmutableSandboxedEnvironment):
-    """Compiles and renders one template at a time; set `work_left` before each rendering."""
+    """Compiles and renders a template; set `work_left` before each rendering. Threads have budgets of their own."""
 
     intercepted_binops = frozenset(["+", "*", "**", "%"])
 
@@ -110,7 +111,7 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
             extensions=["jinja2.ext.loopcontrols", _GenerationTag],
             finalize=self.charged,
         )
-        self.work_left = 0
+        self._budget = threading.local()
         known = {name: function for name, function in self.filters.items() if name in _FILTERS} | dict(filters)
         self.filters = {name: self._metered(function) for name, function in known.items()}
         self.filters["length"] = self.filters["count"] = len  # needs no look at what is counted
@@ -119,6 +120,15 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
         namespaces = {name: self.globals[name] for name in ("range", "dict", "namespace")}
         self.globals = namespaces | dict(template_globals)
         self._macro_cost = CALL_COST
+
+    @property
+    def work_left(self) -> int:
+        """What this thread's rendering may still cost."""
+        return int(self._budget.work_left)
+
+    @work_left.setter
+    def work_left(self, amount: int) -> None:
+        self._budget.work_left = amount
 
     def compile_metered(self, source: str) -> jinja2.Template:
         """The template with charges inserted. Raises jinja2.TemplateError."""

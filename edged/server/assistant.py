@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Iterable
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -14,11 +12,8 @@ from edged import wire
 from edged.errors import Unavailable
 from edged.events import Sampling, TurnEvent
 from edged.pipeline.turn import MAX_PARTS, TurnConductor
-from edged.server.spacing import DeltaSpacing
 from edged.v1 import assistant_pb2, assistant_pb2_grpc
 
-DELTA_SECONDS = 0.02
-"""Deltas that follow sooner are joined: see `DeltaSpacing`."""
 SEND_SECONDS = 60.0
 """How long a caller may leave an event unread, once the connection holds no more; then its turn is cancelled."""
 
@@ -43,20 +38,14 @@ class AssistantServicer(assistant_pb2_grpc.AssistantServiceServicer):
             enable_thinking=request.enable_thinking,
             system_prompt=request.system_prompt if request.HasField("system_prompt") else None,
         )
-        spacing = DeltaSpacing(DELTA_SECONDS)
         async with aclosing(turn):
-            try:
-                async for event in turn:
-                    await _write(context, spacing.push(event, now=time.monotonic()))
-            except Exception:
-                await _write(context, spacing.flush())
-                raise
+            async for event in turn:
+                await _write(context, event)
 
 
-async def _write(context: grpc.aio.ServicerContext, events: Iterable[TurnEvent]) -> None:
-    for event in events:
-        try:
-            async with asyncio.timeout(SEND_SECONDS):
-                await context.write(wire.event_to_wire(event))
-        except TimeoutError:
-            raise Unavailable("the caller stopped reading, so the answer was broken off") from None
+async def _write(context: grpc.aio.ServicerContext, event: TurnEvent) -> None:
+    try:
+        async with asyncio.timeout(SEND_SECONDS):
+            await context.write(wire.event_to_wire(event))
+    except TimeoutError:
+        raise Unavailable("the caller stopped reading, so the answer was broken off") from None

@@ -6,14 +6,13 @@ import asyncio
 import logging
 import secrets
 import time
-import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
 
-from edged.errors import EdgedError, InvalidInput, Unavailable
+from edged.errors import EdgedError, InvalidInput, Unavailable, where_it_broke
 from edged.server.lifecycle import RETRY_SECONDS, Lifecycle
 from edged.server.status_details import status_code, status_message, status_trailer
 
@@ -118,7 +117,7 @@ def _parsed(request: bytes, deserializer: Callable[[bytes], Any]) -> Any:
 def _internal(method: str, exc: Exception) -> EdgedError:
     """An error that says nothing but where to look it up."""
     number = secrets.token_hex(4)
-    _log.error("internal error %s in %s\n%s", number, method, _trace(exc))
+    _log.error("internal error %s in %s\n%s", number, method, where_it_broke(exc))
     return EdgedError(f"internal error {number}; the daemon's log says where")
 
 
@@ -130,10 +129,3 @@ def _forget_frames(exc: BaseException | None) -> None:
     while exc:
         exc.__traceback__ = None
         exc = exc.__cause__ or exc.__context__
-
-
-def _trace(exc: BaseException) -> str:
-    """Types and lines of code of an exception and its causes; their messages may quote what people said."""
-    cause = exc.__cause__ or (None if exc.__suppress_context__ else exc.__context__)
-    earlier = _trace(cause) if cause else ""
-    return f"{earlier}{''.join(traceback.format_tb(exc.__traceback__))}{type(exc).__qualname__}\n"

@@ -26,7 +26,7 @@ from tests.docs import ROOT
 LENGTHS = (64, 512)
 DECODED = 32
 CONTEXT = 1024
-ANSWER_TOKENS = 96
+ANSWER_TOKENS = 192
 """Generated per question when the server path is measured."""
 WARM_UP_SETS = 1
 

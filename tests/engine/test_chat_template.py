@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import resource
+import threading
 
 import pytest
 
@@ -194,3 +195,34 @@ def test_a_long_conversation_is_within_the_budget() -> None:
     talk = [{"role": "user" if index % 2 == 0 else "assistant", "content": "word " * 200} for index in range(1000)]
     for source in (SMOLLM2, LLAMA3, MISTRAL, QWEN3):
         assert len(ChatTemplate(source, name="t").render(talk)) > 1_000_000
+
+
+def test_threads_do_not_spend_each_others_budget() -> None:
+    """A long message is measured in one thread while the device thread writes another prompt."""
+    inside, outside = threading.Event(), threading.Event()
+    template = ChatTemplate("{% for message in messages %}{{ message.content.x }}{% endfor %}", name="t")
+
+    class Waits(dict[str, str]):
+        def __getitem__(self, key: str) -> str:
+            if key == "x":
+                inside.set()
+                assert outside.wait(10)
+            return "long" * 1000
+
+        def __len__(self) -> int:
+            return 1
+
+    left: list[int] = []
+
+    def slow() -> None:
+        template.render([{"content": Waits()}])  # type: ignore[dict-item]
+        left.append(template._sandbox.work_left)
+
+    thread = threading.Thread(target=slow)
+    thread.start()
+    assert inside.wait(10)
+    template.render([{"content": "abc"}])
+    outside.set()
+    thread.join()
+    template.render([{"content": Waits()}])  # type: ignore[dict-item]
+    assert left == [template._sandbox.work_left]

@@ -170,5 +170,11 @@ def test_out_of_range_names_the_field(field: str, value: object) -> None:
     assert caught.value.field == f"sampling.{field}"
 
 
+def test_few_tokens_can_be_biased() -> None:
+    with pytest.raises(InvalidInput, match="1024") as caught:
+        validate(replace(Sampling(), logit_bias=dict.fromkeys(range(1025), 1.0)))
+    assert caught.value.field == "sampling.logit_bias"
+
+
 def test_defaults_are_valid() -> None:
     validate(Sampling())

@@ -11,7 +11,9 @@ import pytest
 from edged.client import Client
 from edged.errors import Code, InvalidInput, NotFound, QueueFull, RemoteError, UnsupportedPart
 from edged.events import Image, MessageState, Sampling, Started, Text, TextDelta, TurnEvent
+from edged.pipeline.turn import MAX_PARTS
 from edged.server import assistant
+from edged.server.interceptors import STORE_SECONDS
 from edged.v1 import assistant_pb2
 from tests.server.conftest import MAX_MESSAGE_BYTES, MAX_TEXT_BYTES, Daemon
 from tests.server.scripted import END, WAIT, says, until
@@ -134,9 +136,18 @@ async def test_a_client_that_stops_reading_is_given_up(daemon: Daemon, monkeypat
     assert not reader.at_eof()
     async with Client(daemon.address) as client:
         await everything(client)
-    began = asyncio.get_running_loop().time()
-    await daemon.server.drain(0)
-    print("DRAIN", asyncio.get_running_loop().time()-began)
+    writer.transport.abort()
+
+
+async def test_a_client_that_stops_reading_does_not_hold_up_the_end(daemon: Daemon) -> None:
+    reader, writer = await asyncio.open_unix_connection(daemon.socket)
+    body = assistant_pb2.AskRequest(parts=[{"text": "Hello"}]).SerializeToString()
+    writer.write(_bare_ask(body, settings=b"\x00\x04" + bytes(4)))
+    await until(lambda: daemon.memory.opened)
+    async with asyncio.timeout(STORE_SECONDS / 2):
+        await daemon.server.drain(0)
+    assert daemon.memory.closings[0].state is MessageState.CANCELLED
+    assert not reader.at_eof()
     writer.transport.abort()
 
 
@@ -159,9 +170,8 @@ def _bare_ask(body: bytes, settings: bytes = b"") -> bytes:
         for name, value in headers.items()
     )
     message = b"\x00" + len(body).to_bytes(4) + body
-    return (
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, settings) + frame(1, 4, 1, literals) + frame(0, 1, 1, message)
-    )
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    return preface + frame(4, 0, 0, settings) + frame(1, 4, 1, literals) + frame(0, 1, 1, message)
 
 
 async def test_a_closed_channel_stops_the_engine(daemon: Daemon) -> None:
@@ -180,6 +190,7 @@ async def test_a_closed_channel_stops_the_engine(daemon: Daemon) -> None:
         ({"parts": ()}, Code.INVALID_ARGUMENT, "parts"),
         ({"parts": (Text(text="  "),)}, Code.INVALID_ARGUMENT, "parts"),
         ({"parts": (Text(text="x" * (MAX_TEXT_BYTES + 1)),)}, Code.INVALID_ARGUMENT, "parts"),
+        ({"parts": HELLO + (Text(text=""),) * MAX_PARTS}, Code.INVALID_ARGUMENT, "parts"),
         ({"sampling": {"temperature": 9}}, Code.INVALID_ARGUMENT, "sampling.temperature"),
         ({"conversation_id": "c9"}, Code.NOT_FOUND, ""),
         ({"model": "huge"}, Code.NOT_FOUND, ""),

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import logging
-from contextlib import aclosing
+import types
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager
+from pathlib import Path
 
 import grpc
 import pytest
@@ -15,7 +19,7 @@ from edged.client import Client
 from edged.errors import Code, EdgedError, NotFound, RemoteError
 from edged.events import Text, TextDelta
 from edged.server.status_details import DETAILS_KEY, shortened, status_message, status_trailer
-from edged.v1 import conversation_pb2
+from edged.v1 import assistant_pb2, conversation_pb2
 from tests.server.conftest import Daemon
 from tests.server.scripted import says
 
@@ -87,6 +91,38 @@ async def test_a_bug_is_an_opaque_number_to_the_caller_and_a_traceback_to_the_lo
     assert "scripted.py" in report
     assert "ValueError" in report
     assert SECRET not in raised.value.message
+
+
+@pytest.mark.parametrize("text", [SECRET, " "])
+async def test_a_refused_request_is_forgotten_at_once(daemon: Daemon, text: str) -> None:
+    """Kept until the garbage collector comes by, large ones would fill the memory."""
+    daemon.model.script = [NotFound("gone")]
+    body = assistant_pb2.AskRequest(parts=[{"text": text}]).SerializeToString()
+    async with grpc.aio.insecure_channel(daemon.address) as channel:
+        ask = channel.unary_stream("/edged.v1.AssistantService/Ask")
+        with only_the_collector_frees() as freed:
+            for _ in range(3):  # grpc keeps a call until the next one comes
+                with pytest.raises(grpc.aio.AioRpcError):
+                    _ = [response async for response in ask(body)]
+    files = {Path(thing.f_code.co_filename).name for thing in freed if isinstance(thing, types.FrameType)}
+    assert files.isdisjoint({"interceptors.py", "assistant.py", "turn.py"})
+
+
+@contextmanager
+def only_the_collector_frees() -> Iterator[list[object]]:
+    """What the block left behind in reference cycles."""
+    freed: list[object] = []
+    gc.collect()
+    gc.disable()
+    try:
+        yield freed
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        freed += gc.garbage
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
 
 
 async def test_the_log_has_a_line_a_call_and_nothing_that_was_said(

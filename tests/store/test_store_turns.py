@@ -224,3 +224,11 @@ def test_status_counts(store, state_dir):
     assert status.database == str(state_dir / "edged.db")
     assert status.database_bytes >= (state_dir / "edged.db").stat().st_size > 0
     assert status.key_source in status.protection
+
+
+def test_an_id_named_often_is_looked_up_once(store):
+    turn = talk(store, "one")
+    statements: list[str] = []
+    store._db.conn.set_trace_callback(statements.append)
+    assert store.ids([turn.conversation_id] * 100) == (turn.conversation_id,)
+    assert len(statements) < 10

@@ -1,0 +1,28 @@
+"""What errors say."""
+
+from __future__ import annotations
+
+from edged.errors import nearest, where_it_broke
+
+
+def test_the_nearest_name_is_suggested():
+    assert nearest("smolm2", ["tiny", "smollm2"]) == ' (did you mean "smollm2"?)'
+    assert nearest("qwen", ["tiny", "smollm2"]) == ""
+
+
+def test_a_name_of_megabytes_is_not_compared():
+    assert nearest("a" * 201, ["a" * 200]) == ""
+
+
+def test_a_report_says_where_and_nothing_that_was_said():
+    said = "the cake is under the bed"
+    try:
+        try:
+            raise KeyError(said)
+        except KeyError as exc:
+            raise ValueError(said) from exc
+    except ValueError as exc:
+        report = where_it_broke(exc)
+    assert report.index("KeyError\n") < report.index("ValueError\n")
+    assert "test_errors.py" in report
+    assert said not in report
