@@ -77,7 +77,7 @@ def checked(section: str, key: str, value: object, *, source: str) -> object:
     if full in RANGES:
         low, high = RANGES[full]
         if not low <= value <= high:  # type: ignore[operator]  # only numeric keys have ranges
-            raise ConfigError(f"{source}{full} must be between {low:g} and {high:g}, not {value}")
+            raise ConfigError(f"{source}{full} must be between {low} and {high}, not {value}")
     _check_text(full, value, source)
     return value
 

@@ -50,7 +50,7 @@ def validate(sampling: Sampling, vocab_size: int | None = None) -> None:
     for name, (low, high) in _RANGES.items():
         value = getattr(sampling, name)
         if not low <= value <= high:  # also refuses NaN
-            raise InvalidInput(f"{name} must be between {low:g} and {high:g}, not {value}", field=f"sampling.{name}")
+            raise InvalidInput(f"{name} must be between {low} and {high}, not {value}", field=f"sampling.{name}")
     if sampling.seed is not None and not 0 <= sampling.seed < 2**64:
         raise InvalidInput("seed must be between 0 and 2^64 - 1", field="sampling.seed")
     if len(sampling.stop) > MAX_STOP_STRINGS:

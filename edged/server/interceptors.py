@@ -126,6 +126,6 @@ def _forget_frames(exc: BaseException | None) -> None:
 
     Left to the garbage collector, which counts objects and not bytes, refused requests would fill the memory.
     """
-    while exc:
+    while exc and exc.__traceback__:
         exc.__traceback__ = None
         exc = exc.__cause__ or exc.__context__

@@ -170,6 +170,11 @@ def test_out_of_range_names_the_field(field: str, value: object) -> None:
     assert caught.value.field == f"sampling.{field}"
 
 
+def test_a_range_is_written_in_full() -> None:
+    with pytest.raises(InvalidInput, match="between 1 and 1048576, not 0"):
+        validate(replace(Sampling(), max_tokens=0))
+
+
 def test_few_tokens_can_be_biased() -> None:
     with pytest.raises(InvalidInput, match="1024") as caught:
         validate(replace(Sampling(), logit_bias=dict.fromkeys(range(1025), 1.0)))

@@ -7,6 +7,7 @@ import sys
 from contextlib import aclosing
 from pathlib import Path
 
+import grpc
 import pytest
 
 from edged.client import Client
@@ -56,6 +57,23 @@ async def test_nobody_there(run_dir: Path) -> None:
                 await anext(turn)
         with pytest.raises(Unavailable, match=r"no daemon answers.*after 0\.2 s"):
             await client.wait_until_serving(0.2)
+
+
+async def test_a_daemon_that_goes_before_it_looks_at_a_call(run_dir: Path) -> None:
+    """grpc cancels such calls without saying why."""
+
+    async def get_status(request: bytes, context: grpc.aio.ServicerContext) -> None:
+        await context.abort(grpc.StatusCode.CANCELLED)
+
+    server = grpc.aio.server()
+    handlers = {"GetStatus": grpc.unary_unary_rpc_method_handler(get_status)}
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("edged.v1.StatusService", handlers)])
+    server.add_insecure_port(f"unix:{run_dir}/s")
+    await server.start()
+    async with Client(f"unix:{run_dir}/s") as client:
+        with pytest.raises(Unavailable, match="went away"):
+            await client.status()
+    await server.stop(0)
 
 
 async def test_a_proxy_in_the_environment_is_ignored(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
