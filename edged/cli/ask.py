@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edged.cli.answer import Answer
 from edged.cli.attachment import read_audio, read_image
-from edged.cli.connection import connected
+from edged.cli.connection import with_client
 from edged.cli.generation import Generation, generation_from, generation_options
 from edged.cli.output import print_json
 from edged.cli.parameters import utf8
 from edged.config import Config, load_config
 from edged.errors import InvalidInput
 from edged.events import Part, Text
+
+if TYPE_CHECKING:
+    from edged.client import Client
 
 
 @click.command()
@@ -59,14 +63,15 @@ def _question(text: str) -> str:
 async def _ask(
     config: Config, parts: tuple[Part, ...], conversation_id: str, generation: Generation, answer: Answer
 ) -> None:
-    async with connected(config) as client:
-        await answer.follow(
-            client.ask(
-                parts,
-                conversation_id=conversation_id,
-                model=generation.model,
-                sampling=generation.sampling,
-                enable_thinking=generation.enable_thinking,
-                system_prompt=generation.system_prompt,
-            )
+    def question(client: Client) -> Coroutine[None, None, None]:
+        events = client.ask(
+            parts,
+            conversation_id=conversation_id,
+            model=generation.model,
+            sampling=generation.sampling,
+            enable_thinking=generation.enable_thinking,
+            system_prompt=generation.system_prompt,
         )
+        return answer.follow(events)
+
+    await with_client(config, question, may_repeat=lambda: answer.started is None)

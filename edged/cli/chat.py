@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,8 @@ from edged.cli.output import human_count, new_file, say
 from edged.cli.parameters import utf8
 from edged.cli.terminal import Lines
 from edged.cli.transcript import as_markdown, as_text, print_conversations, print_hits
-from edged.config import load_config
-from edged.errors import EdgedError, InvalidInput, nearest
+from edged.config import Config, load_config
+from edged.errors import EdgedError, InvalidInput, Unavailable, nearest
 from edged.events import FinishReason, Text
 from edged.records import ModelInfo
 
@@ -36,32 +37,43 @@ def chat(conversation: str, continue_latest: bool, **options: Any) -> None:
     for itself when none is running.
     """
     config = load_config()
-    generation = generation_from(options)
     # Ctrl-C inside `runner.run` cancels what it runs, and only that: the loop outlives a stopped answer.
     with asyncio.Runner() as runner:
-        connection = connected(config)
-        client = runner.run(connection.__aenter__())
-        try:
-            session = Chat(client, generation, runner)
-            session.open(conversation, continue_latest=continue_latest)
-            session.loop()
-        finally:
-            runner.run(connection.__aexit__(None, None, None))
+        session = Chat(generation_from(options), runner)
+        with _client(runner, config) as client:
+            session.open(client, conversation, continue_latest=continue_latest)
+            session.loop(client)
+        while session.is_open:  # the daemon has gone with the command that had started it
+            with _client(runner, config) as client:
+                session.loop(client)
+
+
+@contextmanager
+def _client(runner: asyncio.Runner, config: Config) -> Iterator[Client]:
+    connection = connected(config)
+    client = runner.run(connection.__aenter__())
+    try:
+        yield client
+    finally:
+        runner.run(connection.__aexit__(None, None, None))
 
 
 class Chat:
     """One sitting: which conversation it is in, and how answers are generated."""
 
-    def __init__(self, client: Client, generation: Generation, runner: asyncio.Runner) -> None:
-        self._client = client
+    _client: Client
+
+    def __init__(self, generation: Generation, runner: asyncio.Runner) -> None:
+        self.is_open = True
+        """Until /quit or the end of input."""
         self._generation = generation
         self._runner = runner
         self._lines = Lines()
         self._conversation_id = ""
-        self._is_open = True
 
-    def open(self, conversation_id: str, *, continue_latest: bool) -> None:
+    def open(self, client: Client, conversation_id: str, *, continue_latest: bool) -> None:
         """Say what answers, and go on with a conversation if that is wanted."""
+        self._client = client
         click.echo(_banner(self._runner.run(self._client.get_model(self._generation.model))))
         if continue_latest and not conversation_id:
             latest = self._runner.run(self._client.list_conversations(page_size=1)).conversations
@@ -69,13 +81,18 @@ class Chat:
         if conversation_id:
             self.resume(conversation_id)
 
-    def loop(self) -> None:
-        """Take lines until /quit or the end of input. What fails interactively is shown and survived."""
+    def loop(self, client: Client) -> None:
+        """Take lines until /quit, the end of input, or the daemon has gone.
+
+        What fails interactively is shown and survived.
+        """
+        self._client = client
         interrupted = False
-        while self._is_open:
+        while self.is_open:
             try:
                 line = self._lines.read("> ")
                 if line is None:
+                    self.is_open = False
                     return
                 interrupted = False
                 self._take(line)
@@ -88,6 +105,8 @@ class Chat:
                 if not self._lines.is_interactive:
                     raise
                 say(exc.message)
+                if exc.reason == Unavailable.reason:
+                    return
 
     def _take(self, line: str) -> None:
         if not line.strip():
@@ -199,7 +218,7 @@ class Chat:
 
     def quit(self, _: str) -> None:
         """Leave; the conversation stays."""
-        self._is_open = False
+        self.is_open = False
 
     def _current(self) -> str:
         if not self._conversation_id:

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from edged.cli.output import say
 from edged.config import Config
+from edged.errors import EdgedError, Unavailable
 
 if TYPE_CHECKING:
     from edged.client import Client
+
+Result = TypeVar("Result")
+
+
+async def with_client(
+    config: Config, call: Callable[[Client], Awaitable[Result]], *, may_repeat: Callable[[], bool] = lambda: True
+) -> Result:
+    """What `call` returns, given a client of a serving daemon.
+
+    A daemon that another command started ends with that command, perhaps just before it hears ours: then
+    `call` is made once more, of another daemon, unless `may_repeat` says that it has come too far for that.
+    """
+    try:
+        async with connected(config) as client:
+            return await call(client)
+    except EdgedError as exc:
+        if exc.reason != Unavailable.reason or not may_repeat():
+            raise
+    async with connected(config) as client:
+        return await call(client)
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, TypeVar
 
 import click
 
-from edged.cli.connection import connected
+from edged.cli.connection import with_client
 from edged.cli.output import new_file, print_json
 from edged.cli.parameters import utf8
 from edged.cli.transcript import as_document, as_markdown, as_text, print_conversations, print_hits
@@ -89,11 +89,12 @@ def export(conversation_ids: tuple[str, ...], output: Path | None, json_wanted: 
     async def run(client: Client, stream: IO[str]) -> None:
         await write(client.export(conversation_ids), stream)
 
+    # Never repeated: what was written cannot be taken back.
     if output is None:
-        _with_client(lambda client: run(client, sys.stdout))
+        _with_client(lambda client: run(client, sys.stdout), may_repeat=False)
         return
     with new_file(output) as stream:
-        _with_client(lambda client: run(client, stream))
+        _with_client(lambda client: run(client, stream), may_repeat=False)
 
 
 @conversations.command()
@@ -118,12 +119,8 @@ def rename(conversation_id: str, title: str) -> None:
     click.echo(f"{renamed.id} is now: {renamed.title}")
 
 
-def _with_client(call: Callable[[Client], Awaitable[Result]]) -> Result:
-    async def run() -> Result:
-        async with connected(load_config()) as client:
-            return await call(client)
-
-    return asyncio.run(run())
+def _with_client(call: Callable[[Client], Awaitable[Result]], *, may_repeat: bool = True) -> Result:
+    return asyncio.run(with_client(load_config(), call, may_repeat=lambda: may_repeat))
 
 
 async def _write_text(transcripts: AsyncIterator[Transcript], stream: IO[str]) -> None:

@@ -23,11 +23,11 @@ SECONDS = 20
 class Terminal:
     """A chat at the other end of a pseudo-terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, *arguments: str) -> None:
         self._descriptor, theirs = pty.openpty()
         # setsid makes it the controlling terminal, which Ctrl-C needs; pty.fork is not for programs with threads.
         self._process = subprocess.Popen(
-            ["setsid", "--ctty", *EDGED, "chat"],
+            ["setsid", "--ctty", *EDGED, "chat", *arguments],
             env={**os.environ, "TERM": "xterm"},
             stdin=theirs,
             stdout=theirs,

@@ -14,11 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from edged.cli.connection import with_client
 from edged.client import Client
 from edged.config import Config, load_config
-from edged.errors import EdgedError
+from edged.errors import EdgedError, Unavailable
 from edged.events import Finished, Text, TurnEvent
 from edged.launch import daemon_for
+from edged.records import DaemonState
+from tests.cli.test_cli_terminal import Terminal
 from tests.e2e.program import SECONDS, Home
 
 CALLER = """
@@ -87,6 +90,43 @@ async def test_a_daemon_is_started_and_ends_with_its_caller(home: Home, config: 
     assert not config.socket_path.exists()
 
 
+async def test_a_call_that_a_vanished_daemon_did_not_hear_is_made_of_another(home: Home, config: Config) -> None:
+    with home.daemon() as running:
+        asked: list[Client] = []
+
+        async def call(client: Client) -> DaemonState:
+            asked.append(client)
+            if len(asked) == 1:
+                await asyncio.to_thread(running.kill)
+            return (await client.status()).state
+
+        assert await with_client(config, call) is DaemonState.SERVING
+        assert len(asked) == 2
+
+        async def call_in_vain(client: Client) -> None:
+            asked.append(client)
+            raise Unavailable("gone")
+
+        with pytest.raises(Unavailable):
+            await with_client(config, call_in_vain, may_repeat=lambda: False)
+        assert len(asked) == 3
+
+
+def test_a_chat_goes_on_when_the_daemon_it_found_has_gone(home: Home, config: Config) -> None:
+    with home.daemon() as running:
+        terminal = Terminal("--max-tokens", "4")
+        terminal.wait_for("> ")
+        running.kill()
+        terminal.type("hello\n")
+        terminal.wait_for("started one for this command")
+        terminal.wait_for("> ")
+        terminal.type("hello\n")
+        terminal.wait_for("(cut off")
+        terminal.wait_for("> ")
+        terminal.type("\x04")
+        assert terminal.exit_code() == 0
+
+
 async def test_a_running_daemon_is_used_and_stays(home: Home, config: Config) -> None:
     with home.daemon() as running:
         async with daemon_for(config) as daemon:
@@ -113,19 +153,17 @@ async def test_it_holds_nothing_of_its_caller(home: Home, config: Config) -> Non
 
 
 async def test_two_callers_at_once_share_one_daemon(home: Home, config: Config) -> None:
+    both_answered = asyncio.Barrier(2)
+
     async def use() -> tuple[bool, int]:
         async with daemon_for(config) as daemon:
             events = await ask(daemon.address, 4)
             assert isinstance(events[-1], Finished)
-            together.set()
-            await both.wait()
+            await both_answered.wait()
             return daemon.started, daemon_pid(home)
 
-    together, both = asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         users = [tasks.create_task(use()) for _ in range(2)]
-        await together.wait()
-        both.set()
     results = [user.result() for user in users]
     assert any(started for started, _ in results)
 
