@@ -48,6 +48,8 @@ def resolve(words: list[str]) -> tuple[click.Command, list[str]]:
 
 
 def test_generated_parts_of_the_readme_are_current() -> None:
+    if not (docs.ROOT / ".git").exists():
+        pytest.skip("the tree in the README is git's: not a git checkout")
     assert docs.README.read_text(encoding="utf-8") == docs.written(), "run `make docs`"
 
 

@@ -38,7 +38,7 @@ def ask(text: str, image: Path | None, audio: Path | None, conversation: str, as
     """
     config = load_config()
     limit = config.daemon.max_message_bytes
-    parts: list[Part] = [Text(text=_question(text))]
+    parts: list[Part] = [Text(text=_question(text, max_bytes=limit))]
     if image:
         parts.append(read_image(image, max_bytes=limit))
     if audio:
@@ -49,10 +49,13 @@ def ask(text: str, image: Path | None, audio: Path | None, conversation: str, as
         print_json(answer.report())
 
 
-def _question(text: str) -> str:
+def _question(text: str, *, max_bytes: int) -> str:
     if text == "-":
+        data = sys.stdin.buffer.read(max_bytes + 1)
+        if len(data) > max_bytes:
+            raise InvalidInput(f"stdin holds more than {max_bytes} bytes (daemon.max_message_bytes)")
         try:
-            text = sys.stdin.buffer.read().decode("utf-8")
+            text = data.decode("utf-8")
         except UnicodeDecodeError as exc:
             raise InvalidInput(f"stdin is not valid UTF-8 at byte {exc.start + 1}") from exc
     if not text.strip():

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import click
 
+from edged.cli.output import say
 from edged.errors import InvalidInput
 
 
@@ -59,7 +60,12 @@ class Lines:
             data = os.read(descriptor, 65536)
             if not data:
                 loop.remove_reader(descriptor)
-            for line in _decoded(data).splitlines():
+            try:
+                lines = _decoded(data).splitlines()
+            except InvalidInput as exc:  # the event loop would show a traceback
+                say(exc.message)
+                return
+            for line in lines:
                 if line.strip() == "/stop":
                     stop()
                 elif line.strip():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
 from dataclasses import dataclass
 
@@ -40,10 +41,17 @@ def put_in_force(config: Config) -> Guard:
     egress = egress_of(config)
     hook = AuditHook(egress)
     # The environment is written here and read in edged.config: these variables are not ours.
-    enforcements = [telemetry.switch_off(os.environ)]
+    enforcements = [telemetry.switch_off(os.environ), _refuse_core_files()]
     if config.privacy.sandbox:
         enforcements += [sandbox.refuse_tcp(bind_ports=egress.bind_ports), hook.install()]
     else:
         off = "switched off by privacy.sandbox = false"
         enforcements += [Enforcement(name=name, active=False, detail=off) for name in ("landlock", "audit hook")]
     return Guard(enforcements=tuple(enforcements), content_logging=config.logging.content, hook=hook)
+
+
+def _refuse_core_files() -> Enforcement:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    return Enforcement(
+        name="no core files", active=True, detail="a crash writes no memory to disk: it holds conversations and the key"
+    )

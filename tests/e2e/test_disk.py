@@ -7,7 +7,7 @@ import subprocess
 from tests.e2e.program import EDGED, SECONDS, Home, require_namespaces
 
 READ_ONLY = """
-mount -t tmpfs tmpfs "$EDGED_STATE_DIR" && mount -o remount,ro "$EDGED_STATE_DIR" && exec "$@" ask hello
+mount -t tmpfs -o ro tmpfs "$EDGED_STATE_DIR" && exec "$@" ask hello
 """
 FULL_FROM_THE_START = """
 mount -t tmpfs -o size=64k tmpfs "$EDGED_STATE_DIR" && head -c 1m /dev/zero >"$EDGED_STATE_DIR/filler" 2>/dev/null

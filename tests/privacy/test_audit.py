@@ -58,6 +58,7 @@ GUARD = """
 import json, logging, os, sys
 from edged.config import load_config
 from edged.privacy.guard import put_in_force
+import resource
 guard = put_in_force(load_config())
 import numpy, onnxruntime, grpc, socket
 try:
@@ -69,6 +70,7 @@ print(json.dumps([
     {item.name: item.active for item in status.enforcements},
     status.refused_connections,
     [os.environ.get(name) for name in ("ORT_DISABLE_TELEMETRY", "HF_HUB_OFFLINE", "https_proxy", "ALL_PROXY")],
+    resource.getrlimit(resource.RLIMIT_CORE),
 ]))
 """
 
@@ -94,11 +96,12 @@ def test_loopback_and_unix_sockets_work_as_before() -> None:
 
 
 def test_the_guard_comes_first_and_reports() -> None:
-    controls, refused, environ = json.loads(
+    controls, refused, environ, core_limit = json.loads(
         run_guarded(GUARD, https_proxy="http://192.0.2.1:3128", ALL_PROXY="socks://192.0.2.1:1080")
     )
-    assert set(controls) == {"telemetry off", "landlock", "audit hook"}
+    assert set(controls) == {"telemetry off", "no core files", "landlock", "audit hook"}
     assert controls["audit hook"]
+    assert core_limit == [0, 0]
     assert refused == 1
     assert environ == ["1", "1", None, None]
 
@@ -108,10 +111,10 @@ def test_a_guard_that_comes_too_late_does_not_pretend() -> None:
 
 
 def test_a_guard_switched_off_says_so() -> None:
-    controls, refused, _ = json.loads(
+    controls, refused, *_ = json.loads(
         run_guarded(GUARD.replace("192.0.2.1", "127.0.0.1"), EDGED_PRIVACY__SANDBOX="false")
     )
-    assert controls == {"telemetry off": True, "landlock": False, "audit hook": False}
+    assert controls == {"telemetry off": True, "no core files": True, "landlock": False, "audit hook": False}
     assert refused == 0
 
 
