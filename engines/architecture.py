@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edged.errors import CheckpointError
 
-from .rope import Rope
+from .rope import MAX_ROTARY_DIM, Rope
 from .tensor import Tensor
 
 SUPPORTED = ("llama", "mistral", "qwen2", "qwen3")
@@ -60,6 +60,8 @@ def check_sizes(architecture: Architecture) -> None:
     for key, limit in _LIMITS.items():
         if not 0 < getattr(architecture, key) <= limit:
             raise CheckpointError(f"{key} is {getattr(architecture, key)}, which no model of this kind has")
+    if any(window < 0 for window in architecture.windows):
+        raise CheckpointError(f"a sliding window of {min(architecture.windows)} tokens is not possible")
     if architecture.heads % architecture.kv_heads:
         raise CheckpointError(f"{architecture.heads} heads cannot share {architecture.kv_heads} key/value heads")
     if architecture.hidden_size % 16 or architecture.head_dim % 16:
@@ -75,7 +77,7 @@ _LIMITS: Mapping[str, float] = {
     "intermediate_size": 2**20,
     "heads": 4096,
     "kv_heads": 4096,
-    "head_dim": 4096,
+    "head_dim": MAX_ROTARY_DIM,
     "vocab_size": 2**24,
     "context_length": 2**30,
     "norm_epsilon": 1.0,

@@ -38,6 +38,7 @@ from edged.errors import ArtefactError, CheckpointError, InvalidInput
 
 from . import gate
 from .checkpoint import Checkpoint, checkpoint_sha256, open_checkpoint
+from .checkpoint.text_file import one_line
 from .graph.decoder import write_decoder
 from .graph.integer_weights import IntegerWeights
 from .graph.model_file import ModelFile
@@ -83,14 +84,14 @@ def default_destination(name: str) -> Path:
 def build(order: Order, say: Callable[[str], object]) -> Manifest:
     """Build and install, or keep what is there when it is the same; says in one line which. Returns its manifest.
 
-    Raises CheckpointError, QualityGateFailed or InvalidInput; then nothing was installed.
+    Raises CheckpointError, QualityGateFailed, ArtefactError or InvalidInput; then nothing was installed.
     """
     target = order.destination
     if not is_engine_name(target.name):
         raise InvalidInput(f"{target.name!r} cannot name an engine: letters, digits, dot, dash and underscore")
     if target.exists() and not (target / FILE_NAME).is_file():
         raise InvalidInput(f"{target} exists and is not an engine: name another folder with --out")
-    sha256 = checkpoint_sha256(order.source) if order.source.exists() else ""
+    sha256 = checkpoint_sha256(order.source)
     if order.recipe.source is not None:
         verify_source(order.source, sha256, order.recipe.source)
     with _locked(target):
@@ -101,6 +102,7 @@ def build(order: Order, say: Callable[[str], object]) -> Manifest:
             manifest = _write(order, sha256, folder)
             gate.require(manifest.quality, target.name)
             manifest.write(folder)
+            read_manifest(folder)  # what the run time would refuse is not installed
             _install(folder, target)
     say(_summary(manifest))
     return manifest
@@ -168,7 +170,10 @@ def _manifest(order: Order, checkpoint: Checkpoint, sha256: str, folder: Path) -
         chat_template_file="chat_template.jinja",
         files=describe_files(folder),
         source=Source(
-            kind=checkpoint.kind, name=order.source.resolve().name, sha256=sha256, quantization=checkpoint.encoding
+            kind=checkpoint.kind,
+            name=one_line(order.source.resolve().name),
+            sha256=sha256,
+            quantization=checkpoint.encoding,
         ),
         license=checkpoint.license,
         quality=_UNMEASURED,
@@ -241,6 +246,9 @@ def _locked(target: Path) -> Iterator[None]:
 def _beside(target: Path) -> Iterator[Path]:
     """A folder on the same file system that is gone afterwards, whatever happens; so are those of killed builds."""
     prefix = f".{target.name}.building-"
+    for replaced in target.parent.glob(f"{prefix}*-old"):
+        if not target.exists():  # killed between the two renames of _install
+            replaced.rename(target)
     for left in target.parent.glob(f"{prefix}*"):
         shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))

@@ -43,6 +43,11 @@ class Text:
         return sum(len(segment) - 1 for segment in self.segments)
 
 
+def text_names() -> tuple[str, ...]:
+    """Those that come with edged."""
+    return tuple(sorted(path.stem for path in TEXTS.glob("*.txt")))
+
+
 def read_text(name: str, tokenizer_json: str, context: int) -> Text:
     """engines/texts/<name>.txt in tokens, in segments of at most 512."""
     text = (TEXTS / f"{name}.txt").read_text(encoding="utf-8")
@@ -52,6 +57,8 @@ def read_text(name: str, tokenizer_json: str, context: int) -> Text:
     start = tokenizer.encode("", add_special_tokens=True).ids
     tokens = tokenizer.encode(text, add_special_tokens=False).ids
     step = size - len(start)
+    if step < 2:
+        raise CheckpointError(f"a context of {context} tokens leaves no room to measure in")
     pieces = [tuple(start + tokens[at : at + step]) for at in range(0, min(len(tokens), MAX_TOKENS), step)]
     segments = tuple(piece for piece in pieces if len(piece) > 1)
     if not segments:

@@ -13,6 +13,7 @@ from typing import Literal, TypeVar, get_args
 
 from edged.errors import CheckpointError, InvalidInput, MissingExtra, nearest
 
+from .gate import text_names
 from .graph.integer_weights import IntegerFormat, Minimum
 from .quantize import Rounding
 
@@ -103,12 +104,13 @@ class _Table:
             raise InvalidInput(f"{self.where}{key} must be of type {kind.__name__}, not {value!r}")
         return value
 
-    def choose(self, key: str, choices: tuple[object, ...], default: object) -> object:
+    def choose(self, key: str, choices: tuple[_T, ...], default: _T) -> _T:
         self.taken.append(key)
         value = self.values.pop(key, default)
-        if value not in choices:
-            raise InvalidInput(f"{self.where}{key} must be one of {', '.join(map(str, choices))}, not {value!r}")
-        return value
+        for choice in choices:
+            if type(value) is type(choice) and value == choice:
+                return choice
+        raise InvalidInput(f"{self.where}{key} must be one of {', '.join(map(str, choices))}, not {value!r}")
 
     def table(self, key: str) -> _Table:
         self.taken.append(key)
@@ -132,10 +134,10 @@ def _recipe(name: str, top: _Table) -> Recipe:
         format=IntegerFormat(
             minimum=_minimum(top.table("minimum")),
             linear=_rounding(top.table("linear"), bits=4),
-            embedding=_rounding(top.table("embedding"), bits=8),
-            head=_rounding(top.table("head"), bits=8),
+            embedding=_rounding(top.table("embedding"), bits=8, only_symmetric=True),
+            head=_rounding(top.table("head"), bits=8, only_symmetric=True),
         ),
-        text=str(gate.choose("text", tuple(path.stem for path in (FOLDER.parent / "texts").glob("*.txt")), "harbour")),
+        text=gate.choose("text", text_names(), "harbour"),
         max_perplexity_loss=gate.take("max_perplexity_loss", float),
     )
     gate.finish()
@@ -154,11 +156,12 @@ def _source(table: _Table) -> PackagedSource:
     return source
 
 
-def _rounding(table: _Table, bits: Literal[4, 8]) -> Rounding:
+def _rounding(table: _Table, bits: Literal[4, 8], *, only_symmetric: bool = False) -> Rounding:
+    """`only_symmetric`: the kernels of embedding and head have no zero points."""
     rounding = Rounding(
         bits=8 if table.choose("bits", (4, 8), bits) == 8 else 4,
-        block_size=int(str(table.choose("block_size", (32, 64, 128), 32))),
-        symmetric=table.take("symmetric", bool, True),
+        block_size=table.choose("block_size", (32, 64, 128), 32),
+        symmetric=table.choose("symmetric", (True,) if only_symmetric else (True, False), True),
         keep=table.take("keep", bool, True),
     )
     table.finish()
@@ -166,7 +169,7 @@ def _rounding(table: _Table, bits: Literal[4, 8]) -> Rounding:
 
 
 def _minimum(table: _Table) -> dict[str, Minimum]:
-    choices: dict[str, Minimum] = {choice: choice for choice in get_args(Minimum)}
-    chosen = {kind: choices[str(table.choose(kind, tuple(choices), "columns"))] for kind in KINDS}
+    choices: tuple[Minimum, ...] = get_args(Minimum)
+    chosen = {kind: table.choose(kind, choices, "columns") for kind in KINDS}
     table.finish()
     return chosen

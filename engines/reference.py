@@ -50,8 +50,8 @@ def rms_norm(x: Floats, weight: Floats, epsilon: float) -> Floats:
 def rotate(x: Floats, cosines: Floats, sines: Floats) -> Floats:
     """Turn each pair (i, i + half) of a head by its position's angle.  # x: (heads, tokens, head_dim)"""
     half = cosines.shape[1]
-    first, second, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
-    return np.concatenate([first * cosines - second * sines, second * cosines + first * sines, rest], axis=-1)
+    first, second = x[..., :half], x[..., half:]
+    return np.concatenate([first * cosines - second * sines, second * cosines + first * sines], axis=-1)
 
 
 def softmax(x: Floats) -> Floats:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from edged.errors import CheckpointError
 
+MAX_ROTARY_DIM = 512
+"""Twice what any model of this family turns; more would only make large tables."""
 SUPPORTED = ("default", "dynamic", "linear", "llama3", "yarn")
 
 
@@ -22,7 +24,7 @@ class Rope:
     """Position p turns the pair of values i by the angle p * frequencies[i]."""
 
     frequencies: tuple[float, ...]
-    """Radians a token, one for each pair of a head: head_dim / 2 of them, or fewer where only part of a head turns."""
+    """Radians a token, one for each pair of a head: head_dim / 2 of them."""
     magnitude: float = 1.0
     """Cosines and sines are multiplied by this (YaRN)."""
 
@@ -36,7 +38,7 @@ class Rope:
 def rope_from(parameters: Mapping[str, object], *, theta: float, rotary_dim: int, context: int) -> Rope:
     """From `rope_parameters` / `rope_scaling` of a config.json, or the same keys taken from GGUF metadata."""
     kind = str(parameters.get("rope_type") or parameters.get("type") or "default")
-    if not 0 < theta < 1e18 or rotary_dim < 2 or rotary_dim % 2:
+    if not 0 < theta < 1e18 or not 2 <= rotary_dim <= MAX_ROTARY_DIM or rotary_dim % 2:
         raise CheckpointError(f"rope of {rotary_dim} values with base {theta:g} is not possible")
     base = theta ** (-np.arange(0, rotary_dim, 2) / rotary_dim)
     if kind in ("default", "dynamic"):  # dynamic scaling starts beyond the context the model was trained for
@@ -52,7 +54,7 @@ def rope_from(parameters: Mapping[str, object], *, theta: float, rotary_dim: int
 
 def rope_with_factors(factors: NDArray[np.float32], *, theta: float, rotary_dim: int) -> Rope:
     """From the tensor `rope_freqs.weight`, in which GGUF keeps the divisors of Llama 3's scaling."""
-    base = theta ** (-np.arange(0, rotary_dim, 2) / rotary_dim)
+    base = np.asarray(rope_from({}, theta=theta, rotary_dim=rotary_dim, context=0).frequencies)
     if factors.size != base.size or not (factors > 0).all():
         raise CheckpointError(f"rope_freqs.weight must hold {base.size} positive numbers")
     return Rope(frequencies=tuple((base / factors.reshape(-1)).tolist()))
@@ -73,6 +75,8 @@ def _llama3(base: NDArray[np.float64], parameters: Mapping[str, object]) -> NDAr
 def _yarn(base: NDArray[np.float64], parameters: Mapping[str, object], theta: float, context: int) -> Rope:
     factor = _number(parameters, "factor")
     original = _number(parameters, "original_max_position_embeddings", float(context))
+    if theta <= 1 or original <= 0:
+        raise CheckpointError(f"rope scaling: yarn is not possible with base {theta:g} and a context of {original:g}")
     dimensions = 2 * base.size
 
     def pair_turning(turns: float) -> float:

@@ -18,6 +18,8 @@ def verify(folder: Path) -> str:
     manifest = read_manifest(folder)
     verify_files(folder, manifest)
     quality = manifest.quality
+    if not quality.perplexity > 0 or not quality.float_perplexity > 0 or quality.text not in gate.text_names():
+        raise ArtefactError(f"{folder}: the manifest's quality is of no text that this edged could measure again")
     tokenizer = (folder / manifest.tokenizer_file).read_text(encoding="utf-8")
     text = gate.read_text(quality.text, tokenizer, manifest.context_length)
     found = gate.engine_perplexity(folder, manifest, text)

@@ -6,9 +6,10 @@ A generated part stands between `<!-- NAME: make docs -->` and `<!-- end of NAME
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import click
@@ -147,10 +148,17 @@ def _comment(path: Path) -> str:
         case ".py":
             first = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
         case ".md":
-            first = next((line for line in text.splitlines() if line and not line.startswith("#")), "")
+            first = _first_block(line for line in text.splitlines() if not line.startswith("#"))
         case _:
-            first = next((line.lstrip("#/ ") for line in text.splitlines() if line.startswith(("#", "//"))), "")
-    return first.rstrip(".")
+            comments = (line if line.startswith(("#", "//")) else "" for line in text.splitlines())
+            first = _first_block(line.lstrip("#/ ") for line in comments)
+    return first.partition(". ")[0].rstrip(".")
+
+
+def _first_block(lines: Iterable[str]) -> str:
+    """The first lines that are not empty, as one."""
+    begun = itertools.dropwhile(lambda line: not line, lines)
+    return " ".join(itertools.takewhile(bool, begun))
 
 
 PARTS: Mapping[str, Callable[[], str]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,6 +75,13 @@ def test_readme_names_every_command_key_and_variable() -> None:
         assert f"`{section}.{key}`" in text
     for name in ENVIRONMENT:
         assert name in text
+
+
+def test_readme_names_every_extra() -> None:
+    text = docs.README.read_text(encoding="utf-8")
+    project = tomllib.loads((docs.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for extra in project["optional-dependencies"]:
+        assert f"`edged[{extra}]" in text or f"'edged[{extra}]'" in text or f"`{extra}`" in text, extra
 
 
 def test_every_command_key_and_chat_word_says_what_it_is() -> None:

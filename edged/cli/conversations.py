@@ -16,7 +16,7 @@ from edged.cli.output import new_file, print_json
 from edged.cli.parameters import utf8
 from edged.cli.transcript import as_document, as_markdown, as_text, print_conversations, print_hits
 from edged.config import load_config
-from edged.records import Transcript
+from edged.records import Conversation, Transcript
 
 if TYPE_CHECKING:
     from edged.client import Client
@@ -25,7 +25,8 @@ Result = TypeVar("Result")
 
 _json_option = click.option("--json", "json_wanted", is_flag=True, help="Print JSON.")
 _markdown_option = click.option("--markdown", is_flag=True, help="Print Markdown.")
-_limit_option = click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="At most.")
+PAGE_SIZE = 200
+"""What the daemon gives at a time."""
 
 
 @click.group()
@@ -34,15 +35,25 @@ def conversations() -> None:
 
 
 @conversations.command("list")
-@_limit_option
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most.")
 @_json_option
 def list_(limit: int, json_wanted: bool) -> None:
     """List conversations, latest first."""
-    page = _with_client(lambda client: client.list_conversations(page_size=limit))
+    latest = _with_client(lambda client: _latest(client, limit))
     if json_wanted:
-        print_json(page.conversations)
+        print_json(latest)
     else:
-        print_conversations(page.conversations)
+        print_conversations(latest)
+
+
+async def _latest(client: Client, limit: int) -> list[Conversation]:
+    page = await client.list_conversations(page_size=min(limit, PAGE_SIZE))
+    found = [*page.conversations]
+    while page.next_page_token and len(found) < limit:
+        size = min(limit - len(found), PAGE_SIZE)
+        page = await client.list_conversations(page_size=size, page_token=page.next_page_token)
+        found += page.conversations
+    return found
 
 
 @conversations.command()
@@ -60,7 +71,7 @@ def show(conversation_id: str, json_wanted: bool, markdown: bool) -> None:
 
 @conversations.command()
 @click.argument("words", type=utf8, nargs=-1, required=True)
-@_limit_option
+@click.option("--limit", type=click.IntRange(1, PAGE_SIZE), default=50, show_default=True, help="At most.")
 @_json_option
 def search(words: tuple[str, ...], limit: int, json_wanted: bool) -> None:
     """Find messages that contain all the WORDS."""

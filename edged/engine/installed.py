@@ -68,7 +68,7 @@ def import_engine(source: Path, directory: Path) -> InstalledEngine:
             _copy_listed(source, copy)
         else:
             _extract(source, copy)
-        manifest = verify_engine(copy)
+        manifest = _verify_copy(copy, source)
         if extra := file_names(copy) - set(manifest.files):
             raise ArtefactError(f"{source}: {min(extra)[:100]!r} is not in its manifest")
         target = directory / manifest.name
@@ -86,6 +86,8 @@ def export_engine(folder: Path, target: Path) -> None:
     manifest = verify_engine(folder)
     if target.exists():
         raise AlreadyExists(f"{target} exists already", resource=("file", str(target)))
+    if not target.parent.is_dir():
+        raise NotFound(f"{target.parent} is not a folder", resource=("folder", str(target.parent)))
     with _aside(target.parent) as scratch:
         packed = scratch / "engine.tar"
         with tarfile.open(packed, "x") as tar:
@@ -97,9 +99,10 @@ def export_engine(folder: Path, target: Path) -> None:
 def remove_engine(state_engines: Path, name: str) -> None:
     """Delete an engine that was imported into the state directory. Raises NotFound, InvalidInput."""
     folder = state_engines / name
-    if not is_engine_name(name) or not (folder / FILE_NAME).is_file():
+    if not is_engine_name(name) or not folder.is_dir():
         raise NotFound(
-            f"no engine {name[:60]!r} in {state_engines}; only imported engines can be removed",
+            f"no engine {name[:60]!r} in {state_engines}; only imported engines can be removed, "
+            "the folders of others are yours to delete",
             resource=("engine", name[:60]),
         )
     if folder.is_symlink():
@@ -130,6 +133,14 @@ def _aside(directory: Path) -> Iterator[Path]:
         yield scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _verify_copy(copy: Path, source: Path) -> Manifest:
+    """Errors name what the user knows, not the folder aside."""
+    try:
+        return verify_engine(copy)
+    except ArtefactError as exc:
+        raise ArtefactError(exc.message.replace(str(copy), str(source))) from exc
 
 
 def _copy_listed(source: Path, copy: Path) -> None:

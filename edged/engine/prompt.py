@@ -108,7 +108,7 @@ class PromptWriter:
         if len(prompt.tokens) >= self._context:
             raise ContextOverflow(
                 f"the message needs {len(prompt.tokens)} tokens, the context holds {self._context} "
-                "including the answer; shorten it or raise engine.max_seq_len"
+                "including the answer; shorten it, or raise engine.max_seq_len if the model can take more"
             )
         dropped = sum(len(turn) for turn in turns[:first])
         return Prompt(tokens=prompt.tokens, is_thinking=prompt.is_thinking, dropped_messages=dropped)

@@ -32,6 +32,8 @@ class Tokenizer:
             self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
         except Exception as exc:  # the library raises bare Exception
             raise ArtefactError(f"{path}: not a tokenizer: {str(exc)[:200]}") from exc
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
         decoder = json.loads(self._tokenizer.to_str())["decoder"] or {}
         steps = {step["type"]: step for step in decoder.get("decoders", [decoder]) if step}
         self._spell = _speller(steps, path)

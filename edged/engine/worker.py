@@ -79,12 +79,13 @@ class EngineWorker:
             job.cancelled.set()
 
     def status(self) -> EngineStatus:
-        """What the device thread is doing."""
+        """What the device thread is doing: of the default engine, or the last one used when that is not loaded."""
         seen = self._device.snapshot
-        engine = next((one for one in seen.loaded if one.name == self._config.default), None)
+        last = seen.loaded[-1] if seen.loaded else None
+        engine = next((one for one in seen.loaded if one.name == self._config.default), last)
         device = engine.session.device if engine else "no engine loaded"
         return EngineStatus(
-            model=self._config.default,
+            model=engine.name if engine else self._config.default,
             device=self._device.failure or device,
             context_length=engine.session.capacity if engine else 0,
             active_requests=seen.active,

@@ -46,7 +46,7 @@ class ModelServicer(model_pb2_grpc.ModelServiceServicer):
             if model.name == request.name or (model.is_default and not request.name):
                 return pb.GetModelResponse(model=wire.model_to_wire(model))
         raise NotFound(
-            f'no engine named "{request.name}" is installed{nearest(request.name, [model.name for model in models])}; '
-            "`edged models list` shows which are",
+            f"no engine {request.name[:60]!r} is installed{nearest(request.name, [model.name for model in models])}; "
+            "`edged models list` shows what is",
             resource=("model", request.name),
         )

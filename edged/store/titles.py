@@ -10,6 +10,8 @@ from edged.store.texts import storable
 
 MAX_TITLE_CHARACTERS = 200
 _AUTOMATIC_CHARACTERS = 60
+_JOINER = "\u200d"
+"""Zero width joiner: several emoji make one."""
 
 
 def title_from(parts: Sequence[Part]) -> str:
@@ -38,7 +40,7 @@ def checked_title(title: str) -> str:
 
 def _one_line(text: str) -> str:
     """Words joined by single spaces, without characters that would move a terminal's cursor."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return " ".join("".join(c if c.isprintable() or c == _JOINER else " " for c in text).split())
 
 
 def _shortened(line: str) -> str:

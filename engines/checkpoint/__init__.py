@@ -17,15 +17,13 @@ def open_checkpoint(path: Path) -> Checkpoint:
     """Read everything but the weights, which stay on disk. Raises CheckpointError in one line."""
     from . import gguf, safetensors
 
-    if path.is_dir():
-        return safetensors.read_folder(path)
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file or folder")
-    return gguf.read_file(path)
+    _require(path)
+    return safetensors.read_folder(path) if path.is_dir() else gguf.read_file(path)
 
 
 def checkpoint_sha256(path: Path) -> str:
-    """SHA-256 of the file; of a folder, of the list of its files' names and hashes."""
+    """SHA-256 of the file; of a folder, of the list of its files' names and hashes. Raises CheckpointError."""
+    _require(path)
     try:
         if path.is_dir():
             lines = [f"{_file_sha256(item)}  {item.name}\n" for item in sorted(path.iterdir()) if item.is_file()]
@@ -33,6 +31,11 @@ def checkpoint_sha256(path: Path) -> str:
         return _file_sha256(path)
     except OSError as exc:
         raise CheckpointError(f"{path}: cannot be read: {exc.strerror}") from exc
+
+
+def _require(path: Path) -> None:
+    if not path.is_dir() and not path.is_file():
+        raise CheckpointError(f"{path}: no such file or folder")
 
 
 def _file_sha256(path: Path) -> str:

@@ -9,15 +9,16 @@ from tokenizers import Tokenizer
 
 from edged.errors import CheckpointError
 
-from .json_file import read_optional_json
 from .model import Vocabulary
+from .text_file import read_bytes, read_optional_json
 
 
 def read_vocabulary(folder: Path, config: Mapping[str, object], vocab_size: int) -> Vocabulary:
     """Raises CheckpointError when there is no tokenizer.json or it does not fit the embedding table."""
     tokenizer = _tokenizer(folder)
     vocabulary = tokenizer.get_vocab(with_added_tokens=True)
-    if not vocabulary or max(vocabulary.values()) >= vocab_size:
+    ids = {*vocabulary.values(), *tokenizer.encode("").ids}  # the post-processor brings ids of its own
+    if not vocabulary or max(ids) >= vocab_size:
         raise CheckpointError(f"tokenizer.json has tokens beyond the {vocab_size} rows of the embedding table")
     settings = read_optional_json(folder / "tokenizer_config.json")
     bos, eos_named = _marked(settings, "bos_token", vocabulary), _marked(settings, "eos_token", vocabulary)
@@ -38,9 +39,15 @@ def _tokenizer(folder: Path) -> Tokenizer:
     if not path.is_file():
         raise CheckpointError(f"{folder}: no tokenizer.json in the folder")
     try:
-        return Tokenizer.from_str(path.read_text(encoding="utf-8"))
-    except Exception as exc:  # the library raises nothing more precise
+        tokenizer = Tokenizer.from_str(read_bytes(path).decode())
+    except (CheckpointError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as exc:  # the library raises nothing more precise, and its panics are no Exception
         raise CheckpointError(f"{path}: not a tokenizer: {str(exc)[:100]}") from exc
+    # Many files cut or fill every text to the length their authors trained or tested with.
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
 
 
 def _marked(settings: Mapping[str, object], key: str, vocabulary: Mapping[str, int]) -> int | None:
@@ -64,7 +71,7 @@ def _end_tokens(folder: Path, config: Mapping[str, object], named: int | None, v
 def _chat_template(folder: Path, settings: Mapping[str, object]) -> str:
     file = folder / "chat_template.jinja"
     if file.is_file():
-        return file.read_text(encoding="utf-8", errors="replace")
+        return read_bytes(file).decode(errors="replace")
     value = settings.get("chat_template")
     if isinstance(value, list):  # several named ones: [{"name": "default", "template": "..."}]
         named = {entry.get("name"): entry.get("template") for entry in value if isinstance(entry, dict)}

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from gguf import GGMLQuantizationType
 from gguf.constants import LlamaFileType
 from numpy.typing import NDArray
 
@@ -19,26 +16,21 @@ from engines.tensor import Tensor
 
 from .gguf_header import Header, Value, read_header
 from .gguf_vocabulary import read_vocabulary
-from .model import Checkpoint
+from .model import Checkpoint, main_encoding
+from .names import GGUF
+from .text_file import one_line
 
-_NAMES = {"token_embd": "embedding", "output_norm": "norm", "output": "head"}
-_LAYER_NAMES = {
-    "attn_norm": "attention_norm",
-    "attn_q": "q",
-    "attn_k": "k",
-    "attn_v": "v",
-    "attn_output": "o",
-    "attn_q_norm": "q_norm",
-    "attn_k_norm": "k_norm",
-    "ffn_norm": "mlp_norm",
-    "ffn_gate": "gate",
-    "ffn_up": "up",
-    "ffn_down": "down",
-}
-_LAYER = re.compile(r"blk\.(\d{1,4})\.(\w+)\.(weight|bias)")
 _ROPE_FACTORS = "rope_freqs.weight"
+_ROPE_KEYS = {
+    "factor": "factor",
+    "original_context_length": "original_max_position_embeddings",
+    "yarn_beta_fast": "beta_fast",
+    "yarn_beta_slow": "beta_slow",
+}
+_PLAIN = ("F32", "F16", "BF16")
+"""Norms and biases; blocks are for rows of a matrix."""
 _DECODABLE = (
-    *("F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"),
+    *(*_PLAIN, "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"),
     *("IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ4_NL", "IQ4_XS"),
     *("TQ1_0", "TQ2_0", "MXFP4"),
 )
@@ -61,7 +53,7 @@ def read_file(path: Path) -> Checkpoint:
     return Checkpoint(
         kind="gguf",
         path=path,
-        title=facts.text("general.name", path.stem),
+        title=facts.text("general.name", "") or one_line(path.stem),
         license=facts.text("general.license", "unknown"),
         encoding=_encoding(facts, tensors),
         architecture=architecture,
@@ -93,7 +85,7 @@ class _Facts:
         value = self.metadata.get(key, default)
         if not isinstance(value, str):
             raise self.wrong(key, "a text", value)
-        return " ".join(value.split())[:200]
+        return one_line(value)[:200]
 
     def refuse_experts(self, model_type: str) -> None:
         if self.integer(f"{model_type}.expert_count", 0):
@@ -109,19 +101,10 @@ def _canonical(header: Header) -> dict[str, Tensor]:
     for name, tensor in header.tensors.items():
         if name == _ROPE_FACTORS:
             continue
-        if tensor.encoding not in _DECODABLE:
-            raise CheckpointError(f"tensor {name}: the encoding {tensor.encoding} is not supported")
-        tensors[_canonical_name(name)] = tensor
+        if tensor.encoding not in (_DECODABLE if len(tensor.shape) == 2 else _PLAIN):
+            raise CheckpointError(f"tensor {name[:80]}: the encoding {tensor.encoding} is not supported")
+        tensors[GGUF.canonical(name)] = tensor
     return tensors
-
-
-def _canonical_name(name: str) -> str:
-    """The canonical name, or the name itself where it has none: the check of tensors will list it."""
-    if match := _LAYER.fullmatch(name):
-        layer, part, leaf = match.groups()
-        return f"layers.{int(layer)}.{_LAYER_NAMES[part]}.{leaf}" if part in _LAYER_NAMES else name
-    part, _, leaf = name.rpartition(".")
-    return f"{_NAMES[part]}.{leaf}" if part in _NAMES else name
 
 
 def _architecture(facts: _Facts, model_type: str, header: Header, tensors: Mapping[str, Tensor]) -> Architecture:
@@ -159,17 +142,21 @@ def _rope(facts: _Facts, model_type: str, header: Header, head_dim: int) -> Rope
     prefix = f"{model_type}.rope."
     theta = facts.number(prefix + "freq_base", 10000.0)
     rotary_dim = facts.integer(prefix + "dimension_count", head_dim)
-    if not 0 < rotary_dim <= head_dim <= 4096:
-        raise CheckpointError(f"{facts.path.name}: {rotary_dim} of {head_dim} values of a head cannot turn")
+    if rotary_dim != head_dim:
+        raise CheckpointError(
+            f"{facts.path.name}: only {rotary_dim} of {head_dim} values of a head turn: not supported"
+        )
     context = facts.integer(f"{model_type}.context_length")
     parameters: dict[str, object] = {"rope_type": facts.text(prefix + "scaling.type", "none")}
     if parameters["rope_type"] == "none":
         parameters["rope_type"] = "default"
-    for name, ours in (("factor", "factor"), ("original_context_length", "original_max_position_embeddings")):
+    for name, ours in _ROPE_KEYS.items():
         if prefix + "scaling." + name in facts.metadata:
             parameters[ours] = facts.number(prefix + "scaling." + name)
-    if _ROPE_FACTORS in header.tensors:
-        return rope_with_factors(header.tensors[_ROPE_FACTORS].read(), theta=theta, rotary_dim=rotary_dim)
+    if (factors := header.tensors.get(_ROPE_FACTORS)) is not None:
+        if factors.encoding != "F32" or factors.shape != (rotary_dim // 2,):
+            raise CheckpointError(f"{facts.path.name}: {_ROPE_FACTORS} must be {rotary_dim // 2} numbers in F32")
+        return rope_with_factors(factors.read(), theta=theta, rotary_dim=rotary_dim)
     return rope_from(parameters, theta=theta, rotary_dim=rotary_dim, context=context)
 
 
@@ -199,7 +186,4 @@ def _encoding(facts: _Facts, tensors: Mapping[str, Tensor]) -> str:
         kind = LlamaFileType(facts.integer("general.file_type", -1)).name
         return kind.removeprefix("MOSTLY_").removeprefix("ALL_")
     except ValueError:
-        weights: Counter[str] = Counter()
-        for tensor in tensors.values():
-            weights[tensor.encoding] += tensor.rows * tensor.columns
-        return GGMLQuantizationType[weights.most_common(1)[0][0]].name
+        return main_encoding(tensors.values())

@@ -2,7 +2,7 @@
 
 Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 2 and 3, little endian.
 The file is not trusted: every count and length is checked against the bytes that are left, so a
-hostile header costs neither memory nor time. (The reader of the `gguf` package believes them.)
+hostile header costs little memory and time. (The reader of the `gguf` package believes them.)
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Value = bool | int | float | str | list["Value"]
 
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
-_MAX_HEADER_BYTES = 256 * 1024 * 1024
+_MAX_HEADER_BYTES = 64 * 1024 * 1024
 """Vocabularies of a quarter of a million tokens take about 10 MB."""
 _MAX_DIMENSIONS = 4
 _SHORTEST_TENSOR = 8 + 1 + 4 + 8 + 4 + 8

@@ -32,13 +32,14 @@ _SPLITS = {
     "llama3": _LLAMA3,
     "llama-v3": _LLAMA3,
     "smaug-bpe": _LLAMA3,
+    "dbrx": _LLAMA3,
     "qwen2": _QWEN2,
     "deepseek-r1-qwen": _QWEN2,
     "megrez": _QWEN2,
     "tekken": _TEKKEN,
 }
 _DIGIT_BY_DIGIT = ("smollm", "starcoder", "refact", "codeshell", "command-r", "exaone")
-_PLAIN = ("default", "gpt-2", "gpt2", "phi-2", "jina-es", "roberta-bpe", "olmo", "dbrx")
+_PLAIN = ("default", "gpt-2", "gpt2", "phi-2", "jina-es", "roberta-bpe", "olmo")
 _WHOLE_WORDS_FIRST = ("llama-bpe", "llama3", "llama-v3", "tekken")
 """A word that is a token is not built from merges."""
 _BOS_BY_DEFAULT = ("llama-bpe", "llama3", "llama-v3", "tekken")
@@ -159,9 +160,8 @@ def _add_marked_tokens(tokenizer: Tokenizer, tokens: Sequence[str], kinds: Seque
 
 def _begin_with(tokenizer: Tokenizer, text: str, token: int) -> None:
     """Start every text with the bos token, unless the caller asks for no special tokens."""
-    piece = text.replace(":", "") if ":" in text else text
-    if piece != text:  # TemplateProcessing reads a colon as a type id
-        raise CheckpointError(f"the bos token {text[:40]!r} holds a colon")
+    if not text or ":" in text or text.startswith("$"):  # TemplateProcessing reads those as type ids and places
+        raise CheckpointError(f"the bos token {text[:40]!r} cannot begin a text: empty, or with a colon or dollar sign")
     tokenizer.post_processor = processors.TemplateProcessing(
         single=[text, "$A"], pair=[text, "$A", "$B"], special_tokens=[(text, token)]
     )

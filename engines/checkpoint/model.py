@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,3 +50,11 @@ class Checkpoint:
     def parameters(self) -> int:
         """Weights of the model; a table that is also the head counts once."""
         return sum(tensor.rows * tensor.columns for tensor in self.tensors.values())
+
+
+def main_encoding(tensors: Iterable[Tensor]) -> str:
+    """The encoding most weights have."""
+    weights: Counter[str] = Counter()
+    for tensor in tensors:
+        weights[tensor.encoding] += tensor.rows * tensor.columns
+    return weights.most_common(1)[0][0]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,25 +18,11 @@ from engines.rope import rope_from
 from engines.tensor import Tensor
 
 from .folder_vocabulary import read_vocabulary
-from .json_file import read_json
-from .model import Checkpoint
+from .model import Checkpoint, main_encoding
+from .names import HUGGING_FACE
+from .text_file import one_line, read_bytes, read_json
 
 _ENCODINGS = {"F32": 4, "F16": 2, "BF16": 2}
-_NAMES = {"model.embed_tokens": "embedding", "model.norm": "norm", "lm_head": "head"}
-_LAYER_NAMES = {
-    "input_layernorm": "attention_norm",
-    "self_attn.q_proj": "q",
-    "self_attn.k_proj": "k",
-    "self_attn.v_proj": "v",
-    "self_attn.o_proj": "o",
-    "self_attn.q_norm": "q_norm",
-    "self_attn.k_norm": "k_norm",
-    "post_attention_layernorm": "mlp_norm",
-    "mlp.gate_proj": "gate",
-    "mlp.up_proj": "up",
-    "mlp.down_proj": "down",
-}
-_LAYER = re.compile(r"model\.layers\.(\d{1,4})\.([\w.]+)\.(weight|bias)")
 _MAX_HEADER_BYTES = 100 * 1024 * 1024
 
 
@@ -52,9 +37,9 @@ def read_folder(folder: Path) -> Checkpoint:
     return Checkpoint(
         kind="safetensors",
         path=folder,
-        title=folder.resolve().name,
+        title=one_line(folder.resolve().name),
         license=_license(folder),
-        encoding=_main_encoding(tensors),
+        encoding=main_encoding(tensors.values()),
         architecture=architecture,
         tensors=tensors,
         vocabulary=read_vocabulary(folder, config, architecture.vocab_size),
@@ -62,16 +47,30 @@ def read_folder(folder: Path) -> Checkpoint:
 
 
 def _read_tensors(folder: Path) -> dict[str, Tensor]:
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise CheckpointError(f"{folder}: no *.safetensors in the folder")
     tensors: dict[str, Tensor] = {}
-    for file in files:
+    for file in _weight_files(folder):
         for name, tensor in _read_header(file).items():
             if name in tensors:
                 raise CheckpointError(f"{file.name}: tensor {name[:80]} is also in {tensors[name].path.name}")
             tensors[name] = tensor
     return tensors
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """As transformers chooses: one file, else those of the index. Mistral adds a copy in a layout of its own."""
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise CheckpointError(f"{folder}: no *.safetensors in the folder")
+    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if single in files:
+        return [single]
+    if not index.is_file():
+        return files
+    weight_map = read_json(index).get("weight_map")
+    named = {str(name) for name in weight_map.values()} if isinstance(weight_map, dict) else set()
+    if missing := sorted(named - {file.name for file in files}):
+        raise CheckpointError(f"{folder}: {missing[0][:80]} is missing ({index.name} names it)")
+    return [file for file in files if file.name in named]
 
 
 def _read_header(path: Path) -> dict[str, Tensor]:
@@ -113,17 +112,8 @@ def _canonical(tensors: Mapping[str, Tensor], *, tied: bool) -> dict[str, Tensor
     for name, tensor in tensors.items():
         if name.endswith("rotary_emb.inv_freq") or (tied and name == "lm_head.weight"):
             continue  # computed from the configuration; a copy of the embedding table
-        named[_canonical_name(name)] = tensor
+        named[HUGGING_FACE.canonical(name)] = tensor
     return named
-
-
-def _canonical_name(name: str) -> str:
-    """The canonical name, or the name itself where it has none: the check of tensors will list it."""
-    if match := _LAYER.fullmatch(name):
-        layer, part, leaf = match.groups()
-        return f"layers.{int(layer)}.{_LAYER_NAMES[part]}.{leaf}" if part in _LAYER_NAMES else name
-    part, _, leaf = name.rpartition(".")
-    return f"{_NAMES[part]}.{leaf}" if part in _NAMES else name
 
 
 def _architecture(config: Mapping[str, object]) -> Architecture:
@@ -138,7 +128,8 @@ def _architecture(config: Mapping[str, object]) -> Architecture:
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
     if not isinstance(rope, dict):
         raise CheckpointError("config.json: rope_parameters must be an object")
-    share = _number({**config, **rope}, "partial_rotary_factor", 1.0)
+    if _number({**config, **rope}, "partial_rotary_factor", 1.0) != 1:
+        raise CheckpointError("config.json: partial_rotary_factor is not supported: whole heads must turn")
     return Architecture(
         model_type=str(config["model_type"]),
         layers=layers,
@@ -153,7 +144,7 @@ def _architecture(config: Mapping[str, object]) -> Architecture:
         rope=rope_from(
             rope,
             theta=_number({**config, **rope}, "rope_theta", 10000.0),
-            rotary_dim=int(head_dim * min(share, 1.0)),
+            rotary_dim=head_dim,
             context=context,
         ),
         tied=config.get("tie_word_embeddings") is True,
@@ -162,16 +153,18 @@ def _architecture(config: Mapping[str, object]) -> Architecture:
 
 
 def _windows(config: Mapping[str, object], layers: int) -> tuple[int, ...]:
-    """Sliding windows: mistral has one for all layers, qwen for those that layer_types or max_window_layers names."""
+    """Sliding windows: llama has none, mistral one for all layers, qwen asks for one and says for which layers."""
     if layers > 1024:
         raise CheckpointError(f"config.json: {layers} layers are not possible")
-    if not config.get("sliding_window") or config.get("use_sliding_window") is False:
+    is_qwen = config["model_type"] in ("qwen2", "qwen3")
+    used = config.get("use_sliding_window") is True if is_qwen else config["model_type"] == "mistral"
+    if not used or not config.get("sliding_window"):
         return (0,) * layers
     window = _integer(config, "sliding_window")
     kinds = config.get("layer_types")
     if isinstance(kinds, list) and len(kinds) == layers:
         return tuple(window if kind == "sliding_attention" else 0 for kind in kinds)
-    first = _integer(config, "max_window_layers", 0)
+    first = _integer(config, "max_window_layers", 28) if is_qwen else 0
     return tuple(window if layer >= first else 0 for layer in range(layers))
 
 
@@ -191,18 +184,11 @@ def _number(config: Mapping[str, object], key: str, default: float | None = None
     return float(value)
 
 
-def _main_encoding(tensors: Mapping[str, Tensor]) -> str:
-    weights: Counter[str] = Counter()
-    for tensor in tensors.values():
-        weights[tensor.encoding] += tensor.rows * tensor.columns
-    return weights.most_common(1)[0][0]
-
-
 def _license(folder: Path) -> str:
     """`license:` in the front matter of the model card."""
     card = folder / "README.md"
     if card.is_file():
-        text = card.read_text(encoding="utf-8", errors="replace")
+        text = read_bytes(card).decode(errors="replace")
         match = re.search(r"^license:\s*(\S{1,60})\s*$", text, re.MULTILINE)
         if match:
             return match.group(1)

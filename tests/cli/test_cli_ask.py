@@ -116,6 +116,13 @@ def test_stdin_must_be_utf8(edged: Edged) -> None:
     assert (done.exit_code, done.stderr) == (1, "edged: stdin is not valid UTF-8 at byte 4\n")
 
 
+def test_stdin_without_end_is_not_read_to_its_end(edged: Edged, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGED_DAEMON__MAX_MESSAGE_BYTES", str(2**20))
+    done = edged("ask", "-", stdin=b"a" * (2**20 + 1))
+    expected = "edged: stdin holds more than 1048576 bytes (daemon.max_message_bytes)\n"
+    assert (done.exit_code, done.stderr) == (1, expected)
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,16 @@ def test_delete_needs_yes_where_nobody_can_be_asked(talked: ScriptedDaemon, edge
 def test_rename(talked: ScriptedDaemon, edged: Edged) -> None:
     assert edged("conversations", "rename", "c1", "The cat").stdout == "c1 is now: The cat\n"
     assert talked.memory.titles["c1"] == "The cat"
+
+
+def test_list_goes_beyond_one_page(daemon: ScriptedDaemon, edged: Edged, monkeypatch: pytest.MonkeyPatch) -> None:
+    for question in ("one", "two", "three", "four", "five"):
+        edged("ask", question)
+    monkeypatch.setattr(sys.modules["edged.cli.conversations"], "PAGE_SIZE", 2)  # the package has a command of the name
+
+    def listed(limit: int) -> set[str]:
+        done = edged("conversations", "list", "--json", "--limit", str(limit))
+        return {item["id"] for item in json.loads(done.stdout)}
+
+    assert listed(1000) == {"c1", "c2", "c3", "c4", "c5"}
+    assert len(listed(3)) == 3

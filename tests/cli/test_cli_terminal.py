@@ -36,8 +36,8 @@ class Terminal:
         os.close(theirs)
         self.screen = ""
 
-    def type(self, text: str) -> None:
-        os.write(self._descriptor, text.encode())
+    def type(self, text: str | bytes) -> None:
+        os.write(self._descriptor, text.encode() if isinstance(text, str) else text)
 
     def wait_for(self, text: str) -> None:
         """Until this appears after what was waited for before."""
@@ -112,6 +112,19 @@ def test_line_typed_during_an_answer_is_asked_next(daemon: ScriptedDaemon, termi
     terminal.wait_for("done")
     terminal.wait_for("> ")
     assert [request.messages[-1].text for request in daemon.model.requests] == ["first", "second"]
+
+
+def test_line_that_is_not_utf8_during_an_answer_is_refused(daemon: ScriptedDaemon, terminal: Terminal) -> None:
+    daemon.model.script = [*says("One")[:1], WAIT, *says(" done")]
+    terminal.type("first\n")
+    terminal.wait_for("One")
+    terminal.type(b"caf\xe9\n")
+    terminal.wait_for("edged: the line is not valid UTF-8")
+    assert "Traceback" not in terminal.screen
+    daemon.release()
+    terminal.wait_for("done")
+    terminal.wait_for("> ")
+    assert len(daemon.model.requests) == 1
 
 
 def test_pasted_lines_are_one_message(daemon: ScriptedDaemon, terminal: Terminal) -> None:

@@ -121,6 +121,24 @@ def test_a_truncated_tar(tmp_path: Path) -> None:
     assert list((tmp_path / "state").iterdir()) == []
 
 
+def test_an_engine_without_a_manifest_can_still_be_removed(tmp_path: Path) -> None:
+    folder = tiny_artefact(tmp_path / "state")
+    (folder / "manifest.json").unlink()
+    remove_engine(tmp_path / "state", "tiny")
+    assert list((tmp_path / "state").iterdir()) == []
+
+
+def test_errors_name_what_was_given_and_no_folder_is_made_for_a_typo(tmp_path: Path) -> None:
+    source = tiny_artefact(tmp_path / "build")
+    with pytest.raises(NotFound, match="typo is not a folder"):
+        export_engine(source, tmp_path / "typo" / "tiny.tar")
+    assert not (tmp_path / "typo").exists()
+    (source / "tokenizer.json").write_text("{}")
+    with pytest.raises(ArtefactError) as caught:
+        import_engine(source, tmp_path / "state")
+    assert str(source / "tokenizer.json") in caught.value.message
+
+
 @pytest.mark.parametrize("name", ["gone", "..", "../other", ""])
 def test_only_what_is_there_is_removed(tmp_path: Path, name: str) -> None:
     kept = tiny_artefact(tmp_path / "other", "other")

@@ -75,6 +75,16 @@ def test_sentencepiece_bytes_make_whole_characters(sentencepiece: Tokenizer, tex
     assert "\ufffd" in text or not any("\ufffd" in piece for piece in emitted)
 
 
+def test_texts_are_never_cut_or_padded_whatever_the_file_asks_for(tmp_path: Path) -> None:
+    cutting = tiny_tokenizer()
+    cutting.enable_truncation(4)
+    cutting.enable_padding(length=6)
+    cutting.save(str(tmp_path / "tokenizer.json"))
+    tokenizer = Tokenizer(tmp_path / "tokenizer.json")
+    assert tokenizer.decode(tokenizer.encode("a sentence of many words")) == "a sentence of many words"
+    assert tokenizer.encode("a") == REFERENCE.encode("a").ids
+
+
 def test_a_broken_off_character_is_marked_at_the_end(byte_level: Tokenizer) -> None:
     tokens = byte_level.encode("日")
     assert pieces(byte_level, tokens) == ["", "", "日", ""]

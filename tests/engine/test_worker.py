@@ -148,6 +148,7 @@ async def test_two_engines_with_room_for_one(tmp_path: Path) -> None:
         mine, other, again, other_again = await asyncio.gather(*(ask(worker, question) for question in questions))
         assert text_of(mine) == text_of(again) != text_of(other) == text_of(other_again)
         assert [model.name for model in worker.models() if model.is_loaded] == ["other"]
+        assert worker.status().model == "other" and worker.status().context_length > 0
         assert [model.name for model in worker.models() if model.is_default] == ["tiny"]
         assert await worker.resolve("") == "tiny"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import safetensors.torch
+import torch
 from tiny_checkpoints import TEMPLATE, reference_logits, relative_error, save_folder, save_gguf, tiny_model, tokens_of
 
 from edged.engine.manifest import read_manifest, verify_files
@@ -62,6 +65,24 @@ def test_the_artefact_is_whole_and_runs(checkpoint: Path, tmp_path: Path) -> Non
     assert relative_error(logits, reference_logits(tiny_model("qwen2"), tokens)) < 1
 
 
+def test_what_a_checkpoint_says_of_itself_cannot_command_a_terminal(tmp_path: Path) -> None:
+    named = save_gguf(tiny_model("qwen2"), tmp_path / "tiny\n\x1b[31m.gguf", general__name="Tiny\x07\nmodel")
+    build(order(named, tmp_path / "tiny"), quiet)
+    manifest = read_manifest(tmp_path / "tiny")
+    assert (manifest.title, manifest.source.name) == ("Tiny model", "tiny [31m.gguf")
+
+
+def test_what_the_run_time_would_refuse_is_not_installed(checkpoint: Path, tmp_path: Path) -> None:
+    source = tmp_path / "odd"
+    shutil.copytree(checkpoint, source)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        text = (source / name).read_text(encoding="utf-8").replace("<|im_end|>", "<|im_\\u2028|>")
+        (source / name).write_text(text, encoding="utf-8")
+    with pytest.raises(ArtefactError, match="printable"):
+        build(order(source, tmp_path / "out" / "odd"), quiet)
+    assert _others(tmp_path / "out") == []
+
+
 def test_building_again_keeps_it(checkpoint: Path, tmp_path: Path) -> None:
     first = build(order(checkpoint, tmp_path / "tiny"), quiet)
     said: list[str] = []
@@ -99,6 +120,14 @@ def test_a_failed_gate_installs_nothing(checkpoint: Path, tmp_path: Path) -> Non
     assert read_manifest(tmp_path / "tiny") == before, "what was installed stays"
 
 
+def test_what_a_build_killed_while_installing_had_moved_away_comes_back(checkpoint: Path, tmp_path: Path) -> None:
+    before = build(order(checkpoint, tmp_path / "tiny"), quiet)
+    (tmp_path / "tiny").rename(tmp_path / ".tiny.building-killed-old")
+    with pytest.raises(QualityGateFailed):
+        build(order(checkpoint, tmp_path / "tiny", recipe=recipe(-0.9)), quiet)
+    assert read_manifest(tmp_path / "tiny") == before and _others(tmp_path, "tiny") == []
+
+
 def test_a_checkpoint_without_a_template_wants_one(checkpoint: Path, tmp_path: Path) -> None:
     source = save_folder(tiny_model("llama"), tmp_path / "bare")
     (source / "tokenizer_config.json").write_text('{"eos_token": "<|im_end|>"}', encoding="utf-8")
@@ -116,13 +145,21 @@ def test_a_folder_of_somebody_else_is_left_alone(checkpoint: Path, tmp_path: Pat
         build(order(checkpoint, tmp_path / "photos"), quiet)
 
 
-def test_damage_of_many_kinds_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_damage_of_many_kinds_is_one_clear_line(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "noise.gguf").write_bytes(os.urandom(5000))
+    hostile = tmp_path / "hostile"
+    shutil.copytree(checkpoint, hostile)
+    safetensors.torch.save_file({"a\x1b[31m\nb": torch.zeros(1)}, hostile / "more.safetensors")
+    (hostile / "model.safetensors").rename(hostile / "all.safetensors")
     cases: list[tuple[list[str], str]] = [
         (["build", str(tmp_path / "noise.gguf")], "not a valid GGUF file"),
         (["build", str(tmp_path / "nowhere.gguf")], "no such file"),
         (["build", "smolm2-135m"], 'did you mean "smollm2-135m"'),
         (["build", "cpu"], "names no weights"),
+        (["build", os.devnull], "no such file"),
+        (["build", str(hostile)], "have no place in a qwen2: a [31m b"),
         (["verify", str(tmp_path)], "manifest.json: cannot be read"),
     ]
     for arguments, expected in cases:
@@ -131,6 +168,12 @@ def test_damage_of_many_kinds_is_one_clear_line(tmp_path: Path, capsys: pytest.C
         error = capsys.readouterr().err
         assert expected in error and error.count("\n") == 1 and error.startswith("engines: ")
     assert not (tmp_path / "out").exists()
+
+
+def test_without_the_build_extra_it_is_named() -> None:
+    program = "import runpy, sys; sys.modules['gguf'] = None; runpy.run_module('engines', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "engines: gguf is not installed: pip install 'edged[build]'\n")
 
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
@@ -156,13 +199,17 @@ def test_an_interrupted_build_leaves_no_half_artefact(sign: signal.Signals, chec
 def test_verify_reads_files_and_computes(checkpoint: Path, tmp_path: Path) -> None:
     manifest = build(order(checkpoint, tmp_path / "tiny"), quiet)
     table = verify(tmp_path / "tiny")
-    assert f"{manifest.quality.perplexity:.3f}" in table and "2%" not in table.splitlines()[0]
+    assert f"{manifest.quality.perplexity:.3f}" in table
 
     path = tmp_path / "tiny" / "manifest.json"
     document = json.loads(path.read_bytes())
     document["quality"]["perplexity"] *= 1.1
     path.write_text(json.dumps(document), encoding="utf-8")
     with pytest.raises(ArtefactError, match="does not compute what it did"):
+        verify(tmp_path / "tiny")
+
+    path.write_text(json.dumps(document | {"quality": document["quality"] | {"text": "../x"}}), encoding="utf-8")
+    with pytest.raises(ArtefactError, match="of no text that this edged could measure"):
         verify(tmp_path / "tiny")
 
     with (tmp_path / "tiny" / "model.onnx.data").open("r+b") as file:

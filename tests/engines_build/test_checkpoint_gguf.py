@@ -45,6 +45,22 @@ def test_a_gguf_file_computes_what_its_folder_computes(model_type: str, tmp_path
     assert relative_error(logits, reference_logits(model, tokens)) < 1e-3
 
 
+def test_scaling_of_rotary_positions_is_what_the_same_config_says(tmp_path: Path) -> None:
+    scaling: dict[str, Any] = {
+        "factor": 4.0,
+        "original_max_position_embeddings": 64,
+        "beta_fast": 16.0,
+        "beta_slow": 2.0,
+    }
+    model = tiny_model("qwen3", rope_parameters={"rope_type": "yarn", "rope_theta": 1e4, **scaling})
+    names = {"factor": "factor", "original_context_length": "original_max_position_embeddings"}
+    names |= {"yarn_beta_fast": "beta_fast", "yarn_beta_slow": "beta_slow"}
+    metadata = {f"qwen3.rope.scaling.{ours}".replace(".", "__"): scaling[theirs] for ours, theirs in names.items()}
+    file = save_gguf(model, tmp_path / "tiny.gguf", qwen3__rope__scaling__type="yarn", **metadata)
+    folder = save_folder(model, tmp_path / "model")
+    assert open_checkpoint(file).architecture.rope == open_checkpoint(folder).architecture.rope
+
+
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_every_encoding_reads_as_the_gguf_package_reads_it(encoding: str, tmp_path: Path) -> None:
     checkpoint = open_checkpoint(save_gguf(tiny_model("qwen2"), tmp_path / "tiny.gguf", encoding))
@@ -246,6 +262,33 @@ class TestRefusals:
         path.write_bytes(data.replace(key, key[:-4] + struct.pack("<I", 64)))
         with pytest.raises(CheckpointError, match=r"has the shape \[96, 64\], expected \[64, 64\]"):
             open_checkpoint(path)
+
+    @pytest.mark.parametrize("code", [8, 26])
+    def test_vectors_are_plain_numbers(self, code: int, good_bytes: bytes, tmp_path: Path) -> None:
+        vector = b"output_norm.weight" + struct.pack("<IQ", 1, 64)
+        assert good_bytes.count(vector) == 1
+        data = good_bytes.replace(vector + struct.pack("<I", 0), vector + struct.pack("<I", code))
+        (tmp_path / "x.gguf").write_bytes(data)
+        with pytest.raises(CheckpointError, match=r"output_norm\.weight: the encoding (Q8_0|I32) is not supported"):
+            open_checkpoint(tmp_path / "x.gguf")
+
+    @pytest.mark.parametrize("factors", [np.ones(8, np.int32), np.ones((2, 2, 2), np.float32), np.ones(9, np.float32)])
+    def test_rope_factors_of_another_kind(self, factors: Any, tmp_path: Path) -> None:
+        path = save_gguf(tiny_model(), tmp_path / "x.gguf", rope_freqs=factors)
+        with pytest.raises(CheckpointError, match=r"rope_freqs\.weight must be 8 numbers in F32"):
+            open_checkpoint(path)
+
+    def test_heads_that_turn_in_part(self, good_bytes: bytes, tmp_path: Path) -> None:
+        key = b"llama.attention.value_length"
+        assert good_bytes.count(key) == 1
+        old = struct.pack("<Q", len(key)) + key + struct.pack("<II", 4, 16)
+        name, longer_name = struct.pack("<Q", 4) + b"Tiny", struct.pack("<Q", 6) + b"Tiny++"  # keeps the length
+        new = b"llama.rope.dimension_count"
+        data = good_bytes.replace(old, struct.pack("<Q", len(new)) + new + struct.pack("<II", 4, 8))
+        data = data.replace(name, longer_name)
+        (tmp_path / "x.gguf").write_bytes(data)
+        with pytest.raises(CheckpointError, match="only 8 of 16 values of a head turn"):
+            open_checkpoint(tmp_path / "x.gguf")
 
     def test_no_such_file(self, tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match="no such file or folder"):

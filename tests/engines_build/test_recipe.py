@@ -36,6 +36,11 @@ def test_the_digest_follows_the_content(tmp_path: Path) -> None:
             "minimum.o must be one of drop, columns, exact",
         ),
         ("[gate]\nmax_perplexity_loss = 1\ntext = 'x'", "gate.text must be one of"),
+        (
+            "[gate]\nmax_perplexity_loss = 1\n[linear]\nblock_size = 32.0",
+            "linear.block_size must be one of 32, 64, 128",
+        ),
+        ("[gate]\nmax_perplexity_loss = 1\n[head]\nsymmetric = false", "head.symmetric must be one of True, not False"),
         ("[[gate]", "not valid TOML"),
     ],
 )

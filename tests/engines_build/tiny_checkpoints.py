@@ -85,18 +85,23 @@ def save_folder(model: transformers.PreTrainedModel, folder: Path, dtype: torch.
     return folder
 
 
-def save_gguf(model: transformers.PreTrainedModel, path: Path, encoding: str = "F16", **metadata: Any) -> Path:
+def save_gguf(
+    model: transformers.PreTrainedModel, path: Path, encoding: str = "F16", rope_freqs: Any = None, **metadata: Any
+) -> Path:
     """As llama.cpp's converter writes it: q and k of llama reordered, matrices in one encoding."""
     config = model.config
     kind = "llama" if config.model_type == "mistral" else config.model_type
     writer = gguf.GGUFWriter(path, kind)
     _write_metadata(writer, config)
     for key, value in metadata.items():
-        writer.add_string(key.replace("__", "."), value)
+        add = {str: writer.add_string, float: writer.add_float32, int: writer.add_uint32}[type(value)]
+        add(key.replace("__", "."), value)
     for name, values in model.state_dict().items():
         if name == "lm_head.weight" and config.tie_word_embeddings:
             continue
         _write_tensor(writer, config, name, values.float().numpy(), encoding, kind)
+    if rope_freqs is not None:
+        writer.add_tensor("rope_freqs.weight", rope_freqs)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -178,6 +178,7 @@ def test_ids_are_short_and_safe_on_a_command_line(store):
         (("word " * 40,), "word word word word word word word word word word word word…"),
         (("長" * 100,), "長" * 60 + "…"),
         (("\x1b[31mred\x07",), "[31mred"),
+        (("\U0001f469\u200d\U0001f467 and I",), "\U0001f469\u200d\U0001f467 and I"),
         ((picture(b"1"),), "Image"),
         ((recording(b"1"), "", "and this"), "and this"),
         ((recording(b"1"),), "Recording"),
