@@ -57,7 +57,7 @@ async def _reach(config: Config, stack: AsyncExitStack) -> Daemon:
     clock = asyncio.get_running_loop().time
     last_look = clock() + config.daemon.drain_seconds + FAREWELL_SECONDS
     while True:
-        if _listens(config.socket_path):
+        if listens(config.socket_path):
             if await _serves(address):
                 return Daemon(address=address, started=False)
             continue
@@ -73,7 +73,7 @@ async def _reach(config: Config, stack: AsyncExitStack) -> Daemon:
             await asyncio.sleep(RETRY_SECONDS)
 
 
-def _listens(path: Path) -> bool:
+def listens(path: Path) -> bool:
     """Whether a process accepts connections at the socket; a file that a dead one left behind does not count."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1.0)

@@ -12,6 +12,9 @@ from edged.cli.output import printable, say
 from edged.errors import Unavailable
 from edged.events import ContextTrimmed, Finished, FinishReason, Measured, ReasoningDelta, Started, TextDelta, TurnEvent
 
+CUT_OFF = "cut off: --max-tokens or the end of the context"
+"""What is said of an answer that ended for its length."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Answer:

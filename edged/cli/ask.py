@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edged.cli.answer import Answer
+from edged.cli.answer import CUT_OFF, Answer
 from edged.cli.attachment import read_audio, read_image
 from edged.cli.connection import with_client
 from edged.cli.generation import Generation, generation_from, generation_options
-from edged.cli.output import print_json
+from edged.cli.output import print_json, say
 from edged.cli.parameters import utf8
 from edged.config import Config, load_config
 from edged.errors import InvalidInput
-from edged.events import Part, Text
+from edged.events import FinishReason, Part, Text
 
 if TYPE_CHECKING:
     from edged.client import Client
@@ -47,6 +47,8 @@ def ask(text: str, image: Path | None, audio: Path | None, conversation: str, as
     asyncio.run(_ask(config, tuple(parts), conversation, generation_from(options), answer))
     if as_json:
         print_json(answer.report())
+    elif answer.finish_reason is FinishReason.LENGTH:
+        say(CUT_OFF)
 
 
 def _question(text: str, *, max_bytes: int) -> str:

@@ -22,10 +22,16 @@ class Failure(click.ClickException):
         click.echo(f"edged: {self.message}", file=file, err=True)
 
 
-class ErrorBorder(click.Group):
-    """A group whose commands fail with one line. Usage errors exit with 2, all others with 1.
+class Stopped(Failure):
+    """Ctrl-C, with the exit code that shells give for SIGINT."""
 
-    click itself turns Ctrl-C into "Aborted!" and a closed pipe into a silent exit.
+    exit_code = 130
+
+
+class ErrorBorder(click.Group):
+    """A group whose commands fail with one line. Usage errors exit with 2, Ctrl-C with 130, all others with 1.
+
+    click itself turns a closed pipe into a silent exit.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -55,6 +61,8 @@ def errors_in_one_line() -> Iterator[None]:
         yield
     except (click.ClickException, click.Abort, click.exceptions.Exit):
         raise
+    except KeyboardInterrupt as exc:
+        raise Stopped("stopped") from exc
     except EdgedError as exc:
         raise Failure(exc.message) from exc
     except ImportError as exc:

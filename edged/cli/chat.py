@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edged.cli.answer import Answer
+from edged.cli.answer import CUT_OFF, Answer
 from edged.cli.connection import connected
 from edged.cli.generation import Generation, generation_from, generation_options
-from edged.cli.output import human_count, new_file, say
+from edged.cli.output import human_count, new_file, printable, say
 from edged.cli.parameters import utf8
 from edged.cli.terminal import Lines
 from edged.cli.transcript import as_markdown, as_text, print_conversations, print_hits
 from edged.config import Config, load_config
 from edged.errors import EdgedError, InvalidInput, Unavailable, nearest
-from edged.events import FinishReason, Text
+from edged.events import FinishReason, Role, Text
 from edged.records import ModelInfo
 
 if TYPE_CHECKING:
@@ -33,9 +33,11 @@ if TYPE_CHECKING:
 def chat(conversation: str, continue_latest: bool, **options: Any) -> None:
     """Chat at the terminal; /help lists what else can be typed.
 
-    Ctrl-C stops an answer, Ctrl-D leaves. Lines piped to stdin are answered one after the other. Starts a daemon
-    for itself when none is running.
+    Ctrl-C stops an answer, Ctrl-D leaves. Lines piped to stdin are answered one after the other, with an empty
+    line between answers, and the first mistake ends it. Starts a daemon for itself when none is running.
     """
+    if conversation and continue_latest:
+        raise click.UsageError("--conversation and --continue exclude each other")
     config = load_config()
     # Ctrl-C inside `runner.run` cancels what it runs, and only that: the loop outlives a stopped answer.
     with asyncio.Runner() as runner:
@@ -70,14 +72,18 @@ class Chat:
         self._runner = runner
         self._lines = Lines()
         self._conversation_id = ""
+        self._has_answered = False
 
     def open(self, client: Client, conversation_id: str, *, continue_latest: bool) -> None:
         """Say what answers, and go on with a conversation if that is wanted."""
         self._client = client
-        click.echo(_banner(self._runner.run(self._client.get_model(self._generation.model))))
-        if continue_latest and not conversation_id:
+        self._introduce(self._runner.run(self._client.get_model(self._generation.model)))
+        if continue_latest:
             latest = self._runner.run(self._client.list_conversations(page_size=1)).conversations
-            conversation_id = latest[0].id if latest else ""
+            if latest:
+                conversation_id = latest[0].id
+            else:
+                say("there is no conversation to go on with: this begins the first")
         if conversation_id:
             self.resume(conversation_id)
 
@@ -100,7 +106,7 @@ class Chat:
                 if interrupted or not self._lines.is_interactive:
                     raise
                 interrupted = True
-                click.echo("\n(Ctrl-C again or Ctrl-D to leave)")
+                _remark("\n(Ctrl-C again or Ctrl-D to leave)")
             except EdgedError as exc:
                 if not self._lines.is_interactive:
                     raise
@@ -121,17 +127,20 @@ class Chat:
 
     def _answer(self, text: str) -> None:
         answer = Answer()
+        if self._has_answered and not self._lines.is_interactive:
+            click.echo()
+        self._has_answered = True
         try:
             self._runner.run(self._follow(answer, text))
         except (KeyboardInterrupt, asyncio.CancelledError):
             if not self._lines.is_interactive:
                 raise
-            click.echo("(stopped)")
+            _remark("(stopped)")
         if answer.started:
             self._conversation_id = answer.started.conversation_id
             self._generation.system_prompt = None  # stored with the conversation now
         if answer.finish_reason is FinishReason.LENGTH:
-            click.echo("(cut off: --max-tokens or the end of the context)")
+            _remark(f"({CUT_OFF})")
 
     async def _follow(self, answer: Answer, text: str) -> None:
         this = asyncio.current_task()
@@ -151,6 +160,7 @@ class Chat:
     def new(self, _: str) -> None:
         """Start a new conversation."""
         self._conversation_id = ""
+        _remark("A new conversation begins with your next message.")
 
     def search(self, words: str) -> None:
         """Search everything that was said."""
@@ -182,19 +192,24 @@ class Chat:
         click.echo("Nothing is being answered.")
 
     def system(self, text: str) -> None:
-        """Set the system prompt: who the assistant is to be from here on."""
-        self._generation.system_prompt = text
-        click.echo("Holds from your next message on." if text else "System prompt removed from your next message on.")
+        """Show the system prompt, or set it to TEXT: who the assistant is to be from here on. `-` removes it."""
+        if not text:
+            click.echo(printable(self._system_prompt()) or "No system prompt of its own: the daemon's default holds.")
+            return
+        self._generation.system_prompt = "" if text == "-" else text
+        _remark("Removed from your next message on." if text == "-" else "Holds from your next message on.")
 
     def model(self, name: str) -> None:
         """Answer with the engine NAME from here on, or list the engines."""
         if name:
             found = self._runner.run(self._client.get_model(name))
             self._generation.model = found.name
-            click.echo(_banner(found))
+            self._introduce(found)
             return
+        answering = self._runner.run(self._client.get_model(self._generation.model)).name
         for model in self._runner.run(self._client.list_models()):
-            click.echo(f"{model.name}  {human_count(model.parameters)}, {model.precision}")
+            mark = " (answers now)" if model.name == answering else ""
+            click.echo(f"{model.name}  {human_count(model.parameters)}, {model.precision}{mark}")
 
     def conversations(self, _: str) -> None:
         """List the latest conversations."""
@@ -206,7 +221,8 @@ class Chat:
             raise InvalidInput("/resume needs the ID of a conversation; /conversations lists them")
         transcript = self._runner.run(self._client.get_conversation(conversation_id))
         self._conversation_id = transcript.conversation.id
-        click.echo(as_text(transcript), nl=False)
+        if self._lines.is_interactive:
+            click.echo(as_text(transcript), nl=False)
 
     def help(self, _: str) -> None:
         """Show this list."""
@@ -220,6 +236,20 @@ class Chat:
         """Leave; the conversation stays."""
         self.is_open = False
 
+    def _introduce(self, model: ModelInfo) -> None:
+        """Say what answers; a script is told only what it must know."""
+        if self._lines.is_interactive:
+            _remark(_banner(model))
+        elif model.is_demo:
+            say(_demo(model))
+
+    def _system_prompt(self) -> str:
+        """That of the next message; empty for none of its own."""
+        if self._generation.system_prompt is not None or not self._conversation_id:
+            return self._generation.system_prompt or ""
+        messages = self._runner.run(self._client.get_conversation(self._conversation_id)).messages
+        return next((message.text for message in messages if message.role is Role.SYSTEM), "")
+
     def _current(self) -> str:
         if not self._conversation_id:
             raise InvalidInput("no conversation yet: say something, or /resume one")
@@ -232,7 +262,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Chat, str], None]]] = {
     "/export": ("[FILE]", Chat.export),
     "/delete": ("", Chat.delete),
     "/stop": ("", Chat.stop),
-    "/system": ("TEXT", Chat.system),
+    "/system": ("[TEXT]", Chat.system),
     "/model": ("[NAME]", Chat.model),
     "/conversations": ("", Chat.conversations),
     "/resume": ("ID", Chat.resume),
@@ -246,8 +276,19 @@ def _banner(model: ModelInfo) -> str:
     if not model.is_demo:
         return f"{model.name}, {model.precision}. /help lists commands, Ctrl-C stops an answer, Ctrl-D leaves."
     return (
-        f"{model.name} is a demo-size model ({human_count(model.parameters)} parameters): it shows that everything "
-        "works, its answers are not to be relied on.\n"
+        f"{_demo(model)}\n"
         "For a useful one: `edged models import FOLDER_OR_TAR`, or `python -m engines build FILE.gguf`.\n"
         "/help lists commands, Ctrl-C stops an answer, Ctrl-D leaves."
     )
+
+
+def _demo(model: ModelInfo) -> str:
+    return (
+        f"{model.name} is a demo-size model ({human_count(model.parameters)} parameters): it shows that everything "
+        "works, its answers are not to be relied on."
+    )
+
+
+def _remark(text: str) -> None:
+    """Beside the answers: on stderr, which a terminal shows in the same place."""
+    click.echo(text, err=True)

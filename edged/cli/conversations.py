@@ -14,7 +14,7 @@ import click
 from edged.cli.connection import with_client
 from edged.cli.output import new_file, print_json
 from edged.cli.parameters import utf8
-from edged.cli.transcript import as_document, as_markdown, as_text, print_conversations, print_hits
+from edged.cli.transcript import as_document, as_markdown, as_text, print_conversations, print_hits, unmarked
 from edged.config import load_config
 from edged.records import Conversation, Transcript
 
@@ -78,7 +78,7 @@ def search(words: tuple[str, ...], limit: int, json_wanted: bool) -> None:
     query = " ".join(words)
     hits = _with_client(lambda client: client.search(query, page_size=limit)).hits
     if json_wanted:
-        print_json(hits)
+        print_json(unmarked(hits))
     elif hits:
         print_hits(hits)
     else:

@@ -12,14 +12,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 
 from edged.cli.output import human_bytes, print_json, printable
 from edged.config import Config, load_config
-from edged.errors import EdgedError
+from edged.errors import EdgedError, nearest
+from edged.launch import listens
 
 MODULES = ("onnxruntime", "numpy", "tokenizers", "jinja2", "sqlcipher3", "sqlite_utils", "grpc_health", "keyring")
 """What `edged[daemon]` installs and the daemon imports."""
@@ -75,25 +76,32 @@ _COLOURS = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.FAIL: "red"}
 
 def _all_checks() -> Iterator[Check]:
     yield _python()
-    missing = [name for name in MODULES if importlib.util.find_spec(name) is None]
-    yield _packages(missing)
     yield _landlock()
     yield _processor()
     try:
         config = load_config()
     except EdgedError as exc:
-        yield Check(name="configuration", verdict=Verdict.FAIL, detail=exc.message)
+        yield Check(name="configuration", verdict=Verdict.FAIL, detail=f"{exc.message}; the rest was not checked")
         return
     yield _judged("configuration", f"valid, read from {config.paths.config}")
-    for name, check in _CHECKS.items():
-        try:
-            yield check(config)
-        except EdgedError as exc:
-            yield Check(name=name, verdict=Verdict.FAIL, detail=exc.message)
-        except ImportError as exc:
-            yield Check(name=name, verdict=Verdict.WARN, detail=f"not checked: {exc.name} is missing")
-        except OSError as exc:
-            yield Check(name=name, verdict=Verdict.FAIL, detail=str(exc))
+    found = [_outcome(name, check, config) for name, check in _CHECKS.items()]
+    answers = found[-1].verdict is Verdict.OK and listens(config.socket_path)
+    for check in found:
+        # A daemon that answers has what it needs, wherever it was installed.
+        softened = answers and check.name in ("packages", "engines") and check.verdict is Verdict.FAIL
+        yield replace(check, verdict=Verdict.WARN) if softened else check
+
+
+def _outcome(name: str, check: Callable[[Config], Check], config: Config) -> Check:
+    """What the check found, or what kept it from looking."""
+    try:
+        return check(config)
+    except EdgedError as exc:
+        return Check(name=name, verdict=Verdict.FAIL, detail=exc.message)
+    except ImportError as exc:
+        return Check(name=name, verdict=Verdict.WARN, detail=f"not checked: {exc.name} is missing")
+    except OSError as exc:
+        return Check(name=name, verdict=Verdict.FAIL, detail=str(exc))
 
 
 def _python() -> Check:
@@ -101,7 +109,8 @@ def _python() -> Check:
     return _judged("python", found, sys.version_info >= (3, 11), advice="3.11 or later is needed")
 
 
-def _packages(missing: list[str]) -> Check:
+def _packages(_: Config) -> Check:
+    missing = [name for name in MODULES if importlib.util.find_spec(name) is None]
     if missing:
         return Check(name="packages", verdict=Verdict.FAIL, detail=f"{', '.join(missing)}: pip install 'edged[daemon]'")
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("edged", "grpcio", "onnxruntime", "numpy")]
@@ -135,13 +144,41 @@ def _state(config: Config) -> Check:
 
 
 def _key(config: Config) -> Check:
+    from edged.cli.database_check import key_of
     from edged.store.key import KEY_FILE_NAME
 
     file = config.key_directory / KEY_FILE_NAME
-    if not file.exists():
-        return _judged("database key", "in the keyring, or made with the first conversation")
-    private = not file.stat().st_mode & 0o077
-    return _judged("database key", f"{file} of this user only", private, advice=f"it is not: chmod 600 {file}")
+    if file.exists() and file.stat().st_mode & 0o077:
+        return _judged("database key", f"{file} can be read by others", False, advice=f"chmod 600 {file}")
+    if not _has_database(config):
+        return _judged("database key", "none is needed before the first conversation")
+    return _judged("database key", f"in {key_of(config, _database_file(config)).source}, the one of the database")
+
+
+def _database(config: Config) -> Check:
+    from edged.cli.database_check import check_database, key_of
+
+    file = _database_file(config)
+    if not _has_database(config):
+        return _judged("database", f"made with the first conversation ({file})")
+    if listens(config.socket_path):
+        return _judged("database", f"{file}, in use by the daemon")
+    if _outcome("database key", _key, config).verdict is not Verdict.OK:
+        return Check(name="database", verdict=Verdict.WARN, detail="not checked before its key is in order")
+    check_database(file, key_of(config, file))
+    return _judged("database", f"{file}, {human_bytes(file.stat().st_size)}, intact")
+
+
+def _database_file(config: Config) -> Path:
+    from edged.store.store import DATABASE_NAME
+
+    return config.paths.state / DATABASE_NAME
+
+
+def _has_database(config: Config) -> bool:
+    """Whether there is one that was ever written to: only that has a key of its own."""
+    file = _database_file(config)
+    return file.exists() and file.stat().st_size > 0
 
 
 def _engines(config: Config) -> Check:
@@ -151,6 +188,10 @@ def _engines(config: Config) -> Check:
     names = engine_names(config.paths.engines)
     for name in names:
         verify_engine(find_engine(config.paths.engines, name))
+    if config.engine.default not in names:
+        hint = "`make setup` in a checkout builds smollm2-135m, `edged models import` brings others"
+        missing = f"engine.default {config.engine.default!r} is not installed{nearest(config.engine.default, names)}"
+        return _judged("engines", missing, False, advice=hint)
     default = find_engine(config.paths.engines, config.engine.default)
     return _judged("engines", f"{len(names)} intact, default {config.engine.default} in {default.parent}")
 
@@ -159,7 +200,10 @@ def _memory(config: Config) -> Check:
     from edged.engine.installed import find_engine
     from edged.engine.manifest import read_manifest
 
-    manifest = read_manifest(find_engine(config.paths.engines, config.engine.default))
+    try:
+        manifest = read_manifest(find_engine(config.paths.engines, config.engine.default))
+    except EdgedError:
+        return Check(name="memory", verdict=Verdict.WARN, detail="not checked without the default engine")
     tokens = min(config.engine.max_seq_len, manifest.context_length)
     needed = manifest.disk_bytes + tokens * manifest.kv_bytes_per_token
     lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
@@ -171,6 +215,8 @@ def _memory(config: Config) -> Check:
 def _daemon(config: Config) -> Check:
     if not config.socket_path.exists():
         return _judged("daemon", f"not running ({config.socket_path}); chat and ask start one for themselves")
+    if not listens(config.socket_path):
+        return _judged("daemon", "not running; the socket of a dead one is left, the next start replaces it")
     from edged.client import Client
 
     async def version() -> str:
@@ -181,11 +227,13 @@ def _daemon(config: Config) -> Check:
 
 
 _CHECKS: dict[str, Callable[[Config], Check]] = {
+    "packages": _packages,
     "state directory": _state,
     "database key": _key,
+    "database": _database,
     "engines": _engines,
     "memory": _memory,
-    "daemon": _daemon,
+    "daemon": _daemon,  # last: how the others are judged depends on it
 }
 
 

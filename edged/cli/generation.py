@@ -56,18 +56,25 @@ _SAMPLING = (
     "max_tokens",
 )
 
+# What the daemon allows (`edged.engine.sampling`), refused here before it is asked.
+_COUNT = click.IntRange(0, 1_000_000)
+_SHARE = click.FloatRange(0, 1)
+_FACTOR = click.FloatRange(0.01, 10)
+_PENALTY = click.FloatRange(-2, 2)
+_SEED = click.IntRange(0, 2**64 - 1)
+
 _OPTIONS = (
     click.option("--model", type=utf8, default="", metavar="NAME", help="An installed engine (`edged models list`)."),
     click.option("--think", is_flag=True, help="Let a reasoning model think first; shown on stderr."),
     click.option("--system", type=utf8, metavar="TEXT", help="A system prompt: who the assistant is to be."),
-    click.option("--max-tokens", type=int, metavar="N", help="Longest answer, in tokens."),
-    click.option("--temperature", type=float, metavar="T", help="0 always takes the likeliest token; up to 2."),
-    click.option("--top-k", type=int, metavar="K", help="Choose among the K likeliest tokens; 0 for all."),
-    click.option("--top-p", type=float, metavar="P", help="Choose among the likeliest tokens that add up to P."),
-    click.option("--min-p", type=float, metavar="P", help="Drop tokens less likely than P times the likeliest."),
-    click.option("--repetition-penalty", type=float, metavar="X", help="Above 1 discourages tokens already seen."),
-    click.option("--frequency-penalty", type=float, metavar="X", help="-2 to 2, for each time a token occurred."),
-    click.option("--presence-penalty", type=float, metavar="X", help="-2 to 2, once for a token that occurred."),
-    click.option("--seed", type=click.IntRange(min=0), metavar="N", help="The same seed samples the same answer."),
+    click.option("--max-tokens", type=click.IntRange(1, 1_048_576), metavar="N", help="Longest answer, in tokens."),
+    click.option("--temperature", type=click.FloatRange(0, 2), metavar="T", help="0 always takes the likeliest token."),
+    click.option("--top-k", type=_COUNT, metavar="K", help="Choose among the K likeliest tokens; 0 for all."),
+    click.option("--top-p", type=_SHARE, metavar="P", help="Choose among the likeliest tokens that add up to P."),
+    click.option("--min-p", type=_SHARE, metavar="P", help="Drop tokens less likely than P times the likeliest."),
+    click.option("--repetition-penalty", type=_FACTOR, metavar="X", help="Above 1 discourages tokens already seen."),
+    click.option("--frequency-penalty", type=_PENALTY, metavar="X", help="Subtracted for each time a token occurred."),
+    click.option("--presence-penalty", type=_PENALTY, metavar="X", help="Subtracted once for a token that occurred."),
+    click.option("--seed", type=_SEED, metavar="N", help="The same seed samples the same answer."),
     click.option("--stop", type=utf8, multiple=True, metavar="TEXT", help="End the answer before TEXT; repeatable."),
 )

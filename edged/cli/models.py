@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edged.cli.output import human_bytes, human_count, print_json, print_table
+from edged.cli.output import human_bytes, human_count, print_json, print_table, say
 from edged.cli.parameters import utf8
 from edged.config import load_config
-from edged.errors import EdgedError, InvalidInput
+from edged.errors import EdgedError, InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from edged.engine.installed import InstalledEngine
 
 _json_option = click.option("--json", "json_wanted", is_flag=True, help="Print JSON.")
 _path = click.Path(path_type=Path)
+HOW_TO_GET_ONE = "`edged models import FOLDER_OR_TAR` brings one; in a checkout, `make setup` builds the default one."
 
 
 @click.group()
@@ -32,7 +33,7 @@ def models() -> None:
 @models.command("list")
 @_json_option
 def list_(json_wanted: bool) -> None:
-    """List the engines that can be used; * marks the default one."""
+    """List the engines that can be used; * marks the default one. JSON says more of each."""
     from edged.engine.installed import installed_engines
 
     config = load_config()
@@ -40,20 +41,23 @@ def list_(json_wanted: bool) -> None:
     if json_wanted:
         print_json([{**_summary(engine), "is_default": engine.name == config.engine.default} for engine in engines])
     elif not engines:
-        click.echo("No engines. `make setup` builds the default one, `edged models import` brings others.")
+        click.echo(f"No engines. {HOW_TO_GET_ONE}")
     else:
         rows = [
             (
                 f"{engine.name}{' *' if engine.name == config.engine.default else ''}",
                 human_count(engine.manifest.parameters),
-                engine.manifest.precision.label,
+                engine.manifest.precision.label.partition(",")[0],  # of the head and the rest: in JSON
                 human_bytes(engine.manifest.disk_bytes),
                 engine.manifest.license,
-                str(engine.folder),
             )
             for engine in engines
         ]
-        print_table(("NAME", "SIZE", "PRECISION", "ON DISK", "LICENSE", "FOLDER"), rows)
+        print_table(("NAME", "SIZE", "PRECISION", "ON DISK", "LICENSE"), rows)
+    readable = {engine.name for engine in engines}
+    for name in engine_names(config.paths.engines):
+        if name not in readable:
+            say(f"left out {name}: it is damaged, `edged models verify {name}` says how")
 
 
 @models.command("import")
@@ -94,6 +98,8 @@ def verify(names: tuple[str, ...], json_wanted: bool) -> None:
     directories = load_config().paths.engines
     wrong: dict[str, str] = {}
     wanted = names or engine_names(directories)
+    if not wanted:
+        raise NotFound(f"no engines to verify: {HOW_TO_GET_ONE}")
     for name in wanted:
         try:
             verify_engine(find_engine(directories, name))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 import click
 
 from edged.cli.output import as_json, local_time, print_table, printable
-from edged.events import Audio, Image, Message, MessageState, Part, Text
+from edged.events import Audio, FinishReason, Image, Message, MessageState, Part, Text
 from edged.records import Conversation, SearchHit, Transcript
 
 
@@ -26,6 +27,11 @@ def print_hits(hits: Iterable[SearchHit]) -> None:
     """One line a hit; the match stands in bold on a terminal."""
     for hit in hits:
         click.echo(f"{hit.conversation.id}  {hit.role.value}: {_bold_matches(hit.snippet)}")
+
+
+def unmarked(hits: Iterable[SearchHit]) -> list[SearchHit]:
+    """The hits for JSON: without the marks around the match."""
+    return [replace(hit, snippet=re.sub("[\x02\x03]", "", hit.snippet)) for hit in hits]
 
 
 def as_text(transcript: Transcript) -> str:
@@ -80,7 +86,9 @@ def _content(message: Message) -> str:
 
 
 def _ending(message: Message) -> str:
-    return "" if message.state is MessageState.COMPLETE else f" ({message.state.value})"
+    if message.state is not MessageState.COMPLETE:
+        return f" ({message.state.value})"
+    return " (cut off)" if message.finish_reason is FinishReason.LENGTH else ""
 
 
 def _bold_matches(snippet: str) -> str:

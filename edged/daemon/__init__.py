@@ -51,5 +51,13 @@ def _serve(config: Config, line: Lifeline) -> None:
         try:
             from edged.daemon.life import live
         except ModuleNotFoundError as exc:
-            raise MissingExtra(f"{exc.name} is not installed: pip install 'edged[daemon]'") from exc
+            raise MissingExtra(_what_is_missing(exc.name, line)) from exc
         asyncio.run(live(config, guard, line))
+
+
+def _what_is_missing(module: str | None, line: Lifeline) -> str:
+    """For somebody who wanted an answer, that there is no daemon says more than which module it lacks."""
+    install = "pip install 'edged[daemon]'"
+    if line.held:
+        return f"no daemon is running, and this is the bare client: start one, or {install}"
+    return f"{module} is not installed: {install}"

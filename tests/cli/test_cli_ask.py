@@ -3,8 +3,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import click
 import pytest
 
+from edged.cli.ask import ask
+from edged.engine.sampling import _RANGES
 from edged.events import ContextTrimmed, Image, ReasoningDelta, Role, Text
 from tests.cli.conftest import Edged, ScriptedDaemon
 from tests.server.scripted import says
@@ -128,7 +131,6 @@ def test_stdin_without_end_is_not_read_to_its_end(edged: Edged, monkeypatch: pyt
     [
         (["--model", "nosuch", "hello"], "nosuch"),
         (["--conversation", "nosuch", "hello"], "conversation"),
-        (["--temperature", "3", "hello"], "temperature"),
     ],
 )
 def test_refusals_of_the_daemon_are_one_line(
@@ -144,6 +146,15 @@ def test_text_so_far_stays_when_the_engine_fails(daemon: ScriptedDaemon, edged: 
     done = edged("ask", "Hello")
     assert (done.exit_code, done.stdout) == (1, "Pa\n")
     assert done.stderr.startswith("edged: internal error")
+
+
+@pytest.mark.parametrize(("name", "bounds"), _RANGES.items())
+def test_ranges_are_those_of_the_daemon(name: str, bounds: tuple[float, float], edged: Edged) -> None:
+    option = next(option for option in ask.params if option.name == name)
+    assert isinstance(option.type, (click.IntRange, click.FloatRange))
+    assert (option.type.min, option.type.max) == bounds
+    done = edged("ask", f"--{name.replace('_', '-')}", str(bounds[1] + 1), "hello")
+    assert (done.exit_code, done.stdout) == (2, "")
 
 
 @pytest.mark.parametrize(

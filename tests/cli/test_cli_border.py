@@ -64,7 +64,7 @@ def test_debug_after_two_dashes_is_a_word() -> None:
 
 def test_interrupt_is_clean() -> None:
     done = CliRunner().invoke(program(KeyboardInterrupt()), ["fail"])
-    assert (done.exit_code, done.stdout, done.stderr.strip()) == (1, "", "Aborted!")
+    assert (done.exit_code, done.stdout, done.stderr.strip()) == (130, "", "edged: stopped")
 
 
 def test_closed_pipe_is_silent(home: Path) -> None:

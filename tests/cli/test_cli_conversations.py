@@ -43,7 +43,7 @@ def test_show(talked: ScriptedDaemon, edged: Edged) -> None:
 def test_search(talked: ScriptedDaemon, edged: Edged) -> None:
     assert "c1  user: " in edged("conversations", "search", "Biscuit").stdout
     hits = json.loads(edged("conversations", "search", "--json", "Biscuit").stdout)
-    assert hits[0]["conversation"]["id"] == "c1"
+    assert hits[0]["conversation"]["id"] == "c1" and hits[0]["snippet"] == "My cat is Biscuit."
     assert edged("conversations", "search", "elephant").stdout == "Nothing found.\n"
 
 

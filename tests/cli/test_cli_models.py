@@ -57,6 +57,14 @@ def test_verify_finds_torn_engines_that_list_leaves_out(engines: Path, edged: Ed
     assert not [item for item in json.loads(edged("models", "list", "--json").stdout) if item["name"] == "tiny"]
     done = edged("models", "verify")
     assert done.exit_code == 1 and "tokenizer.json" in done.stderr
+    assert "left out tiny: it is damaged" in edged("models", "list").stderr
+
+
+def test_no_engines(home: Path, edged: Edged, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edged.config.paths._checkout_engines", list)
+    assert "`edged models import FOLDER_OR_TAR` brings one" in edged("models", "list").stdout
+    done = edged("models", "verify")
+    assert done.exit_code == 1 and "no engines to verify" in done.stderr
 
 
 @pytest.mark.parametrize(
