@@ -275,17 +275,13 @@ COMMANDS: dict[str, tuple[str, Callable[[Chat, str], None]]] = {
 def _banner(model: ModelInfo) -> str:
     if not model.is_demo:
         return f"{model.name}, {model.precision}. /help lists commands, Ctrl-C stops an answer, Ctrl-D leaves."
-    return (
-        f"{_demo(model)}\n"
-        "For a useful one: `edged models import FOLDER_OR_TAR`, or `python -m engines build FILE.gguf`.\n"
-        "/help lists commands, Ctrl-C stops an answer, Ctrl-D leaves."
-    )
+    return f"{_demo(model)}\n/help lists commands, Ctrl-C stops an answer, Ctrl-D leaves."
 
 
 def _demo(model: ModelInfo) -> str:
     return (
-        f"{model.name} is a demo-size model ({human_count(model.parameters)} parameters): it shows that everything "
-        "works, its answers are not to be relied on."
+        f"{model.name} is a demo-size model ({human_count(model.parameters)}), not to be relied on; for a useful one: "
+        "`python -m engines build FILE.gguf` or `edged models import FILE.tar`"
     )
 
 
