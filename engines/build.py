@@ -23,10 +23,10 @@ from tqdm import tqdm
 import edged
 from edged.engine.manifest import (
     FILE_NAME,
+    UNMEASURED,
     Graph,
     Manifest,
     Precision,
-    Quality,
     Source,
     Tokens,
     describe_files,
@@ -50,17 +50,6 @@ BUILDER = 1
 """Raised whenever the same recipe makes another artefact."""
 DESTINATION = Path(__file__).resolve().parent.parent / "build" / "engines"
 """Where the daemon of this checkout looks."""
-
-_UNMEASURED = Quality(
-    text="",
-    tokens=0,
-    float_perplexity=0.0,
-    perplexity=0.0,
-    perplexity_loss=0.0,
-    top1_agreement=0.0,
-    kl_divergence=0.0,
-    max_perplexity_loss=0.0,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +165,7 @@ def _manifest(order: Order, checkpoint: Checkpoint, sha256: str, folder: Path) -
             quantization=checkpoint.encoding,
         ),
         license=checkpoint.license,
-        quality=_UNMEASURED,
+        quality=UNMEASURED,
         recipe=_recipe_mark(order),
         edged_version=edged.__version__,
         built_at=datetime.now(UTC).isoformat(timespec="seconds"),

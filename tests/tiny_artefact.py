@@ -16,10 +16,10 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from edged.engine.manifest import (
+    UNMEASURED,
     Graph,
     Manifest,
     Precision,
-    Quality,
     Source,
     Tokens,
     describe_files,
@@ -109,16 +109,7 @@ def _manifest(artefact: Path, name: str, tokenizer: Tokenizer, context_length: i
         files=describe_files(artefact),
         source=Source(kind="safetensors", name="random", sha256="0" * 64, quantization="F32"),
         license="Apache-2.0",
-        quality=Quality(
-            text="none",
-            tokens=0,
-            float_perplexity=1.0,
-            perplexity=1.0,
-            perplexity_loss=0.0,
-            top1_agreement=1.0,
-            kl_divergence=0.0,
-            max_perplexity_loss=0.02,
-        ),
+        quality=UNMEASURED,
         recipe="tiny",
         edged_version="0",
         built_at="2026-01-01T00:00:00Z",

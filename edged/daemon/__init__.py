@@ -13,7 +13,7 @@ from edged.config import Config
 from edged.daemon.lifeline import Lifeline
 from edged.daemon.lock import sole_owner
 from edged.daemon.logs import OWN_LOG, redirect_to_own_log, start_logging
-from edged.errors import EdgedError, MissingExtra
+from edged.errors import EdgedError, MissingExtra, where_it_broke
 from edged.privacy.guard import put_in_force
 
 _log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ def serve(config: Config, *, lifeline: int | None = None) -> None:
         raise
     except Exception as exc:
         # The process border: a starter without our terminal must learn of it, too.
-        _log.exception("the daemon failed")
+        _log.error("the daemon failed\n%s", where_it_broke(exc))  # never its message, which may quote somebody
         hint = f"{config.paths.state / OWN_LOG} shows where" if line.held else "the log shows where"
         line.failed(EdgedError(f"the daemon failed: {type(exc).__name__}; {hint}"))
         raise

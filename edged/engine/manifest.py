@@ -105,6 +105,19 @@ class Quality:
     """What the recipe allowed."""
 
 
+UNMEASURED = Quality(
+    text="",
+    tokens=0,
+    float_perplexity=0.0,
+    perplexity=0.0,
+    perplexity_loss=0.0,
+    top1_agreement=0.0,
+    kl_divergence=0.0,
+    max_perplexity_loss=0.0,
+)
+"""Before the gate, and of weights that stand for no checkpoint."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """The schema of manifest.json."""

@@ -1,8 +1,9 @@
 """The bridge from the device thread to one asyncio consumer.
 
 Waking the consumer, and behind it a server's connection and a client, takes the cores from the model for a
-moment: at every token, a tenth of a small model's time. So it happens at most every `WAKE_SECONDS`, twenty times
-a second: a fast model's tokens arrive a few at a time, a slow one's one by one, the first and the last at once.
+moment: half a millisecond of processor time, a tenth of a small model's token. So it happens at most every
+`WAKE_SECONDS`, twenty times a second: a fast model's tokens arrive a few at a time, a slow one's one by one, the
+first and the last at once.
 """
 
 from __future__ import annotations

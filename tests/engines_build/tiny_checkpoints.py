@@ -13,7 +13,7 @@ import transformers
 from gguf.quants import quantize
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from edged.engine.manifest import Graph, Manifest, Precision, Quality, Source, Tokens
+from edged.engine.manifest import UNMEASURED, Graph, Manifest, Precision, Source, Tokens
 from edged.engine.onnx_session import OnnxSession
 from engines.checkpoint import Checkpoint
 from engines.graph.decoder import write_decoder
@@ -195,16 +195,7 @@ def manifest_of(checkpoint: Checkpoint) -> Manifest:
         files={},
         source=Source(kind=checkpoint.kind, name="tiny", sha256="", quantization=checkpoint.encoding),
         license="",
-        quality=Quality(
-            text="",
-            tokens=0,
-            float_perplexity=0.0,
-            perplexity=0.0,
-            perplexity_loss=0.0,
-            top1_agreement=0.0,
-            kl_divergence=0.0,
-            max_perplexity_loss=0.0,
-        ),
+        quality=UNMEASURED,
         recipe="",
         edged_version="",
         built_at="",
