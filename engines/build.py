@@ -28,6 +28,7 @@ from edged.engine.manifest import (
     Manifest,
     Precision,
     Source,
+    Stage,
     Tokens,
     describe_files,
     is_engine_name,
@@ -146,7 +147,10 @@ def _manifest(order: Order, checkpoint: Checkpoint, sha256: str, folder: Path) -
         kv_heads=arch.kv_heads,
         head_dim=arch.head_dim,
         precision=_precision(checkpoint, recipe),
-        graph=Graph(file="model.onnx", dialect="onnxruntime"),
+        hidden_size=arch.hidden_size,
+        graph=Graph(
+            stages=(Stage(file="model.onnx", layers=arch.layers),), standard=None, activations="float32", sees=False
+        ),
         tokens=Tokens(
             bos=vocabulary.bos,
             eos=vocabulary.eos,

@@ -21,6 +21,7 @@ from edged.engine.manifest import (
     Manifest,
     Precision,
     Source,
+    Stage,
     Tokens,
     describe_files,
 )
@@ -95,7 +96,10 @@ def _manifest(artefact: Path, name: str, tokenizer: Tokenizer, context_length: i
         kv_heads=KV_HEADS,
         head_dim=HEAD_DIM,
         precision=Precision(linear="float32", block_size=32, head="float32", embedding="float32", label="float32"),
-        graph=Graph(file="model.onnx", dialect="onnxruntime"),
+        hidden_size=HIDDEN,
+        graph=Graph(
+            stages=(Stage(file="model.onnx", layers=LAYERS),), standard=None, activations="float32", sees=False
+        ),
         tokens=Tokens(
             bos=None,
             eos=(tokenizer.token_to_id("<|im_end|>"), tokenizer.token_to_id("<|endoftext|>")),

@@ -154,9 +154,9 @@ def measure_prompt(
 
 
 def least_read_bytes(manifest: Manifest, length: int) -> int:
-    """What decoding a token after `length` others has to read at least: the graph with its weights, keys and values."""
-    graph = (entry.bytes for name, entry in manifest.files.items() if name.startswith(manifest.graph.file))
-    return sum(graph) + length * manifest.kv_bytes_per_token
+    """What decoding a token after `length` others has to read at least: the weights, keys and values."""
+    weights = sum(entry.bytes for name, entry in manifest.files.items() if name.endswith(".data"))
+    return weights + length * manifest.kv_bytes_per_token
 
 
 def copy_bandwidth(threads: int, *, size: int = 128 * 1024 * 1024, rounds: int = 5) -> float:

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 
 from edged.errors import ArtefactError, nearest
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever an older reader could misread the folder."""
 FILE_NAME = "manifest.json"
 MAX_MANIFEST_BYTES = 1024 * 1024
@@ -43,12 +43,42 @@ class Precision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Graph:
-    """The computation."""
+class Stage:
+    """Consecutive layers in one graph, for one device."""
 
     file: str
-    dialect: str
-    """Which operators it is written in: "onnxruntime"."""
+    layers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """The computation of the text model."""
+
+    stages: tuple[Stage, ...]
+    """In ONNX Runtime's fused operators; one, unless the recipe splits the layers over several devices."""
+    standard: str | None
+    """File of the whole model in standard operators over the same weights, which `engines compile` reads."""
+    activations: str
+    """"float32" or "float16": hidden states, keys and values."""
+    sees: bool
+    """Pictures can enter: there are inputs for embeddings and for positions in time, height and width."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One part of the model compiled by TensorRT for one kind of GPU."""
+
+    file: str
+    part: str
+    """"text" or "vision"."""
+    builder: str
+    """Module and version that built it and alone can run it, e.g. "tensorrt_rtx 1.7.1.116"."""
+    target: str
+    """Compute capability, e.g. "sm89"."""
+    capacity: int
+    """Positions its key/value cache holds; 0 for vision."""
+    max_tokens: int
+    """Most tokens (patches for vision) it takes at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,8 +163,10 @@ class Manifest:
     layers: int
     kv_heads: int
     head_dim: int
+    hidden_size: int
     precision: Precision
     graph: Graph
+    plans: tuple[Plan, ...] = ()
     tokens: Tokens
     tokenizer_file: str
     chat_template_file: str
@@ -161,8 +193,9 @@ class Manifest:
 
     @property
     def kv_bytes_per_token(self) -> int:
-        """Memory of one token's keys and values: float32, both, in every layer."""
-        return 2 * 4 * self.layers * self.kv_heads * self.head_dim
+        """Memory of one token's keys and values, both, in every layer."""
+        size = 2 if self.graph.activations == "float16" else 4
+        return 2 * size * self.layers * self.kv_heads * self.head_dim
 
 
 def describe_files(folder: Path) -> dict[str, FileEntry]:
@@ -287,7 +320,16 @@ def _check_values(manifest: Manifest, path: Path) -> None:
     for name, entry in manifest.files.items():
         require(f"files.{name[:60]!a}", _is_inside(name))
         require(f"files.{name[:60]}.sha256", _SHA256.fullmatch(entry.sha256) is not None)
-    require("graph.file", manifest.graph.file in manifest.files)
+    graph = manifest.graph
+    require("graph.stages", bool(graph.stages) and all(stage.layers > 0 for stage in graph.stages))
+    require("graph.stages", sum(stage.layers for stage in graph.stages) == manifest.layers)
+    require("graph.stages", all(stage.file in manifest.files for stage in graph.stages))
+    require("graph.standard", graph.standard is None or graph.standard in manifest.files)
+    require("graph.activations", graph.activations in ("float32", "float16"))
+    for plan in manifest.plans:
+        require("plans.file", plan.file in manifest.files)
+        require("plans.part", plan.part in ("text", "vision"))
+        require("plans.capacity", 0 <= plan.capacity <= 2**30 and 0 < plan.max_tokens <= 2**30)
     require("tokenizer_file", manifest.tokenizer_file in manifest.files)
     require("chat_template_file", manifest.chat_template_file in manifest.files)
 
@@ -300,6 +342,7 @@ _COUNTS: Mapping[str, int] = types.MappingProxyType(
         "layers": 1024,
         "kv_heads": 4096,
         "head_dim": 4096,
+        "hidden_size": 2**17,
     }
 )
 

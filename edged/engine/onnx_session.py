@@ -16,7 +16,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from edged.engine.manifest import Manifest
-from edged.engine.session import Logits
+from edged.engine.session import Logits, Sight
 from edged.errors import ArtefactError
 
 
@@ -68,9 +68,7 @@ class OnnxSession:
         self._manifest = manifest
         self._capacity = min(max_seq_len, manifest.context_length)
         self._threads = threads or usable_cores()
-        path = folder / manifest.graph.file
-        if manifest.graph.dialect != "onnxruntime":
-            raise ArtefactError(f"{path}: written for {manifest.graph.dialect}, this edged runs onnxruntime")
+        path = folder / manifest.graph.stages[0].file
         onnxruntime.disable_telemetry_events()
         try:
             self._session = onnxruntime.InferenceSession(
@@ -100,7 +98,12 @@ class OnnxSession:
             new[:, :, :length] = old[:, :, :length]
 
     def prefill(
-        self, memory: OnnxMemory, position: int, tokens: Sequence[int], logits_index: Sequence[int] = (-1,)
+        self,
+        memory: OnnxMemory,
+        position: int,
+        tokens: Sequence[int],
+        logits_index: Sequence[int] = (-1,),
+        sight: Sight | None = None,
     ) -> Logits:
         """See Session."""
         count = len(tokens)
@@ -114,7 +117,7 @@ class OnnxSession:
         self._session.run_with_iobinding(binding)
         return logits.reshape(len(index), -1)
 
-    def decode(self, memory: OnnxMemory, position: int, token: int) -> Logits:
+    def decode(self, memory: OnnxMemory, position: int, token: int, shift: int = 0) -> Logits:
         """See Session."""
         memory.place(position, 1)
         memory.set_token(token)

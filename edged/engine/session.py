@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -11,6 +12,16 @@ from numpy.typing import NDArray
 Logits = NDArray[np.float32]
 Memory = TypeVar("Memory")
 """A session's own keys and values of one sequence; nobody else looks inside."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What a model that sees is told about a chunk of tokens besides the tokens themselves."""
+
+    positions: NDArray[np.int64]
+    """Position of each token in time, height and width.  # (3, tokens)"""
+    embeddings: NDArray[np.float32]
+    """Rows that stand for the tokens below 0, which are parts of pictures.  # (tokens, hidden_size)"""
 
 
 class Session(Protocol, Generic[Memory]):
@@ -39,14 +50,23 @@ class Session(Protocol, Generic[Memory]):
         ...
 
     def prefill(
-        self, memory: Memory, position: int, tokens: Sequence[int], logits_index: Sequence[int] = (-1,)
+        self,
+        memory: Memory,
+        position: int,
+        tokens: Sequence[int],
+        logits_index: Sequence[int] = (-1,),
+        sight: Sight | None = None,
     ) -> Logits:
         """Compute tokens from `position` on; scores of the positions within `tokens` named by logits_index.
 
+        Without `sight` the tokens are text, at the positions where they stand.
         Returns (len(logits_index), vocab_size), the caller's to keep.
         """
         ...
 
-    def decode(self, memory: Memory, position: int, token: int) -> Logits:
-        """Compute one token. Returns (vocab_size,), overwritten by this memory's next decode."""
+    def decode(self, memory: Memory, position: int, token: int, shift: int = 0) -> Logits:
+        """Compute one token. Returns (vocab_size,), overwritten by this memory's next decode.
+
+        shift: what pictures before it took fewer (negative) positions than tokens.
+        """
         ...

@@ -14,7 +14,7 @@ from edged.engine.chat_template import ChatTemplate
 from edged.engine.engine import Engine, load_engine
 from edged.engine.kv_cache import KvCache
 from edged.engine.prompt import PromptWriter
-from edged.engine.session import Logits
+from edged.engine.session import Logits, Sight
 from edged.events import GenerationRequest, Message, Role, Sampling, Text
 from tests.tiny_artefact import CHATML, tiny_artefact
 
@@ -44,14 +44,19 @@ class ScriptedSession:
         target.update({place: source[place] for place in range(length)})
 
     def prefill(
-        self, memory: dict[int, int], position: int, tokens: Sequence[int], logits_index: Sequence[int] = (-1,)
+        self,
+        memory: dict[int, int],
+        position: int,
+        tokens: Sequence[int],
+        logits_index: Sequence[int] = (-1,),
+        sight: Sight | None = None,
     ) -> Logits:
         self.calls.append(("prefill", position, len(tokens)))
         self._write(memory, position, tokens)
         self.said = 0
         return self._scores()[None]
 
-    def decode(self, memory: dict[int, int], position: int, token: int) -> Logits:
+    def decode(self, memory: dict[int, int], position: int, token: int, shift: int = 0) -> Logits:
         self.calls.append(("decode", position, 1))
         if self.fail_after is not None and self.decodes > self.fail_after:
             raise RuntimeError("the model broke")

@@ -53,8 +53,12 @@ def test_reads_what_was_written(artefact: Path, tmp_path: Path) -> None:
         (("name",), "../../etc", "name is out of range"),
         (("title",), "two\nlines", "title must be one line"),
         (("title",), "\ud800", "title must be one line"),
-        (("format",), 99, "format 99, this edged reads 1"),
-        (("graph", "file"), "/etc/passwd", "graph.file is out of range or names no file"),
+        (("format",), 99, "format 99, this edged reads 2"),
+        (("graph", "stages"), [{"file": "/etc/passwd", "layers": 2}], "graph.stages is out of range or names no file"),
+        (("graph", "stages"), [{"file": "model.onnx", "layers": 1}], "graph.stages is out of range"),
+        (("graph", "stages"), [], "graph.stages is out of range"),
+        (("graph", "standard"), "gone.onnx", "graph.standard is out of range or names no file"),
+        (("graph", "activations"), "int8", "graph.activations is out of range"),
         (("tokens", "eos"), [10**6], "tokens.eos is out of range"),
         (("tokens", "eos"), ["a"], r"tokens\.eos\[0\] has the wrong type"),
         (("tokens", "reasoning_close"), None, "tokens.reasoning_close"),
@@ -86,7 +90,7 @@ def test_names_what_is_missing(artefact: Path, document: dict[str, Any], tmp_pat
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{", "[" * 100_000, '{"format": 1, "format": 1}', '{"format": NaN}', "\xff"]
+    "text", ["", "[]", "{", "[" * 100_000, '{"format": 2, "format": 2}', '{"format": NaN}', "\xff"]
 )
 def test_refuses_what_is_no_manifest(artefact: Path, tmp_path: Path, text: str) -> None:
     with pytest.raises(ArtefactError, match=r"manifest\.json"):

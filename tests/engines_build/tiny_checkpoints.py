@@ -13,7 +13,7 @@ import transformers
 from gguf.quants import quantize
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from edged.engine.manifest import UNMEASURED, Graph, Manifest, Precision, Source, Tokens
+from edged.engine.manifest import UNMEASURED, Graph, Manifest, Precision, Source, Stage, Tokens
 from edged.engine.onnx_session import OnnxSession
 from engines.checkpoint import Checkpoint
 from engines.graph.decoder import write_decoder
@@ -188,7 +188,10 @@ def manifest_of(checkpoint: Checkpoint) -> Manifest:
         kv_heads=arch.kv_heads,
         head_dim=arch.head_dim,
         precision=Precision(linear="", block_size=32, head="", embedding="", label=""),
-        graph=Graph(file="model.onnx", dialect="onnxruntime"),
+        hidden_size=arch.hidden_size,
+        graph=Graph(
+            stages=(Stage(file="model.onnx", layers=arch.layers),), standard=None, activations="float32", sees=False
+        ),
         tokens=Tokens(bos=1, eos=(2,), bos_text="", eos_text="", reasoning_open=None, reasoning_close=None),
         tokenizer_file="tokenizer.json",
         chat_template_file="chat_template.jinja",
