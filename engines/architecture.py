@@ -1,17 +1,17 @@
-"""What a checkpoint computes: one description for every model type of the Llama family."""
+"""What a checkpoint computes: one description for every model type, by its features."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from edged.errors import CheckpointError
 
 from .rope import MAX_ROTARY_DIM, Rope
 from .tensor import Tensor
 
-SUPPORTED = ("llama", "mistral", "qwen2", "qwen3")
-"""Model types, named as in config.json."""
+Activation = Literal["silu", "gelu_tanh"]
 
 PROJECTIONS = ("q", "k", "v", "o", "gate", "up", "down")
 _HEAD_NORMS = ("q_norm", "k_norm")
@@ -19,7 +19,7 @@ _HEAD_NORMS = ("q_norm", "k_norm")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
-    """A decoder of RMS norms, grouped-query attention with rotary positions, and gated SiLU layers."""
+    """A decoder of RMS norms, grouped-query attention with rotary positions, and gated layers."""
 
     model_type: str
     layers: int
@@ -32,11 +32,26 @@ class Architecture:
     context_length: int
     """Tokens the model was trained for."""
     norm_epsilon: float
-    rope: Rope
     tied: bool
     """The head is the embedding table."""
     windows: tuple[int, ...]
     """Per layer, how many tokens back attention sees, itself included; 0 sees all of them."""
+    ropes: tuple[Rope, ...]
+    """Per layer."""
+    activation: Activation = "silu"
+    """Of the gate: mlp(x) = down(activation(gate(x)) * up(x))."""
+    head_norms: bool = False
+    """q and k have an RMS norm over each head, before they turn (Qwen 3, Gemma 3)."""
+    post_norms: bool = False
+    """What attention and mlp give is normed before it is added to the hidden states (Gemma 2 and 3, GLM-4.1V)."""
+    embedding_scale: float = 1.0
+    """Rows of the embedding table are multiplied by this; embeddings of pictures are not."""
+    query_scale: float
+    """Attention is softmax(query_scale * q . k); usually head_dim ** -0.5."""
+    attention_softcap: float = 0.0
+    """Scores of attention become cap * tanh(score / cap); 0 leaves them."""
+    logit_softcap: float = 0.0
+    """The same for the logits."""
 
     @property
     def q_size(self) -> int:
@@ -48,17 +63,28 @@ class Architecture:
         """Values of all key heads of a token, and of all value heads."""
         return self.kv_heads * self.head_dim
 
+    @property
+    def sees(self) -> bool:
+        """Pictures can enter: tokens have positions in time, height and width, and rows instead of an id."""
+        return any(rope.sections for rope in self.ropes)
 
-def require_supported(model_type: str) -> None:
+
+def require_supported(model_type: str, supported: Iterable[str]) -> None:
     """Raise CheckpointError naming the model type and those that work."""
-    if model_type not in SUPPORTED:
-        raise CheckpointError(f"architecture {model_type!r} is not supported; supported are {', '.join(SUPPORTED)}")
+    supported = list(supported)
+    if model_type not in supported:
+        raise CheckpointError(
+            f"architecture {model_type[:40]!r} is not supported; supported are {', '.join(supported)}"
+        )
 
 
 def check_sizes(architecture: Architecture) -> None:
     """Refuse numbers no model has, before anything is computed from them."""
     for key, limit in _LIMITS.items():
         if not 0 < getattr(architecture, key) <= limit:
+            raise CheckpointError(f"{key} is {getattr(architecture, key)}, which no model of this kind has")
+    for key in ("attention_softcap", "logit_softcap"):
+        if not 0 <= getattr(architecture, key) <= 2**16:
             raise CheckpointError(f"{key} is {getattr(architecture, key)}, which no model of this kind has")
     if any(window < 0 for window in architecture.windows):
         raise CheckpointError(f"a sliding window of {min(architecture.windows)} tokens is not possible")
@@ -69,6 +95,12 @@ def check_sizes(architecture: Architecture) -> None:
             f"hidden size {architecture.hidden_size} and head size {architecture.head_dim} "
             "must be multiples of 16 for the kernels"
         )
+    for rope in architecture.ropes:
+        if rope.rotary_dim % 16 or rope.rotary_dim > architecture.head_dim:
+            raise CheckpointError(
+                f"{rope.rotary_dim} of {architecture.head_dim} values of a head cannot turn: "
+                "the kernels want a multiple of 16"
+            )
 
 
 _LIMITS: Mapping[str, float] = {
@@ -81,22 +113,28 @@ _LIMITS: Mapping[str, float] = {
     "vocab_size": 2**24,
     "context_length": 2**30,
     "norm_epsilon": 1.0,
+    "embedding_scale": 2**16,
+    "query_scale": 2**16,
 }
 
 
 def check_tensors(architecture: Architecture, tensors: Mapping[str, Tensor]) -> None:
     """That the checkpoint has exactly the tensors of its architecture, in the right shapes."""
-    expected = dict(_expected(architecture, tensors))
+    check_shapes(dict(expected_shapes(architecture, tensors)), tensors, f"a {architecture.model_type}")
+
+
+def check_shapes(expected: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tensor], place: str) -> None:
+    """Raise CheckpointError listing what is missing, extra or of another shape than the `place` for it."""
     if missing := sorted(expected.keys() - tensors.keys()):
         raise CheckpointError(f"{len(missing)} tensors are missing: {_listed(missing)}")
     if extra := sorted(tensors.keys() - expected.keys()):
-        raise CheckpointError(f"{len(extra)} tensors have no place in a {architecture.model_type}: {_listed(extra)}")
+        raise CheckpointError(f"{len(extra)} tensors have no place in {place}: {_listed(extra)}")
     for name, shape in expected.items():
         if tensors[name].shape != shape:
             raise CheckpointError(f"{name} has the shape {list(tensors[name].shape)}, expected {list(shape)}")
 
 
-def _expected(architecture: Architecture, tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, tuple[int, ...]]]:
+def expected_shapes(architecture: Architecture, tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Names and shapes. Biases and head norms are expected in all layers as soon as layer 0 has them."""
     hidden, inner = architecture.hidden_size, architecture.intermediate_size
     q, kv = architecture.q_size, architecture.kv_size
@@ -107,10 +145,13 @@ def _expected(architecture: Architecture, tensors: Mapping[str, Tensor]) -> Iter
     if not architecture.tied:
         yield "head.weight", (architecture.vocab_size, hidden)
     biased = [name for name in PROJECTIONS if f"layers.0.{name}.bias" in tensors]
-    head_norms = _HEAD_NORMS if architecture.model_type == "qwen3" else ()
+    head_norms = _HEAD_NORMS if architecture.head_norms else ()
+    norms = ["attention_norm", "mlp_norm"]
+    if architecture.post_norms:
+        norms += ["attention_post_norm", "mlp_post_norm"]
     for layer in range(architecture.layers):
-        yield f"layers.{layer}.attention_norm.weight", (hidden,)
-        yield f"layers.{layer}.mlp_norm.weight", (hidden,)
+        for name in norms:
+            yield f"layers.{layer}.{name}.weight", (hidden,)
         for name in PROJECTIONS:
             yield f"layers.{layer}.{name}.weight", (outputs.get(name, hidden), inputs.get(name, hidden))
         for name in biased:

@@ -7,12 +7,10 @@ a build that fails or dies leaves what was installed before as it was.
 from __future__ import annotations
 
 import dataclasses
-import fcntl
-import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,7 +24,6 @@ from edged.engine.manifest import (
     UNMEASURED,
     Graph,
     Manifest,
-    Precision,
     Source,
     Stage,
     Tokens,
@@ -38,16 +35,23 @@ from edged.engine.manifest import (
 from edged.errors import ArtefactError, CheckpointError, InvalidInput
 
 from . import gate
+from .architecture import Architecture
+from .calibrate import prepared
 from .checkpoint import Checkpoint, checkpoint_sha256, open_checkpoint
 from .checkpoint.text_file import one_line
 from .graph.decoder import write_decoder
-from .graph.integer_weights import IntegerWeights
+from .graph.integer_weights import Bits, IntegerWeights, require_matches
 from .graph.model_file import ModelFile
 from .graph.onnxruntime import OnnxRuntimeDialect
-from .quantize import kept
+from .graph.stages import write_stages
+from .graph.standard import write_standard
+from .lock import locked
+from .precision import precision_of
+from .pulled import origin_of
 from .recipe import Recipe, verify_source
+from .vision.artefact import with_vision, write_vision
 
-BUILDER = 1
+BUILDER = 2
 """Raised whenever the same recipe makes another artefact."""
 DESTINATION = Path(__file__).resolve().parent.parent / "build" / "engines"
 """Where the daemon of this checkout looks."""
@@ -84,7 +88,7 @@ def build(order: Order, say: Callable[[str], object]) -> Manifest:
     sha256 = checkpoint_sha256(order.source)
     if order.recipe.source is not None:
         verify_source(order.source, sha256, order.recipe.source)
-    with _locked(target):
+    with locked(target):
         if (present := _same(order, sha256)) is not None:
             say(f"{target.name}: up to date ({target})")
             return present
@@ -108,34 +112,57 @@ def _summary(manifest: Manifest) -> str:
 
 def _write(order: Order, sha256: str, folder: Path) -> Manifest:
     """All files of the artefact; the manifest is returned, measured but not yet written."""
-    checkpoint = open_checkpoint(order.source)
+    checkpoint = _with_chat_template(order, open_checkpoint(order.source))
     recipe, vocabulary = order.recipe, checkpoint.vocabulary
-    template = _chat_template(order, checkpoint)
-    layers = checkpoint.architecture.layers
+    steps = (recipe.calibration.passes + 2) * checkpoint.architecture.layers  # the two: written, measured
     with tqdm(
-        total=2 * layers, desc=f"{order.destination.name}: quantizing", unit="layer", leave=False, disable=None
+        total=steps, desc=f"{order.destination.name}: quantizing", unit="layer", leave=False, disable=None
     ) as bar:
-        _write_graph(checkpoint, recipe, folder, bar.update)
+        written = _write_graph(checkpoint, recipe, folder, bar.update)
         (folder / "tokenizer.json").write_text(vocabulary.tokenizer, encoding="utf-8")
-        (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
-        manifest = _manifest(order, checkpoint, sha256, folder)
+        (folder / "chat_template.jinja").write_text(vocabulary.chat_template, encoding="utf-8")
+        graph = _graph(checkpoint.architecture, recipe, folder)
+        vision = write_vision(checkpoint, recipe.vision, recipe.target.activations, folder)
+        manifest = with_vision(_manifest(order, checkpoint, sha256, folder, written, graph), vision, checkpoint)
         bar.set_description(f"{order.destination.name}: measuring")
         text = gate.read_text(recipe.text, vocabulary.tokenizer, manifest.context_length)
         quality = gate.measure(checkpoint, folder, manifest, text, recipe.max_perplexity_loss, bar.update)
     return dataclasses.replace(manifest, quality=quality)
 
 
-def _write_graph(checkpoint: Checkpoint, recipe: Recipe, folder: Path, progress: Callable[[int], object]) -> None:
-    with ModelFile(folder / "model.onnx") as file:
-        weights = IntegerWeights(file, recipe.format)
+def _write_graph(
+    checkpoint: Checkpoint, recipe: Recipe, folder: Path, progress: Callable[[int], object]
+) -> Mapping[str, Bits]:
+    """Returns the bits that each matrix was stored in."""
+    require_matches(recipe.format, checkpoint.architecture.layers)
+    recipe.target.stages(checkpoint.architecture.layers)
+    checkpoint, quantize = prepared(checkpoint, recipe.format, recipe.calibration, progress)
+    with ModelFile(folder / "model.onnx", recipe.target.activations) as file:
+        weights = IntegerWeights(file, recipe.format, quantize=quantize)
         positions = min(checkpoint.architecture.context_length, recipe.max_context)
         dialect = OnnxRuntimeDialect(checkpoint, file, weights, positions)
         write_decoder(checkpoint.architecture, dialect, progress)
         file.save(checkpoint.architecture.model_type)
+    return weights.written
 
 
-def _manifest(order: Order, checkpoint: Checkpoint, sha256: str, folder: Path) -> Manifest:
+def _graph(arch: Architecture, recipe: Recipe, folder: Path) -> Graph:
+    """The graph that was written, cut into stages where the recipe shares it among devices."""
+    layers = recipe.target.stages(arch.layers)
+    whole = folder / "model.onnx"
+    if len(layers) > 1:
+        stages, standard = write_stages(whole, layers), None
+    else:
+        stages, standard = (Stage(file=whole.name, layers=arch.layers),), "standard.onnx"
+        write_standard(whole, folder / standard)
+    return Graph(stages=stages, standard=standard, activations=recipe.target.activations, sees=arch.sees)
+
+
+def _manifest(
+    order: Order, checkpoint: Checkpoint, sha256: str, folder: Path, written: Mapping[str, Bits], graph: Graph
+) -> Manifest:
     arch, vocabulary, recipe = checkpoint.architecture, checkpoint.vocabulary, order.recipe
+    pulled = origin_of(order.source)
     return Manifest(
         name=order.destination.name,
         title=recipe.title or checkpoint.title,
@@ -146,11 +173,9 @@ def _manifest(order: Order, checkpoint: Checkpoint, sha256: str, folder: Path) -
         layers=arch.layers,
         kv_heads=arch.kv_heads,
         head_dim=arch.head_dim,
-        precision=_precision(checkpoint, recipe),
+        precision=precision_of(checkpoint, recipe.format, recipe.calibration.method, written),
         hidden_size=arch.hidden_size,
-        graph=Graph(
-            stages=(Stage(file="model.onnx", layers=arch.layers),), standard=None, activations="float32", sees=False
-        ),
+        graph=graph,
         tokens=Tokens(
             bos=vocabulary.bos,
             eos=vocabulary.eos,
@@ -164,11 +189,11 @@ def _manifest(order: Order, checkpoint: Checkpoint, sha256: str, folder: Path) -
         files=describe_files(folder),
         source=Source(
             kind=checkpoint.kind,
-            name=one_line(order.source.resolve().name),
+            name=pulled.origin if pulled else one_line(order.source.resolve().name),
             sha256=sha256,
             quantization=checkpoint.encoding,
         ),
-        license=checkpoint.license,
+        license=pulled.license if pulled and checkpoint.license == "unknown" else checkpoint.license,
         quality=UNMEASURED,
         recipe=_recipe_mark(order),
         edged_version=edged.__version__,
@@ -176,31 +201,18 @@ def _manifest(order: Order, checkpoint: Checkpoint, sha256: str, folder: Path) -
     )
 
 
-def _precision(checkpoint: Checkpoint, recipe: Recipe) -> Precision:
-    linear = recipe.format.linear
-    matrices = (tensor for name, tensor in checkpoint.tensors.items() if name.startswith("layers."))
-    encodings = sorted({tensor.encoding for tensor in matrices if kept(tensor, linear)})
-    share = f" ({', '.join(encodings)} blocks kept)" if encodings else f" in blocks of {linear.block_size}"
-    head, embedding = recipe.format.head.bits, recipe.format.embedding.bits
-    tables = f"INT{head} head and embedding" if head == embedding else f"INT{head} head, INT{embedding} embedding"
-    return Precision(
-        linear=",".join(encodings).lower() or f"int{linear.bits}",
-        block_size=linear.block_size,
-        head=f"int{head}",
-        embedding=f"int{embedding}",
-        label=f"INT{linear.bits}{share}, {tables}",
-    )
-
-
-def _chat_template(order: Order, checkpoint: Checkpoint) -> str:
+def _with_chat_template(order: Order, checkpoint: Checkpoint) -> Checkpoint:
+    """With the template of the order, where it names one."""
     if order.chat_template is not None:
         try:
-            return order.chat_template.read_text(encoding="utf-8")
+            template = order.chat_template.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as exc:
             raise InvalidInput(f"{order.chat_template}: cannot be read as UTF-8 text") from exc
+        vocabulary = dataclasses.replace(checkpoint.vocabulary, chat_template=template)
+        return dataclasses.replace(checkpoint, vocabulary=vocabulary)
     if not checkpoint.vocabulary.chat_template.strip():
         raise CheckpointError(f"{order.source}: no chat template in the checkpoint: name one with --chat-template FILE")
-    return checkpoint.vocabulary.chat_template
+    return checkpoint
 
 
 def _recipe_mark(order: Order) -> str:
@@ -218,21 +230,6 @@ def _same(order: Order, sha256: str) -> Manifest | None:
     except ArtefactError:
         return None
     return manifest
-
-
-@contextmanager
-def _locked(target: Path) -> Iterator[None]:
-    """One build in a folder of engines at a time; the second waits, and may then find its work done."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        folder = os.open(target.parent, os.O_RDONLY)
-    except OSError as exc:
-        raise InvalidInput(f"{target.parent}: cannot be written: {exc.strerror}") from exc
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)
 
 
 @contextmanager

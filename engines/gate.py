@@ -19,7 +19,7 @@ from edged.engine.onnx_session import OnnxSession
 from edged.errors import CheckpointError, QualityGateFailed
 
 from .checkpoint import Checkpoint
-from .reference import final_states, head_logits
+from .reference import fastest_arrays, final_states, head_logits
 from .tensor import Floats
 
 TEXTS = Path(__file__).parent / "texts"
@@ -48,8 +48,8 @@ def text_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in TEXTS.glob("*.txt")))
 
 
-def read_text(name: str, tokenizer_json: str, context: int) -> Text:
-    """engines/texts/<name>.txt in tokens, in segments of at most 512."""
+def read_text(name: str, tokenizer_json: str, context: int, most: int = MAX_TOKENS) -> Text:
+    """engines/texts/<name>.txt in tokens, not more than `most`, in segments of at most 512."""
     text = (TEXTS / f"{name}.txt").read_text(encoding="utf-8")
     tokenizer = Tokenizer.from_str(tokenizer_json)
     size = min(SEGMENT_TOKENS, context)
@@ -59,7 +59,7 @@ def read_text(name: str, tokenizer_json: str, context: int) -> Text:
     step = size - len(start)
     if step < 2:
         raise CheckpointError(f"a context of {context} tokens leaves no room to measure in")
-    pieces = [tuple(start + tokens[at : at + step]) for at in range(0, min(len(tokens), MAX_TOKENS), step)]
+    pieces = [tuple(start + tokens[at : at + step]) for at in range(0, min(len(tokens), most), step)]
     segments = tuple(piece for piece in pieces if len(piece) > 1)
     if not segments:
         raise CheckpointError(f"the tokenizer makes no tokens of the text {name!r}")
@@ -75,14 +75,16 @@ def measure(
     progress: Callable[[int], object],
 ) -> Quality:
     """Run the text through both. `limit` is the perplexity loss the recipe allows."""
-    expected = final_states(checkpoint, text.segments, progress)
+    arrays = fastest_arrays()
+    expected = final_states(checkpoint, text.segments, progress, arrays=arrays)
     session = _session(folder, manifest)
     tally = _Tally()
     for segment, states in zip(text.segments, expected, strict=True):
         for start, logits in _engine_logits(session, segment):
             stop = start + len(logits)
             with np.errstate(all="ignore"):  # weights of a damaged file may overflow; the sums show it
-                tally.add(segment[start + 1 : stop + 1], head_logits(checkpoint, states[start:stop]), logits)
+                truth = head_logits(checkpoint, states[start:stop], arrays)
+                tally.add(segment[start + 1 : stop + 1], truth, logits)
     return tally.quality(text, limit)
 
 

@@ -13,9 +13,15 @@ from typing import Literal, TypeVar, get_args
 
 from edged.errors import CheckpointError, InvalidInput, MissingExtra, nearest
 
+from .calibrate import Calibration, Method
 from .gate import text_names
-from .graph.integer_weights import IntegerFormat, Minimum
+from .graph.integer_weights import Bits, IntegerFormat, Minimum
+from .graph.model_file import Activations
 from .quantize import Rounding
+from .samples import MAX_PICTURES, PictureFile, picture_files
+from .target import Target, TargetDevice
+from .vision.artefact import VisionFormat
+from .vision.graph import Bits as VisionBits
 
 _T = TypeVar("_T")
 FOLDER = Path(__file__).parent / "recipes"
@@ -52,6 +58,9 @@ class Recipe:
     source: PackagedSource | None
     """None: the checkpoint is named on the command line."""
     format: IntegerFormat
+    calibration: Calibration
+    target: Target
+    vision: VisionFormat
     max_context: int
     """Longest context the rotary tables are written for."""
     text: str
@@ -60,7 +69,8 @@ class Recipe:
     @property
     def digest(self) -> str:
         """Changes whenever the recipe does."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+        words = json.dumps(asdict(self), sort_keys=True, default=lambda path: path.name)
+        return hashlib.sha256(words.encode()).hexdigest()[:12]
 
 
 def recipe_names() -> list[str]:
@@ -78,7 +88,7 @@ def load_recipe(name: str) -> Recipe:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise InvalidInput(f"{path}: not valid TOML: {exc}") from exc
-    return _recipe(path.stem, _Table(document, f"{path.name}: "))
+    return _recipe(path, _Table(document, f"{path.name}: "))
 
 
 def verify_source(path: Path, sha256: str, source: PackagedSource) -> None:
@@ -104,6 +114,10 @@ class _Table:
             raise InvalidInput(f"{self.where}{key} must be of type {kind.__name__}, not {value!r}")
         return value
 
+    def optional(self, key: str, kind: type[_T]) -> _T | None:
+        self.taken.append(key)
+        return self.take(key, kind) if key in self.values else None
+
     def choose(self, key: str, choices: tuple[_T, ...], default: _T) -> _T:
         self.taken.append(key)
         value = self.values.pop(key, default)
@@ -124,25 +138,42 @@ class _Table:
             raise InvalidInput(f"{self.where}{key} is unknown{nearest(key, self.taken)}")
 
 
-def _recipe(name: str, top: _Table) -> Recipe:
-    gate = top.table("gate")
+def _recipe(path: Path, top: _Table) -> Recipe:
+    gate, linear = top.table("gate"), top.table("linear")
+    text = gate.choose("text", text_names(), "harbour")
+    method = linear.choose("method", get_args(Method), "round")
+    calibration = _calibration(top.table("calibration"), method, text, path.parent)
     recipe = Recipe(
-        name=name,
+        name=path.stem,
         title=top.take("title", str, ""),
         max_context=top.take("max_context", int, 32768),
         source=_source(top.table("source")) if "source" in top.values else None,
         format=IntegerFormat(
             minimum=_minimum(top.table("minimum")),
-            linear=_rounding(top.table("linear"), bits=4),
+            linear=_rounding(linear, bits=4),
             embedding=_rounding(top.table("embedding"), bits=8, only_symmetric=True),
             head=_rounding(top.table("head"), bits=8, only_symmetric=True),
+            bits=_bits(top.table("bits")),
         ),
-        text=gate.choose("text", text_names(), "harbour"),
+        calibration=calibration,
+        target=_target(top.table("target")),
+        vision=_vision(top.table("vision")),
+        text=text,
         max_perplexity_loss=gate.take("max_perplexity_loss", float),
     )
     gate.finish()
     top.finish()
     return recipe
+
+
+def _vision(table: _Table) -> VisionFormat:
+    vision = VisionFormat(
+        bits=table.choose("bits", get_args(VisionBits), 8), max_pixels=table.take("max_pixels", int, 0)
+    )
+    if not 0 <= vision.max_pixels <= 2**27:
+        raise InvalidInput(f"{table.where}max_pixels must be between 0 and {2**27}, not {vision.max_pixels}")
+    table.finish()
+    return vision
 
 
 def _source(table: _Table) -> PackagedSource:
@@ -166,6 +197,66 @@ def _rounding(table: _Table, bits: Literal[4, 8], *, only_symmetric: bool = Fals
     )
     table.finish()
     return rounding
+
+
+def _bits(table: _Table) -> tuple[tuple[str, Bits], ...]:
+    """Patterns in the order of the file."""
+    choices: tuple[Bits, ...] = get_args(Bits)
+    return tuple((pattern, table.choose(pattern, choices, 4)) for pattern in list(table.values))
+
+
+def _calibration(table: _Table, method: Method, gate_text: str, folder: Path) -> Calibration:
+    """`folder`: of the recipe, which paths are relative to."""
+    texts = tuple(name for name in text_names() if name != gate_text)
+    images = table.optional("images", int)
+    if images is not None and not 0 <= images <= MAX_PICTURES:
+        raise InvalidInput(f"{table.where}images must be between 0 and {MAX_PICTURES}, not {images}")
+    calibration = Calibration(
+        method=method,
+        text=table.choose("text", texts, "miscellany" if gate_text != "miscellany" else texts[0]),
+        tokens=table.take("tokens", int, 8192),
+        images=images,
+        pictures=_pictures(table, folder, images),
+    )
+    table.finish()
+    if not 512 <= calibration.tokens <= 2**20:
+        raise InvalidInput(f"{table.where}tokens must be between 512 and {2**20}, not {calibration.tokens}")
+    return calibration
+
+
+def _pictures(table: _Table, folder: Path, images: int | None) -> tuple[PictureFile, ...]:
+    name = table.optional("pictures", str)
+    if name is None:
+        return ()
+    try:
+        return picture_files(folder / name, images)
+    except ValueError as exc:
+        raise InvalidInput(f"{table.where}pictures is not a path: {name!r}") from exc
+    except InvalidInput as exc:
+        raise InvalidInput(f"{table.where}pictures: {exc.message}") from exc
+
+
+def _target(table: _Table) -> Target:
+    device = table.choose("device", get_args(TargetDevice), "cpu")
+    activations: Activations = table.choose("activations", get_args(Activations), _default_activations(device))
+    if device != "cpu" and activations != "float16":
+        raise InvalidInput(f"{table.where}activations must be float16 for {device}")
+    target = Target(device=device, activations=activations, devices=table.take("devices", int, 1), split=_split(table))
+    if not 1 <= target.devices <= 16 or (target.split and target.devices != 1):
+        raise InvalidInput(f"{table.where}devices must be between 1 and 16, or left out where split says it")
+    table.finish()
+    return target
+
+
+def _default_activations(device: TargetDevice) -> Activations:
+    return "float32" if device == "cpu" else "float16"
+
+
+def _split(table: _Table) -> tuple[int, ...]:
+    layers = table.take("split", list, [])
+    if layers and not (len(layers) > 1 and all(type(count) is int and 0 < count <= 1024 for count in layers)):
+        raise InvalidInput(f"{table.where}split must name the layers of two or more devices, not {layers!r}")
+    return tuple(layers)
 
 
 def _minimum(table: _Table) -> dict[str, Minimum]:

@@ -6,16 +6,18 @@ Keys and formulas are those of `transformers.modeling_rope_utils`; YaRN is arXiv
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edged.errors import CheckpointError
 
+Positions = NDArray[np.int64]
+"""Of tokens in time, height and width; all three are the same where the model knows one only.  # (3, tokens)"""
 MAX_ROTARY_DIM = 512
-"""Twice what any model of this family turns; more would only make large tables."""
+"""Twice what any model here turns; more would only make large tables."""
 SUPPORTED = ("default", "dynamic", "linear", "llama3", "yarn")
 
 
@@ -24,13 +26,31 @@ class Rope:
     """Position p turns the pair of values i by the angle p * frequencies[i]."""
 
     frequencies: tuple[float, ...]
-    """Radians a token, one for each pair of a head: head_dim / 2 of them."""
+    """Radians a position, one for each pair of a head that turns: head_dim / 2 of them, or the first few."""
     magnitude: float = 1.0
     """Cosines and sines are multiplied by this (YaRN)."""
+    sections: tuple[int, ...] = ()
+    """How many pairs turn by the position in time, in height, in width (M-RoPE, arXiv:2409.12191), and so on in
+    turn; empty where a token has one position only."""
+
+    @property
+    def rotary_dim(self) -> int:
+        """Values of a head that turn; the others stay."""
+        return 2 * len(self.frequencies)
+
+    @property
+    def axes(self) -> NDArray[np.int64]:
+        """By which of time, height and width each pair turns.  # (pairs,)"""
+        return np.repeat(np.arange(len(self.sections)) % 3, self.sections)
 
     def tables(self, positions: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Cosines and sines of every position.  # (positions, pairs) each"""
-        angles = np.outer(np.arange(positions), np.asarray(self.frequencies))
+        """Cosines and sines of the first positions, where tokens have one only.  # (positions, pairs) each"""
+        return self.turns(np.tile(np.arange(positions), (3, 1)))
+
+    def turns(self, positions: Positions) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Cosines and sines of tokens at these positions.  # (tokens, pairs) each"""
+        places = positions[self.axes].T if self.sections else positions[0][:, None]
+        angles = places * np.asarray(self.frequencies)
         cosines, sines = np.cos(angles) * self.magnitude, np.sin(angles) * self.magnitude
         return cosines.astype(np.float32), sines.astype(np.float32)
 
@@ -50,6 +70,15 @@ def rope_from(parameters: Mapping[str, object], *, theta: float, rotary_dim: int
     if kind == "yarn":
         return _yarn(base, parameters, theta, context)
     raise CheckpointError(f"rope scaling {kind!r} is not supported; supported are {', '.join(SUPPORTED)}")
+
+
+def with_sections(rope: Rope, sections: Sequence[int]) -> Rope:
+    """The same turns, by positions in time, height and width. Raises CheckpointError when the sections do not fit."""
+    if sum(sections) != len(rope.frequencies):
+        raise CheckpointError(
+            f"rope sections of {sum(sections)} pairs do not fit the {len(rope.frequencies)} that turn"
+        )
+    return replace(rope, sections=tuple(sections))
 
 
 def rope_with_factors(factors: NDArray[np.float32], *, theta: float, rotary_dim: int) -> Rope:
@@ -89,10 +118,9 @@ def _yarn(base: NDArray[np.float64], parameters: Mapping[str, object], theta: fl
         low, high = math.floor(low), math.ceil(high)
     low, high = max(low, 0), min(high, dimensions - 1)
     ramp = np.clip((np.arange(base.size) - low) / max(high - low, 0.001), 0, 1)
-    magnitude = parameters.get("attention_factor")
     return Rope(
         frequencies=tuple((base / factor * ramp + base * (1 - ramp)).tolist()),
-        magnitude=float(magnitude) if isinstance(magnitude, int | float) else _yarn_magnitude(parameters, factor),
+        magnitude=_number(parameters, "attention_factor", _yarn_magnitude(parameters, factor)),
     )
 
 

@@ -34,6 +34,12 @@ class Tensor:
     """A GGML type: "F32", "BF16", "Q4_1", "Q6_K" ..."""
     row_order: NDArray[np.int64] | None = None
     """Row i of this tensor is row row_order[i] of the file; None keeps the order."""
+    added: float = 0.0
+    """Every value is the file's plus this: folders of Gemma hold the weights of norms less one."""
+    row_factors: Floats | None = None
+    """Each row is then multiplied by its factor; None leaves them.  # (rows,)"""
+    column_factors: Floats | None = None
+    """Each column, likewise.  # (columns,)"""
 
     @property
     def rows(self) -> int:
@@ -42,8 +48,8 @@ class Tensor:
 
     @property
     def columns(self) -> int:
-        """Values in a row; a vector is made of rows of one value."""
-        return self.shape[1] if len(self.shape) == 2 else 1
+        """Values in a row, of all dimensions but the first; a vector is made of rows of one value."""
+        return math.prod(self.shape[1:])
 
     @property
     def row_bytes(self) -> int:
@@ -54,6 +60,21 @@ class Tensor:
     def reordered(self, order: NDArray[np.int64]) -> Tensor:
         """The same tensor with its rows in another order."""
         return replace(self, row_order=order)
+
+    def part(self, start: int, stop: int) -> Tensor:
+        """Rows start..stop as a tensor of their own, of one whose rows are in the file's order."""
+        assert self.row_order is None
+        return replace(self, offset=self.offset + start * self.row_bytes, shape=(stop - start, *self.shape[1:]))
+
+    def plus(self, value: float) -> Tensor:
+        """The same tensor with a number added to every value."""
+        return replace(self, added=value)
+
+    def scaled(self, *, rows: Floats | None = None, columns: Floats | None = None) -> Tensor:
+        """The same tensor with rows and columns multiplied by factors, besides those it has; rows keep their order."""
+        return replace(
+            self, row_factors=_times(self.row_factors, rows), column_factors=_times(self.column_factors, columns)
+        )
 
     def stored(self, start: int, stop: int) -> Bytes:
         """Rows start..stop as the file encodes them.  # (rows, row_bytes)
@@ -68,12 +89,21 @@ class Tensor:
 
     def read_rows(self, start: int, stop: int) -> Floats:
         """Rows start..stop as float32.  # (rows, columns)"""
-        stored = self.stored(start, stop)
         # Scales of a damaged file may be anything; what comes of them is judged below.
         with np.errstate(all="ignore"):
-            values = np.asarray(dequantize(self._long_rows(stored), GGMLQuantizationType[self.encoding]), np.float32)
+            values = self.decoded(start, stop)
         if not np.isfinite(values).all():
             raise CheckpointError(f"{self.path.name}: tensor {self.name} holds values that are not finite numbers")
+        if self.added:
+            values = values + np.float32(self.added)
+        if self.row_factors is not None:
+            values = values * self.row_factors[start:stop, None]
+        return values if self.column_factors is None else values * self.column_factors
+
+    def decoded(self, start: int, stop: int) -> Floats:
+        """Rows start..stop as the file has them, with nothing added or multiplied.  # (rows, columns)"""
+        stored = self._long_rows(self.stored(start, stop))
+        values = np.asarray(dequantize(stored, GGMLQuantizationType[self.encoding]), np.float32)
         return values.reshape(stop - start, self.columns)
 
     def read(self) -> Floats:
@@ -96,3 +126,9 @@ class Tensor:
         if len(data) != count:
             raise CheckpointError(f"{self.path.name}: tensor {self.name} runs past the end of the file")
         return data.reshape(stop - start, self.row_bytes)
+
+
+def _times(factors: Floats | None, more: Floats | None) -> Floats | None:
+    if factors is None or more is None:
+        return factors if more is None else more
+    return factors * more

@@ -8,6 +8,7 @@ from edged.engine.manifest import read_manifest, verify_files
 from edged.errors import ArtefactError
 
 from . import gate
+from .vision.artefact import LEAST_COSINE, agreement
 
 TOLERANCE = 0.005
 """How far perplexity may lie from the one in the manifest: kernels of another processor round differently."""
@@ -40,4 +41,10 @@ def verify(folder: Path) -> str:
             f"{folder}: perplexity is {found:.3f}, at build it was {quality.perplexity:.3f}: "
             "it does not compute what it did"
         )
+    if (vision := manifest.vision) is not None:
+        cosine = agreement(folder, vision)
+        if not cosine >= LEAST_COSINE:
+            raise ArtefactError(f"{folder}: {vision.file} and {vision.standard} do not compute the same: {cosine:.3f}")
+        rows.append(("vision", f"{vision.precision}; cosine {vision.cosine_similarity:.4f} with float at build"))
+        rows.append(("vision now", f"cosine {cosine:.4f} of {vision.file} with {vision.standard}"))
     return "\n".join(f"{name:20} {value}" for name, value in rows)

@@ -1,14 +1,16 @@
-"""The parts of README.md that follow from the code. `make docs` writes them, tests/test_docs.py compares.
+"""The parts of documents that follow from the code. `make docs` writes them, tests/test_docs.py compares.
 
-A generated part stands between `<!-- NAME: make docs -->` and `<!-- end of NAME -->`.
+A generated part stands between `<!-- NAME: make docs -->` and `<!-- end of NAME -->`, in TOML files as comments.
 """
 
 from __future__ import annotations
 
 import ast
+import functools
 import itertools
 import re
 import subprocess
+import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -17,9 +19,15 @@ import click
 from edged.cli import main
 from edged.cli.chat import COMMANDS
 from edged.config import SECTIONS
+from engines.memory import CONTEXTS, DEVICES
+from engines.plan import plan
+from engines.recipe import load_recipe
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
+MEASURED = ROOT / "tests/bench/measured.toml"
+PHONE = "autoglm-phone-9b"
+"""The model that recipes are described with."""
 TREE_FILES = {
     "Makefile": "setup, run, test, lint, bench, ...",
     "pyproject.toml": "dependencies, extras, and the rules of ruff, mypy, pytest and import-linter",
@@ -37,15 +45,15 @@ BRIEF = ("tests", "clients", "systemd", "edged/v1", "engines/texts")
 """Folders shown without their files."""
 
 
-def written() -> str:
-    """README.md with all generated parts as they should be."""
-    text = README.read_text(encoding="utf-8")
-    for name, generate in PARTS.items():
-        pattern = re.compile(rf"(<!-- {name}: make docs -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
+def written(path: Path = README) -> str:
+    """A document with all generated parts as they should be."""
+    text = path.read_text(encoding="utf-8")
+    for name, generate in GENERATED[path].items():
+        pattern = re.compile(rf"(<!-- {name}: make docs -->\n).*?((?:# )?<!-- end of {name} -->)", re.DOTALL)
         body = generate()
         text, found = pattern.subn(lambda match, body=body: f"{match[1]}{body}\n{match[2]}", text)
         if found != 1:
-            raise ValueError(f"README.md must have the part {name!r} once, not {found} times")
+            raise ValueError(f"{path.name} must have the part {name!r} once, not {found} times")
     return text
 
 
@@ -161,13 +169,49 @@ def _first_block(lines: Iterable[str]) -> str:
     return " ".join(itertools.takewhile(bool, begun))
 
 
-PARTS: Mapping[str, Callable[[], str]] = {
+def _recipes() -> str:
+    """What AutoGLM-Phone-9B needs by each recipe that is made for a device."""
+    measured = tomllib.loads(MEASURED.read_text(encoding="utf-8"))
+    head = "| recipe | weights | of it vision | keys and values, 4,096 / 25,480 tokens | a screenshot, meanwhile "
+    head += "| least ms a token after 4,096 / 25,480 | measured |"
+    rows = [head, "|---|---|---|---|---|---|---|"]
+    for name in DEVICES:
+        found = plan(load_recipe(name), PHONE)
+        kv = " / ".join(f"{found.footprint.kv(context) / 1e9:.2f}" for context in CONTEXTS)
+        times = " / ".join(f"{found.footprint.token_ms(DEVICES[name], context):.1f}" for context in CONTEXTS)
+        cells = [f"`{name}`", f"{found.footprint.weights / 1e9:.2f} GB", f"{found.footprint.vision / 1e9:.2f} GB"]
+        cells += [f"{kv} GB", f"{found.screenshot / 1e9:.2f} GB", times, measured.get(name, "not measured yet")]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _needs(name: str) -> str:
+    """The same of one recipe, as a comment in it."""
+    found = plan(load_recipe(name), PHONE)
+    needs, device = found.footprint, DEVICES[name]
+    sizes = f"weights {needs.text / 1e9:.2f} GB, vision {needs.vision / 1e9:.2f} GB"
+    sizes += f" and {found.screenshot / 1e9:.2f} GB more during a screenshot"
+    kv = ", ".join(f"{needs.kv(context) / 1e9:.2f} GB at {context:,} tokens" for context in CONTEXTS)
+    times = ", ".join(f"{needs.token_ms(device, context):.1f} ms after {context:,}" for context in CONTEXTS)
+    return (
+        f"# Computed for AutoGLM-Phone-9B on {device.title}:\n# {sizes};\n"
+        f"# keys and values {kv};\n# a token takes at least {times} others ({device.bandwidth / 1e9:g} GB/s)."
+    )
+
+
+README_PARTS: Mapping[str, Callable[[], str]] = {
     "chat": _chat_commands,
     "config": _config,
     "help": _help,
     "tree": _tree,
 }
+GENERATED: Mapping[Path, Mapping[str, Callable[[], str]]] = {
+    README: README_PARTS,
+    ROOT / "engines/README.md": {"recipes": _recipes},
+    **{ROOT / f"engines/recipes/{name}.toml": {"needs": functools.partial(_needs, name)} for name in DEVICES},
+}
 
 
 if __name__ == "__main__":
-    README.write_text(written(), encoding="utf-8")
+    for document in GENERATED:
+        document.write_text(written(document), encoding="utf-8")

@@ -51,6 +51,7 @@ def test_environment_wins_over_drop_ins_over_the_file(tmp_path: Path) -> None:
         ("EDGED_DAEMON__DRAIN_SECONDS", "0.5", 0.5),
         ("EDGED_DAEMON__TCP", "127.0.0.1:50051", "127.0.0.1:50051"),
         ("EDGED_ENGINE__DEFAULT", "qwen3-8b", "qwen3-8b"),
+        ("EDGED_ENGINE__DEVICES", "0, 1", "0, 1"),
         ("EDGED_PRIVACY__SANDBOX", "off", False),
         ("EDGED_LOGGING__CONTENT", "TRUE", True),
         ("EDGED_LOGGING__LEVEL", "debug", "debug"),
@@ -76,6 +77,11 @@ def test_every_key_is_also_an_environment_variable(tmp_path: Path, name: str, te
         ("[engine]\nthreads = true", "engine.threads must be a whole number, not True"),
         ("[engine]\nthreads = 1.5", "engine.threads must be a whole number, not 1.5"),
         ("[engine]\nthreads = -1", "engine.threads must be between 0 and 1024, not -1"),
+        ("[engine]\ndevice = 'gpu'", "engine.device must be one of auto, cpu, cuda, tensorrt, not 'gpu'"),
+        *(
+            (f"[engine]\ndevices = '{text}'", "engine.devices must be numbers of GPUs from 0 to 63 with commas between")
+            for text in ("a", "0,,1", "-1", "64", "0;1", "\u0661", "1" * 5000)
+        ),
         ("[sampling]\ntemperature = nan", "sampling.temperature must be between 0 and 2, not nan"),
         ("[sampling]\ntop_p = 1.5", "sampling.top_p must be between 0 and 1, not 1.5"),
         ("[privacy]\nsandbox = 1", "privacy.sandbox must be true or false, not 1"),

@@ -23,6 +23,7 @@ from edged.engine.manifest import (
     Source,
     Stage,
     Tokens,
+    Vision,
     describe_files,
 )
 
@@ -46,6 +47,25 @@ CHATML = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
+
+EYES = Vision(
+    file="model.onnx",
+    standard="model.onnx",
+    precision="",
+    patch_size=14,
+    temporal_patch_size=2,
+    merge_size=2,
+    position_side=4,
+    min_pixels=1,
+    max_pixels=10**6,
+    rescale_factor=1 / 255,
+    mean=(0.5, 0.5, 0.5),
+    std=(0.5, 0.5, 0.5),
+    image_token=3,
+    image_text="<|image|>",
+    cosine_similarity=1.0,
+)
+"""What a manifest says of a model that sees; there is no tower behind it."""
 
 
 def tiny_artefact(

@@ -6,9 +6,9 @@ import statistics
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,8 +17,9 @@ from edged.cli.parameters import utf8
 from edged.config import load_config
 
 if TYPE_CHECKING:
+    from edged.engine.buffer import Device
     from edged.engine.manifest import Manifest
-    from edged.engine.onnx_session import OnnxMemory, OnnxSession
+    from edged.engine.session import Session
 
 PROMPTS = (64, 512)
 """Prompt lengths in tokens."""
@@ -85,14 +86,17 @@ def _measure(model: str, sets: int) -> EngineFigures:
     """Load the engine and measure it. Each set times both prompt lengths."""
     from edged.engine.installed import find_engine
     from edged.engine.manifest import read_manifest
-    from edged.engine.onnx_session import OnnxSession, usable_cores
+    from edged.engine.onnx_loading import usable_cores
+    from edged.engine.open_session import open_session
 
     config = load_config()
     folder = find_engine(config.paths.engines, model or config.engine.default)
     manifest = read_manifest(folder)
     threads = config.engine.threads or usable_cores()
     begun = time.perf_counter()
-    session = OnnxSession(folder, manifest, max_seq_len=PROMPTS[-1] + DECODED, threads=threads)
+    wanted = replace(config.engine, max_seq_len=PROMPTS[-1] + DECODED, threads=threads)
+    opened = open_session(folder, manifest, wanted)
+    session = opened.session
     load_seconds = time.perf_counter() - begun
     memory = session.allocate()
     measure_prompt(session, memory, manifest.vocab_size, PROMPTS[-1], 1)  # faults the weights in
@@ -100,7 +104,9 @@ def _measure(model: str, sets: int) -> EngineFigures:
         length: [measure_prompt(session, memory, manifest.vocab_size, length, DECODED) for _ in range(sets)]
         for length in PROMPTS
     }
-    return _figures(manifest, session.device, load_seconds, measured, peak_resident_bytes(), copy_bandwidth(threads))
+    on_host = opened.devices[0].kind == "cpu"
+    bandwidth = copy_bandwidth(threads) if on_host else device_copy_bandwidth(opened.devices[0])
+    return _figures(manifest, session.device, load_seconds, measured, peak_resident_bytes(), bandwidth)
 
 
 def _figures(
@@ -135,7 +141,7 @@ def _figures(
 
 
 def measure_prompt(
-    session: OnnxSession, memory: OnnxMemory, vocab_size: int, length: int, decoded: int
+    session: Session[Any], memory: Any, vocab_size: int, length: int, decoded: int
 ) -> tuple[float, list[float]]:
     """Milliseconds to the first token of a prompt, and of each of the tokens after it.
 
@@ -170,6 +176,19 @@ def copy_bandwidth(threads: int, *, size: int = 128 * 1024 * 1024, rounds: int =
             begun = time.perf_counter()
             list(pool.map(lambda pair: np.copyto(pair[1], pair[0]), blocks))
             best = max(best, 2 * size / (time.perf_counter() - begun))
+    return best
+
+
+def device_copy_bandwidth(device: Device, *, size: int = 256 * 1024 * 1024, rounds: int = 5) -> float:
+    """Bytes per second, read and written together, that a GPU copies within its own memory; the best of some rounds."""
+    import numpy as np
+
+    source, target = (device.zeros((size,), np.uint8) for _ in range(2))
+    best = 0.0
+    for _ in range(rounds):
+        begun = time.perf_counter()
+        target.copy(source)
+        best = max(best, 2 * size / (time.perf_counter() - begun))
     return best
 
 

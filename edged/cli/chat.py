@@ -281,7 +281,7 @@ def _banner(model: ModelInfo) -> str:
 def _demo(model: ModelInfo) -> str:
     return (
         f"{model.name} is a demo-size model ({human_count(model.parameters)}), not to be relied on; for a useful one: "
-        "`python -m engines build FILE.gguf` or `edged models import FILE.tar`"
+        "`make run MODEL=NAME` in a checkout (`python -m engines catalog` has names) or `edged models import FILE.tar`"
     )
 
 

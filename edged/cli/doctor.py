@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import enum
 import importlib.metadata
 import importlib.util
 import os
@@ -12,11 +11,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
+from edged.cli.check import Check, Verdict, judged
+from edged.cli.device_checks import device_checks
 from edged.cli.output import human_bytes, print_json, printable
 from edged.config import Config, load_config
 from edged.errors import EdgedError, nearest
@@ -35,24 +36,6 @@ print(result.detail)
 raise SystemExit(not result.active)
 """
 """Restricts the process that runs it, for good: so it gets one of its own."""
-
-
-class Verdict(enum.StrEnum):
-    """How a check went."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One thing that was looked at."""
-
-    name: str
-    verdict: Verdict
-    detail: str
-    """What was found and, unless it is well, what to do."""
 
 
 @click.command()
@@ -83,13 +66,15 @@ def _all_checks() -> Iterator[Check]:
     except EdgedError as exc:
         yield Check(name="configuration", verdict=Verdict.FAIL, detail=f"{exc.message}; the rest was not checked")
         return
-    yield _judged("configuration", f"valid, read from {config.paths.config}")
+    yield judged("configuration", f"valid, read from {config.paths.config}")
     found = [_outcome(name, check, config) for name, check in _CHECKS.items()]
     answers = found[-1].verdict is Verdict.OK and listens(config.socket_path)
     for check in found:
         # A daemon that answers has what it needs, wherever it was installed.
         softened = answers and check.name in ("packages", "engines") and check.verdict is Verdict.FAIL
         yield replace(check, verdict=Verdict.WARN) if softened else check
+        if check.name == "engines":
+            yield from _devices(config)
 
 
 def _outcome(name: str, check: Callable[[Config], Check], config: Config) -> Check:
@@ -106,22 +91,33 @@ def _outcome(name: str, check: Callable[[Config], Check], config: Config) -> Che
 
 def _python() -> Check:
     found = f"{platform.python_version()}, {platform.platform(terse=True)}, {platform.machine()}"
-    return _judged("python", found, sys.version_info >= (3, 11), advice="3.11 or later is needed")
+    return judged("python", found, sys.version_info >= (3, 11), advice="3.11 or later is needed")
 
 
 def _packages(_: Config) -> Check:
     missing = [name for name in MODULES if importlib.util.find_spec(name) is None]
     if missing:
         return Check(name="packages", verdict=Verdict.FAIL, detail=f"{', '.join(missing)}: pip install 'edged[daemon]'")
-    versions = [f"{name} {importlib.metadata.version(name)}" for name in ("edged", "grpcio", "onnxruntime", "numpy")]
-    return _judged("packages", ", ".join(versions))
+    runtimes = [name for name in ("onnxruntime", "onnxruntime-gpu") if _is_installed(name)]
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in ("edged", "grpcio", *runtimes, "numpy")]
+    advice = "pip uninstall onnxruntime, pip install --force-reinstall --no-deps onnxruntime-gpu"
+    # They are one Python package under two names: of both, some files of each are left.
+    return judged("packages", ", ".join(versions), len(runtimes) < 2, advice=advice, otherwise=Verdict.WARN)
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def _landlock() -> Check:
     probe = subprocess.run([sys.executable, "-P", "-c", LANDLOCK_PROBE], capture_output=True, text=True, check=False)
     detail = probe.stdout.strip() or probe.stderr.strip().rpartition("\n")[2]
     advice = "Linux 6.7 and later have it; without it, rely on the addresses that systemd's unit allows"
-    return _judged("landlock", detail, probe.returncode == 0, advice=advice, otherwise=Verdict.WARN)
+    return judged("landlock", detail, probe.returncode == 0, advice=advice, otherwise=Verdict.WARN)
 
 
 def _processor() -> Check:
@@ -130,17 +126,17 @@ def _processor() -> Check:
     known = [name for name in VECTOR_EXTENSIONS if name in features]
     detail = f"{len(os.sched_getaffinity(0))} cores, {' '.join(known) or 'no known vector extension'}"
     fast = "avx2" in known or "asimd" in known
-    return _judged("processor", detail, fast, advice="expect it to be slow", otherwise=Verdict.WARN)
+    return judged("processor", detail, fast, advice="expect it to be slow", otherwise=Verdict.WARN)
 
 
 def _state(config: Config) -> Check:
     folder = config.paths.state
     nearest = next(path for path in (folder, *folder.parents) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        return _judged("state directory", f"{nearest} cannot be written", False, advice="set EDGED_STATE_DIR")
+        return judged("state directory", f"{nearest} cannot be written", False, advice="set EDGED_STATE_DIR")
     free = shutil.disk_usage(nearest).free
     detail = f"{folder}, {human_bytes(free)} free"
-    return _judged("state directory", detail, free > FREE_DISK_BYTES, advice="make room", otherwise=Verdict.WARN)
+    return judged("state directory", detail, free > FREE_DISK_BYTES, advice="make room", otherwise=Verdict.WARN)
 
 
 def _key(config: Config) -> Check:
@@ -149,10 +145,10 @@ def _key(config: Config) -> Check:
 
     file = config.key_directory / KEY_FILE_NAME
     if file.exists() and file.stat().st_mode & 0o077:
-        return _judged("database key", f"{file} can be read by others", False, advice=f"chmod 600 {file}")
+        return judged("database key", f"{file} can be read by others", False, advice=f"chmod 600 {file}")
     if not _has_database(config):
-        return _judged("database key", "none is needed before the first conversation")
-    return _judged("database key", f"in {key_of(config, _database_file(config)).source}, the one of the database")
+        return judged("database key", "none is needed before the first conversation")
+    return judged("database key", f"in {key_of(config, _database_file(config)).source}, the one of the database")
 
 
 def _database(config: Config) -> Check:
@@ -160,13 +156,13 @@ def _database(config: Config) -> Check:
 
     file = _database_file(config)
     if not _has_database(config):
-        return _judged("database", f"made with the first conversation ({file})")
+        return judged("database", f"made with the first conversation ({file})")
     if listens(config.socket_path):
-        return _judged("database", f"{file}, in use by the daemon")
+        return judged("database", f"{file}, in use by the daemon")
     if _outcome("database key", _key, config).verdict is not Verdict.OK:
         return Check(name="database", verdict=Verdict.WARN, detail="not checked before its key is in order")
     check_database(file, key_of(config, file))
-    return _judged("database", f"{file}, {human_bytes(file.stat().st_size)}, intact")
+    return judged("database", f"{file}, {human_bytes(file.stat().st_size)}, intact")
 
 
 def _database_file(config: Config) -> Path:
@@ -186,14 +182,32 @@ def _engines(config: Config) -> Check:
     from edged.engine.installed import find_engine, verify_engine
 
     names = engine_names(config.paths.engines)
-    for name in names:
-        verify_engine(find_engine(config.paths.engines, name))
+    manifests = [verify_engine(find_engine(config.paths.engines, name)) for name in names]
     if config.engine.default not in names:
         hint = "`make setup` in a checkout builds smollm2-135m, `edged models import` brings others"
         missing = f"engine.default {config.engine.default!r} is not installed{nearest(config.engine.default, names)}"
-        return _judged("engines", missing, False, advice=hint)
+        return judged("engines", missing, False, advice=hint)
     default = find_engine(config.paths.engines, config.engine.default)
-    return _judged("engines", f"{len(names)} intact, default {config.engine.default} in {default.parent}")
+    found = f"{len(names)} intact, default {config.engine.default} in {default.parent}"
+    seeing = [manifest.name for manifest in manifests if manifest.vision]
+    advice = f"{', '.join(seeing)} cannot see without: pip install 'edged[vision]'"
+    return judged("engines", found, not seeing or _has_pillow(), advice=advice, otherwise=Verdict.WARN)
+
+
+def _has_pillow() -> bool:
+    try:
+        import PIL  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def _devices(config: Config) -> list[Check]:
+    """One for each thing that could compute, or what kept it from looking."""
+    try:
+        return list(device_checks(config))
+    except ImportError as exc:
+        return [Check(name="device", verdict=Verdict.WARN, detail=f"not checked: {exc.name} is missing")]
 
 
 def _memory(config: Config) -> Check:
@@ -209,21 +223,21 @@ def _memory(config: Config) -> Check:
     lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
     detail = f"{human_bytes(free)} available, {manifest.name} with a full context needs about {human_bytes(needed)}"
-    return _judged("memory", detail, free > needed, advice="choose a smaller engine or context", otherwise=Verdict.WARN)
+    return judged("memory", detail, free > needed, advice="choose a smaller engine or context", otherwise=Verdict.WARN)
 
 
 def _daemon(config: Config) -> Check:
     if not config.socket_path.exists():
-        return _judged("daemon", f"not running ({config.socket_path}); chat and ask start one for themselves")
+        return judged("daemon", f"not running ({config.socket_path}); chat and ask start one for themselves")
     if not listens(config.socket_path):
-        return _judged("daemon", "not running; the socket of a dead one is left, the next start replaces it")
+        return judged("daemon", "not running; the socket of a dead one is left, the next start replaces it")
     from edged.client import Client
 
     async def version() -> str:
         async with Client(f"unix:{config.socket_path}") as client:
             return (await client.status()).version
 
-    return _judged("daemon", f"version {asyncio.run(version())} answers at {config.socket_path}")
+    return judged("daemon", f"version {asyncio.run(version())} answers at {config.socket_path}")
 
 
 _CHECKS: dict[str, Callable[[Config], Check]] = {
@@ -235,14 +249,3 @@ _CHECKS: dict[str, Callable[[Config], Check]] = {
     "memory": _memory,
     "daemon": _daemon,  # last: how the others are judged depends on it
 }
-
-
-def _judged(
-    name: str, detail: str, holds: bool = True, *, advice: str = "", otherwise: Verdict = Verdict.FAIL
-) -> Check:
-    """OK if it holds; else what to do joins the detail."""
-    return (
-        Check(name=name, verdict=Verdict.OK, detail=detail)
-        if holds
-        else Check(name=name, verdict=otherwise, detail=f"{detail}: {advice}")
-    )

@@ -68,7 +68,10 @@ def _engine(engine: EngineStatus, model: ModelInfo | None) -> list[str]:
         f"{human_bytes(engine.kv_cache_bytes)} of {human_bytes(engine.kv_cache_limit_bytes)}",
     ]
     if model and model.is_demo:
-        lines.append("demo-size model, not to be relied on; `edged models import` brings a useful one")
+        lines.append(
+            "demo-size model, not to be relied on; for a useful one: `make run MODEL=NAME` in a checkout "
+            "(`python -m engines catalog` has names) or `edged models import`"
+        )
     return lines
 
 

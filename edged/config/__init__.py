@@ -17,6 +17,7 @@ from edged.config.schema import (
     SamplingConfig,
     StoreConfig,
     Supervisor,
+    parse_devices,
 )
 
 __all__ = [
@@ -33,4 +34,5 @@ __all__ = [
     "Supervisor",
     "environment_for",
     "load_config",
+    "parse_devices",
 ]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
 
-from edged.config.schema import CHOICES, ENVIRONMENT, RANGES, SECTIONS, parse_loopback
+from edged.config.schema import CHOICES, ENVIRONMENT, RANGES, SECTIONS, parse_devices, parse_loopback
 from edged.errors import ConfigError, nearest
 
 
@@ -88,8 +88,15 @@ def _check_text(full: str, value: object, source: str) -> None:
         raise ConfigError(
             f"{source}{full} must be one of {', '.join(choices)}, not {value!r}{nearest(str(value), choices)}"
         )
-    if full == "daemon.tcp" and value:
+    parse = _PARSERS.get(full)
+    if parse and value:
         try:
-            parse_loopback(str(value))
+            parse(str(value))
         except ValueError as exc:
             raise ConfigError(f"{source}{full} {exc}, not {value!r}") from exc
+
+
+_PARSERS: Mapping[str, Callable[[str], object]] = types.MappingProxyType(
+    {"daemon.tcp": parse_loopback, "engine.devices": parse_devices}
+)
+"""Texts with a form of their own."""

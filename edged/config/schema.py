@@ -33,6 +33,10 @@ class EngineConfig:
     """Name of an installed engine (`edged models list`)."""
     max_seq_len: int = 4096
     """Context in tokens; the model's own limit applies when it is lower."""
+    device: str = "auto"
+    """What computes: "cpu", "cuda", "tensorrt", or "auto" for the best that can (`edged doctor`)."""
+    devices: str = ""
+    """GPUs by number, e.g. "0,1": the stages of an engine go to them in turn; empty takes them in their order."""
     threads: int = 0
     """CPU threads; 0 takes the cores that this process may use."""
     prefill_chunk: int = 512
@@ -174,7 +178,9 @@ SECTIONS: dict[str, type] = {
 ENVIRONMENT = ("EDGED_CONFIG", "EDGED_STATE_DIR", "EDGED_ENGINES_DIR")
 SOCKET_PATH_BYTES = 107
 """sockaddr_un holds 108 bytes, the last of them zero."""
+MAX_DEVICES = 64
 CHOICES: dict[str, tuple[str, ...]] = {
+    "engine.device": ("auto", "cpu", "cuda", "tensorrt"),
     "logging.level": ("debug", "info", "warning", "error"),
     "store.key": ("auto", "keyring", "file"),
 }
@@ -197,6 +203,14 @@ RANGES: dict[str, tuple[float, float]] = {
     "sampling.max_tokens": (1, 1_048_576),
     "store.max_text_bytes": (1024, 256 * 1024 * 1024),
 }
+
+
+def parse_devices(text: str) -> tuple[int, ...]:
+    """Numbers of GPUs, e.g. (0, 1) of "0,1". Raises ValueError."""
+    names = [name.strip() for name in text.split(",")] if text else []
+    if not all(name.isascii() and name.isdigit() and len(name) <= 2 and int(name) < MAX_DEVICES for name in names):
+        raise ValueError(f"must be numbers of GPUs from 0 to {MAX_DEVICES - 1} with commas between, e.g. 0,1")
+    return tuple(int(name) for name in names)
 
 
 def parse_loopback(text: str) -> tuple[str, int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 
 from edged.config import Config
 from edged.daemon.lifeline import Lifeline
@@ -28,7 +29,7 @@ def serve(config: Config, *, lifeline: int | None = None) -> None:
     """
     line = Lifeline(lifeline)
     try:
-        _serve(config, line)
+        still_loading = _serve(config, line)
     except EdgedError as exc:
         line.failed(exc)
         raise
@@ -40,9 +41,14 @@ def serve(config: Config, *, lifeline: int | None = None) -> None:
         raise
     finally:
         line.close()
+    if still_loading:
+        # Taking the interpreter down around a thread that is inside ONNX Runtime would crash it.
+        logging.shutdown()
+        os._exit(0)
 
 
-def _serve(config: Config, line: Lifeline) -> None:
+def _serve(config: Config, line: Lifeline) -> bool:
+    """Returns whether a thread is still loading an engine that nobody waits for."""
     start_logging(config)
     with sole_owner(config.paths.state):
         if line.held:
@@ -52,7 +58,7 @@ def _serve(config: Config, line: Lifeline) -> None:
             from edged.daemon.life import live
         except ModuleNotFoundError as exc:
             raise MissingExtra(_what_is_missing(exc.name, line)) from exc
-        asyncio.run(live(config, guard, line))
+        return asyncio.run(live(config, guard, line))
 
 
 def _what_is_missing(module: str | None, line: Lifeline) -> str:

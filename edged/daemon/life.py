@@ -24,9 +24,10 @@ from edged.store import AsyncStore, KeySource
 _log = logging.getLogger(__name__)
 
 
-async def live(config: Config, guard: Guard, lifeline: Lifeline) -> None:
-    """Serve until asked to stop; whatever was started has ended when this returns or raises.
+async def live(config: Config, guard: Guard, lifeline: Lifeline) -> bool:
+    """Serve until asked to stop; whatever was started has ended when this returns or raises, with one exception.
 
+    Returns whether an engine is still being loaded: nothing can interrupt that but the end of the process.
     Raises EdgedError when a part cannot start.
     """
     stop = StopRequest()
@@ -45,6 +46,7 @@ async def live(config: Config, guard: Guard, lifeline: Lifeline) -> None:
         except ExceptionGroup as group:
             # The first thing that went wrong took the others down.
             raise group.exceptions[0] from group
+    return worker.is_running
 
 
 def _server(config: Config, guard: Guard, worker: EngineWorker, store: AsyncStore) -> Server:
@@ -69,7 +71,7 @@ async def _load_and_serve(
             tasks.create_task(follow_starter(lifeline, stop, linger_seconds=linger, busy=partial(_is_busy, worker)))
         ]
         try:
-            await worker.start()
+            await _start_unless_stopped(worker, stop)
             if not stop.wanted.is_set():
                 server.serve()
                 notifier.send("READY=1", f"STATUS=serving {config.engine.default}")
@@ -82,6 +84,19 @@ async def _load_and_serve(
             await _drain(server, config.daemon.drain_seconds, stop)
             for helper in helpers:
                 helper.cancel()
+
+
+async def _start_unless_stopped(worker: EngineWorker, stop: StopRequest) -> None:
+    """Return when the engine is loaded or nobody wants it any more. Raises what loading raises."""
+    starting, stopping = asyncio.create_task(worker.start()), asyncio.create_task(stop.wanted.wait())
+    try:
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+    finally:
+        for task in (starting, stopping):
+            task.cancel()
+        await asyncio.gather(starting, stopping, return_exceptions=True)
 
 
 def _is_busy(worker: EngineWorker) -> bool:

@@ -27,7 +27,7 @@ class Answer:
         self.finish_reason: FinishReason | None = None
         self._ends = frozenset(marks.eos)
         self._limit = max_tokens
-        self._sampler = make_sampler(sampling, prompt.tokens)
+        self._sampler = make_sampler(sampling, [token for token in prompt.tokens if token >= 0])
         self._detokenizer = Detokenizer(tokenizer)
         self._reasoning = ReasoningSplitter(marks.reasoning_open, marks.reasoning_close, is_thinking=prompt.is_thinking)
         self._stops = StopStrings(sampling.stop)

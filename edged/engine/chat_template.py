@@ -12,6 +12,8 @@ import jinja2
 from edged.engine.template_sandbox import TemplateSandbox
 from edged.errors import ArtefactError, InvalidInput
 
+Content = str | Sequence[Mapping[str, str]]
+"""Of a message: its text, or its parts, {"type": "text", "text": ...} and {"type": "image"}."""
 MAX_TEMPLATE_CHARACTERS = 1024 * 1024
 _WORK = 20_000_000
 _WORK_PER_CHARACTER = 1000
@@ -35,13 +37,22 @@ class ChatTemplate:
         except (jinja2.TemplateError, RecursionError, SyntaxError) as exc:
             raise ArtefactError(f"{name}: not a chat template: {str(exc)[:200]}") from exc
 
-    def render(self, messages: Sequence[Mapping[str, str]], *, enable_thinking: bool = False) -> str:
+    def render(self, messages: Sequence[Mapping[str, Content]], *, enable_thinking: bool = False) -> str:
         """The prompt up to where the answer begins; messages have "role" and "content".
 
+        Where a template has no place for a system message (Gemma's first ones), the first user's begins with it.
         Raises InvalidInput when the template refuses the messages, ArtefactError when it fails or
         does more work than any real template.
         """
-        self._sandbox.work_left = _WORK + _WORK_PER_CHARACTER * sum(len(one["content"]) for one in messages)
+        try:
+            return self._render(messages, enable_thinking)
+        except InvalidInput:
+            if [message["role"] for message in messages[:2]] != ["system", "user"]:
+                raise
+        return self._render(_merged(messages), enable_thinking)
+
+    def _render(self, messages: Sequence[Mapping[str, Content]], enable_thinking: bool) -> str:
+        self._sandbox.work_left = _WORK + _WORK_PER_CHARACTER * sum(_characters(one["content"]) for one in messages)
         try:
             return self._template.render(
                 messages=messages,
@@ -55,6 +66,25 @@ class ChatTemplate:
             raise InvalidInput(f"the model's chat template refuses these messages: {str(exc)[:200]}") from exc
         except Exception as exc:  # the template is a foreign program: it can fail in any way
             raise ArtefactError(f"{self._name}: the chat template failed: {str(exc)[:200]}") from exc
+
+
+def _merged(messages: Sequence[Mapping[str, Content]]) -> list[Mapping[str, Content]]:
+    """The system message as the beginning of the user's that follows it."""
+    system, user, *others = messages
+    first, second = system["content"], user["content"]
+    if isinstance(first, str) and isinstance(second, str):
+        content: Content = f"{first}\n\n{second}"
+    else:
+        content = [*_parts(first), *_parts(second)]
+    return [{**user, "content": content}, *others]
+
+
+def _parts(content: Content) -> Sequence[Mapping[str, str]]:
+    return [{"type": "text", "text": f"{content}\n\n"}] if isinstance(content, str) else content
+
+
+def _characters(content: Content) -> int:
+    return len(content) if isinstance(content, str) else sum(len(part.get("text", "")) for part in content)
 
 
 class _Refused(jinja2.TemplateError):

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from edged.engine.answer import Step
 from edged.engine.engine import Engine
 from edged.engine.generate import generate
-from edged.engine.onnx_session import OnnxMemory
 from edged.engine.scheduler import RoundRobin
 from edged.engine.stream import EventStream
 from edged.errors import EdgedError, QueueFull, Unavailable, where_it_broke
@@ -23,7 +23,10 @@ from edged.events import Finished, GenerationRequest
 log = logging.getLogger(__name__)
 
 IDLE_BEAT_SECONDS = 1.0
-LoadedEngine = Engine[OnnxMemory]
+_LOOK_SECONDS = 0.05
+"""Between two looks whether a thread that shall end has begun to load."""
+LoadedEngine = Engine[Any]
+"""Whatever session it has, its memories stay with it."""
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -84,6 +87,11 @@ class DeviceThread:
         """When the thread was last seen alive (time.monotonic); loading counts, since it may take a slow disk long."""
         return time.monotonic() if self._is_loading else self._last_step
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the thread has not ended; after `stop` because it was loading."""
+        return self._thread.is_alive()
+
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
@@ -112,12 +120,16 @@ class DeviceThread:
             )
 
     def stop(self) -> None:
-        """End the thread after its current step; open jobs fail with Unavailable. Blocks until it ended."""
+        """End the thread after its current step; open jobs fail with Unavailable.
+
+        Blocks until it ended, unless it is loading, which may take minutes and cannot be interrupted: then the
+        process has to end without it (`is_running`).
+        """
         with self._lock:
             self._stopping = True
-        if self._thread.is_alive():
-            self._inbox.put(lambda: None)
-            self._thread.join()
+        self._inbox.put(lambda: None)
+        while self._thread.is_alive() and not self._is_loading:
+            self._thread.join(_LOOK_SECONDS)
 
     def _run(self) -> None:
         try:
@@ -163,7 +175,12 @@ class DeviceThread:
         except Exception as exc:  # noqa: BLE001  # the border of one request, see _reported
             self._end(job, _reported(exc))
             return
-        job.steps = generate(engine, job.request, arrived=job.arrived, cancelled=job.cancelled.is_set)
+        job.steps = generate(engine, job.request, arrived=job.arrived, cancelled=partial(self._is_cancelled, job))
+
+    def _is_cancelled(self, job: Job) -> bool:
+        """Whoever asks is alive: a picture may take a small CPU minutes, in which only this is heard of it."""
+        self._last_step = time.monotonic()
+        return job.cancelled.is_set()
 
     def _advance(self, job: Job) -> None:
         assert job.steps is not None

@@ -5,17 +5,23 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic
+from typing import Any, Generic
 
 from edged.config import EngineConfig
+from edged.engine.buffer import Device
 from edged.engine.chat_template import ChatTemplate
 from edged.engine.kv_cache import KvCache
 from edged.engine.manifest import Manifest, read_manifest, verify_files
-from edged.engine.onnx_session import OnnxMemory, OnnxSession
+from edged.engine.onnx_vision import OnnxVision
+from edged.engine.open_session import open_session
 from edged.engine.prompt import PromptWriter
 from edged.engine.session import Memory, Session
 from edged.engine.tokenizer import Tokenizer
+from edged.engine.vision_encoder import VisionEncoder
 from edged.errors import ArtefactError
+
+KEPT_PICTURES_BYTES = 128 * 1024 * 1024
+"""Embeddings of pictures kept for the next turn; a screenshot has 51 MB of them in a model 4,096 wide."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,20 +35,29 @@ class Engine(Generic[Memory]):
     tokenizer: Tokenizer
     prompts: PromptWriter
     prefill_chunk: int
+    eyes: VisionEncoder | None = None
+    """None: it reads text only."""
+    remark: str = ""
+    """Why a GPU of this machine is not used; empty where it is, or where there is none."""
     load_seconds: float = 0.0
 
 
-def load_engine(folder: Path, config: EngineConfig) -> Engine[OnnxMemory]:
-    """Check every file's hash, then load. Raises ArtefactError naming the file at fault."""
+def load_engine(folder: Path, config: EngineConfig) -> Engine[Any]:
+    """Check every file's hash, then load.
+
+    Raises ArtefactError naming the file at fault, DeviceUnavailable when engine.device cannot be had.
+    """
     began = time.perf_counter()
     manifest = read_manifest(folder)
     verify_files(folder, manifest)
-    session = OnnxSession(folder, manifest, max_seq_len=config.max_seq_len, threads=config.threads)
+    opened = open_session(folder, manifest, config)
+    session = opened.session
     marks = (manifest.tokens.reasoning_open, manifest.tokens.reasoning_close)
     tokenizer = Tokenizer(folder / manifest.tokenizer_file, shown=marks)
     if tokenizer.vocab_size > manifest.vocab_size:
         path = folder / manifest.tokenizer_file
         raise ArtefactError(f"{path}: {tokenizer.vocab_size} tokens, the graph knows {manifest.vocab_size}")
+    eyes = _eyes(folder, manifest, config, opened.devices[0])
     return Engine(
         name=folder.name,
         manifest=manifest,
@@ -53,10 +68,21 @@ def load_engine(folder: Path, config: EngineConfig) -> Engine[OnnxMemory]:
             limit_bytes=config.kv_cache_mb * 1024 * 1024 // config.max_loaded,
         ),
         tokenizer=tokenizer,
-        prompts=PromptWriter(tokenizer, _template(folder, manifest), context=session.capacity, think_mark=marks[0]),
+        prompts=PromptWriter(
+            tokenizer, _template(folder, manifest), context=session.capacity, think_mark=marks[0], eyes=eyes
+        ),
         prefill_chunk=config.prefill_chunk,
+        eyes=eyes,
+        remark=opened.remark,
         load_seconds=time.perf_counter() - began,
     )
+
+
+def _eyes(folder: Path, manifest: Manifest, config: EngineConfig, device: Device) -> VisionEncoder | None:
+    if manifest.vision is None:
+        return None
+    session = OnnxVision(folder / manifest.vision.file, threads=config.threads, device=device)
+    return VisionEncoder(manifest.vision, session, limit_bytes=KEPT_PICTURES_BYTES)
 
 
 def _template(folder: Path, manifest: Manifest) -> ChatTemplate:

@@ -16,12 +16,14 @@ from edged.engine.engine import Engine
 from edged.engine.kv_cache import CachedSequence
 from edged.engine.sampling import validate
 from edged.engine.session import Logits, Memory
+from edged.engine.sight import PromptSight
 from edged.errors import UnsupportedPart
 from edged.events import (
     ContextTrimmed,
     Finished,
     FinishReason,
     GenerationRequest,
+    Image,
     Measured,
     Metrics,
     Text,
@@ -43,7 +45,7 @@ def generate(
     anything is computed.
     """
     validate(request.sampling, engine.manifest.vocab_size)
-    require_text(request, engine.name)
+    require_readable(request, engine.name, sees=engine.eyes is not None)
     stopwatch = Stopwatch(clock=clock, arrived=arrived, started=clock())
     prompt = engine.prompts.fit(
         request.messages, enable_thinking=request.enable_thinking, max_tokens=request.sampling.max_tokens
@@ -59,9 +61,10 @@ def generate(
     )
     with engine.cache.lease(prompt.tokens) as sequence:
         cached = len(sequence.tokens)
-        logits = yield from _prefill(sequence, prompt.tokens, engine.prefill_chunk, cancelled, stopwatch)
+        sight = PromptSight(prompt, engine.eyes, engine.manifest.hidden_size)
+        logits = yield from _prefill(sequence, prompt.tokens, sight, engine.prefill_chunk, cancelled, stopwatch)
         if logits is not None:
-            yield from _decode(sequence, answer, logits, cancelled, stopwatch)
+            yield from _decode(sequence, answer, logits, sight.shift, cancelled, stopwatch)
     usage = Usage(prompt_tokens=len(prompt.tokens), completion_tokens=len(answer.tokens), cached_tokens=cached)
     yield (
         *answer.flush(),
@@ -70,27 +73,32 @@ def generate(
     )
 
 
-def require_text(request: GenerationRequest, name: str) -> None:
-    """Raises UnsupportedPart if a message holds what a text model cannot read."""
+def require_readable(request: GenerationRequest, name: str, *, sees: bool) -> None:
+    """Raises UnsupportedPart if a message holds what the model cannot read."""
     for message in request.messages:
         for part in message.parts:
-            if not isinstance(part, Text):
+            if not isinstance(part, Text) and not (sees and isinstance(part, Image)):
                 kind = type(part).__name__.lower()
-                raise UnsupportedPart(f"{name} reads text only, not {kind}; choose another engine with --model")
+                readable = "text and images" if sees else "text only"
+                raise UnsupportedPart(f"{name} reads {readable}, not {kind}; choose another engine with --model")
 
 
 def _prefill(
     sequence: CachedSequence[Memory],
     tokens: list[int],
+    sight: PromptSight,
     chunk: int,
     cancelled: Callable[[], bool],
     stopwatch: Stopwatch,
 ) -> Generator[Step, None, Logits | None]:
-    """Compute the prompt chunk by chunk; scores after its last token, None if cancelled."""
+    """Compute the prompt picture by picture and chunk by chunk; scores after its last token, None if cancelled."""
     while not cancelled():
         began = stopwatch.clock()
         done = len(sequence.tokens)
-        logits = sequence.prefill(tokens[done : done + chunk])
+        end = min(done + chunk, len(tokens))
+        logits = None
+        if not sight.open_eyes(done, end, cancelled):
+            logits = sequence.prefill(tokens[done:end], sight.of(done, end))
         stopwatch.prefill_seconds += stopwatch.clock() - began
         if len(sequence.tokens) == len(tokens):
             return logits
@@ -102,6 +110,7 @@ def _decode(
     sequence: CachedSequence[Memory],
     answer: Answer,
     logits: Logits,
+    shift: int,
     cancelled: Callable[[], bool],
     stopwatch: Stopwatch,
 ) -> Iterator[Step]:
@@ -112,7 +121,7 @@ def _decode(
         yield step
         if answer.finish_reason or cancelled():
             return
-        logits = sequence.decode(answer.tokens[-1])
+        logits = sequence.decode(answer.tokens[-1], shift)
 
 
 @dataclass(slots=True, kw_only=True)

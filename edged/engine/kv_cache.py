@@ -15,7 +15,8 @@ from typing import Generic
 
 import numpy as np
 
-from edged.engine.session import Logits, Memory, Session
+from edged.engine.session import Logits, Memory, Session, Sight
+from edged.errors import Unavailable
 
 
 @dataclass(eq=False, slots=True)
@@ -30,15 +31,15 @@ class CachedSequence(Generic[Memory]):
     in_use: bool = True
     last_used: int = 0
 
-    def prefill(self, tokens: Sequence[int]) -> Logits:
-        """Append a chunk; scores after its last token, (vocab_size,)."""
-        logits = self.session.prefill(self.memory, len(self.tokens), tokens)
+    def prefill(self, tokens: Sequence[int], sight: Sight | None = None) -> Logits:
+        """Append a chunk; scores after its last token, (vocab_size,). For `sight` see Session."""
+        logits = self.session.prefill(self.memory, len(self.tokens), tokens, sight=sight)
         self._extend(tokens)
         return logits.reshape(-1)
 
-    def decode(self, token: int) -> Logits:
-        """Append one token; scores after it, (vocab_size,), valid until the next call."""
-        logits = self.session.decode(self.memory, len(self.tokens), token)
+    def decode(self, token: int, shift: int = 0) -> Logits:
+        """Append one token; scores after it, (vocab_size,), valid until the next call. For `shift` see Session."""
+        logits = self.session.decode(self.memory, len(self.tokens), token, shift)
         self._extend((token,))
         return logits
 
@@ -63,7 +64,7 @@ class KvCache(Generic[Memory]):
     @property
     def used_bytes(self) -> int:
         """Memory committed to keys and values."""
-        return sum(sequence.peak_tokens for sequence in self._sequences) * self._bytes_per_token
+        return sum(self._bytes_of(sequence.peak_tokens) for sequence in self._sequences)
 
     @property
     def conversations(self) -> int:
@@ -92,25 +93,57 @@ class KvCache(Generic[Memory]):
             if shared > common or (shared == common > 0 and not candidate.in_use):
                 best, common = candidate, shared
         if best is not None and not best.in_use and 2 * common >= len(best.tokens):
-            del best.tokens[common:]
-            best.in_use = True
-            self._shrink(max(0, len(prompt) - best.peak_tokens))
-            return best
-        fresh = CachedSequence(self._session, self._session.allocate())
+            return self._take_over(best, common, len(prompt))
+        # Room is made before it is taken: a GPU has no more than it has.
+        self._shrink(self._bytes_of(len(prompt)), but=best)
+        try:
+            fresh = CachedSequence(self._session, self._allocate(but=best))
+        except Unavailable:
+            if best is None or best.in_use:
+                raise
+            return self._take_over(best, common, len(prompt))
         if best is not None:
             self._session.copy_prefix(best.memory, fresh.memory, common)
             fresh._extend(best.tokens[:common])
         self._sequences.append(fresh)
-        self._shrink(len(prompt) - common)
+        self._shrink(self._bytes_of(len(prompt)) - self._bytes_of(common))
         return fresh
 
-    def _shrink(self, coming_tokens: int) -> None:
-        """Drop the least recently used free sequences until `coming_tokens` more fit the limit."""
+    def _take_over(self, sequence: CachedSequence[Memory], common: int, length: int) -> CachedSequence[Memory]:
+        """The sequence, of which the first `common` tokens stay, for a prompt of `length`."""
+        del sequence.tokens[common:]
+        sequence.in_use = True
+        self._shrink(self._bytes_of(max(sequence.peak_tokens, length)) - self._bytes_of(sequence.peak_tokens))
+        return sequence
+
+    def _allocate(self, but: CachedSequence[Memory] | None) -> Memory:
+        """A memory. Where the device is full below the limit, free sequences except one make room for it."""
+        while True:
+            try:
+                return self._session.allocate()
+            except Unavailable:
+                if not self._drop_oldest(but):
+                    raise
+
+    def _drop_oldest(self, but: CachedSequence[Memory] | None) -> bool:
+        """Drop the least recently used free sequence, unless it is the one; returns whether there was any."""
+        free = [one for one in self._sequences if not one.in_use and one is not but]
+        if free:
+            self._sequences.remove(min(free, key=lambda one: one.last_used))
+        return bool(free)
+
+    def _bytes_of(self, tokens: int) -> int:
+        """What a sequence takes that has held so many."""
+        return self._session.committed_positions(tokens) * self._bytes_per_token
+
+    def _shrink(self, coming_bytes: int, but: CachedSequence[Memory] | None = None) -> None:
+        """Drop the least recently used free sequences, except one, until so many bytes more fit the limit."""
         free = sorted((one for one in self._sequences if not one.in_use), key=lambda one: one.last_used)
         for sequence in free:
-            if self.used_bytes + coming_tokens * self._bytes_per_token <= self._limit_bytes:
+            if self.used_bytes + coming_bytes <= self._limit_bytes:
                 return
-            self._sequences.remove(sequence)
+            if sequence is not but:
+                self._sequences.remove(sequence)
 
 
 def common_prefix(left: Sequence[int], right: Sequence[int]) -> int:

@@ -9,15 +9,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 import re
 import types
-import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from edged.errors import ArtefactError, nearest
+from edged.engine.strict_json import refuse_constant, typed, unique_keys
+from edged.errors import ArtefactError
 
 FORMAT = 2
 """Raised whenever an older reader could misread the folder."""
@@ -79,6 +78,33 @@ class Plan:
     """Positions its key/value cache holds; 0 for vision."""
     max_tokens: int
     """Most tokens (patches for vision) it takes at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vision:
+    """The part that turns pictures into embeddings; `edged.vision` says what the numbers mean."""
+
+    file: str
+    """The graph in ONNX Runtime's attention."""
+    standard: str
+    """The same in standard operators over the same weights, which `engines compile` reads."""
+    precision: str
+    """How its weights are stored, e.g. "int8"."""
+    patch_size: int
+    temporal_patch_size: int
+    merge_size: int
+    position_side: int
+    min_pixels: int
+    """Of a picture as the model reads it, counted once for each of temporal_patch_size frames; so is max_pixels."""
+    max_pixels: int
+    rescale_factor: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    image_token: int
+    """Where the chat template wants a picture it writes this token, once; each token of the picture takes its place."""
+    image_text: str
+    cosine_similarity: float
+    """Least of a picture's embeddings with those of the checkpoint's own weights, measured at build time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +193,8 @@ class Manifest:
     precision: Precision
     graph: Graph
     plans: tuple[Plan, ...] = ()
+    vision: Vision | None = None
+    """None: it reads text only."""
     tokens: Tokens
     tokenizer_file: str
     chat_template_file: str
@@ -200,10 +228,12 @@ class Manifest:
 
 def describe_files(folder: Path) -> dict[str, FileEntry]:
     """Name, hash and size of every file in the folder but its manifest."""
-    return {
-        name: FileEntry(sha256=_sha256(folder / name), bytes=(folder / name).stat().st_size)
-        for name in sorted(file_names(folder))
-    }
+    return {name: describe_file(folder / name) for name in sorted(file_names(folder))}
+
+
+def describe_file(path: Path) -> FileEntry:
+    """Hash and size of one file."""
+    return FileEntry(sha256=_sha256(path), bytes=path.stat().st_size)
 
 
 def file_names(folder: Path) -> set[str]:
@@ -220,7 +250,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         if path.stat().st_size > MAX_MANIFEST_BYTES:
             raise ArtefactError(f"{path}: larger than {MAX_MANIFEST_BYTES} bytes")
-        document = json.loads(path.read_bytes(), object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
+        document = json.loads(path.read_bytes(), object_pairs_hook=unique_keys, parse_constant=refuse_constant)
     except OSError as exc:
         raise ArtefactError(f"{path}: cannot be read: {exc.strerror}") from exc
     except (ValueError, RecursionError) as exc:
@@ -229,7 +259,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise ArtefactError(f"{path}: must be an object")
     if document.get("format") != FORMAT:
         raise ArtefactError(f"{path}: format {document.get('format')!r}, this edged reads {FORMAT}: build it again")
-    manifest = _typed(Manifest, document, f"{path}: ")
+    manifest = typed(Manifest, document, f"{path}: ")
     assert isinstance(manifest, Manifest)
     _check_values(manifest, path)
     _check_sizes(manifest, folder)
@@ -256,51 +286,6 @@ def is_engine_name(name: str) -> bool:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    keys = dict(pairs)
-    if len(keys) != len(pairs):
-        raise ValueError("a key occurs twice")
-    return keys
-
-
-def _refuse_constant(name: str) -> object:
-    raise ValueError(f"{name} is not a number")
-
-
-def _typed(kind: object, value: object, where: str) -> object:
-    """The value as the annotated type; `where` is the file and the path of keys so far."""
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        return _typed_dataclass(kind, value, where)
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is types.UnionType:
-        return None if value is None else _typed(arguments[0], value, where)
-    if origin is tuple and isinstance(value, list):
-        return tuple(_typed(arguments[0], item, f"{where}[{index}]") for index, item in enumerate(value))
-    if origin is Mapping and isinstance(value, dict):
-        return {key: _typed(arguments[1], item, f"{where}.{key[:60]}") for key, item in value.items()}
-    if kind is float and type(value) is int:
-        value = float(value)
-    if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
-        raise ArtefactError(f"{where} has the wrong type: {str(value)[:60]!r}")
-    if isinstance(value, str) and not value.isprintable():
-        raise ArtefactError(f"{where} must be one line of printable characters")
-    return value
-
-
-def _typed_dataclass(kind: type, value: object, where: str) -> object:
-    if not isinstance(value, dict):
-        raise ArtefactError(f"{where} must be an object")
-    dot = "" if where.endswith(" ") else "."
-    hints = typing.get_type_hints(kind)
-    for key in value:
-        if key not in hints:
-            raise ArtefactError(f"{where}{dot}{key[:60]} is unknown{nearest(key[:60], hints)}")
-    for key in hints:
-        if key not in value:
-            raise ArtefactError(f"{where}{dot}{key} is missing")
-    return kind(**{key: _typed(hint, value[key], f"{where}{dot}{key}") for key, hint in hints.items()})
 
 
 def _check_values(manifest: Manifest, path: Path) -> None:
@@ -330,8 +315,24 @@ def _check_values(manifest: Manifest, path: Path) -> None:
         require("plans.file", plan.file in manifest.files)
         require("plans.part", plan.part in ("text", "vision"))
         require("plans.capacity", 0 <= plan.capacity <= 2**30 and 0 < plan.max_tokens <= 2**30)
+    if (vision := manifest.vision) is not None:
+        _check_vision(vision, manifest, require)
     require("tokenizer_file", manifest.tokenizer_file in manifest.files)
     require("chat_template_file", manifest.chat_template_file in manifest.files)
+
+
+def _check_vision(vision: Vision, manifest: Manifest, require: Callable[[str, bool], None]) -> None:
+    require("graph.sees", manifest.graph.sees)
+    require("vision.file", vision.file in manifest.files)
+    require("vision.standard", vision.standard in manifest.files)
+    for key, limit in _VISION_COUNTS.items():
+        require(f"vision.{key}", 0 < getattr(vision, key) <= limit)
+    require("vision.max_pixels", vision.min_pixels <= vision.max_pixels)
+    require("vision.rescale_factor", 0 < vision.rescale_factor <= 1)
+    require("vision.mean", len(vision.mean) == 3)
+    require("vision.std", len(vision.std) == 3 and min(vision.std) > 0)
+    require("vision.image_token", 0 <= vision.image_token < manifest.vocab_size)
+    require("vision.image_text", bool(vision.image_text))
 
 
 _COUNTS: Mapping[str, int] = types.MappingProxyType(
@@ -343,6 +344,16 @@ _COUNTS: Mapping[str, int] = types.MappingProxyType(
         "kv_heads": 4096,
         "head_dim": 4096,
         "hidden_size": 2**17,
+    }
+)
+_VISION_COUNTS: Mapping[str, int] = types.MappingProxyType(
+    {
+        "patch_size": 256,
+        "temporal_patch_size": 16,
+        "merge_size": 16,
+        "position_side": 1024,
+        "min_pixels": 2**27,
+        "max_pixels": 2**27,
     }
 )
 

@@ -1,82 +1,42 @@
-"""The model on the CPU through ONNX Runtime, with keys and values bound in place.
-
-Past and present are the same memory: the graph's attention appends to it. Everything a decode step
-needs is bound once per sequence, so that a step writes three numbers and calls the runtime.
-"""
+"""The model through ONNX Runtime, on the CPU or on GPUs, whole or in stages on several devices."""
 
 from __future__ import annotations
 
-import mmap
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 
+from edged.engine.buffer import Array, Device, Host
 from edged.engine.manifest import Manifest
+from edged.engine.onnx_loading import usable_cores
+from edged.engine.onnx_memory import OnnxMemories, OnnxMemory
+from edged.engine.onnx_stage import HIDDEN_IN, Layers, OnnxStage
 from edged.engine.session import Logits, Sight
-from edged.errors import ArtefactError
-
-
-class OnnxMemory:
-    """Keys and values of one sequence, and the bindings that point at them."""
-
-    def __init__(self, session: onnxruntime.InferenceSession, manifest: Manifest, capacity: int) -> None:
-        shape = (1, manifest.kv_heads, capacity, manifest.head_dim)
-        self.arrays = _lazy_arrays(2 * manifest.layers, shape)
-        """Key and value of each layer in turn, each (1, kv_heads, capacity, head_dim)."""
-        self._token = np.zeros((1, 1), dtype=np.int64)
-        self._seqlens_k = np.zeros(1, dtype=np.int32)
-        self._total = np.zeros(_shape_of(session, "total_sequence_length"), dtype=np.int32)
-        self.logits = np.zeros(manifest.vocab_size, dtype=np.float32)
-        self.decode_binding = self._bind_fixed(session)
-        self.prefill_binding = self._bind_fixed(session)
-        bind_input(self.decode_binding, "input_ids", self._token)
-        bind_input(self.decode_binding, "logits_index", np.zeros(1, dtype=np.int64))
-        bind_output(self.decode_binding, "logits", self.logits.reshape(1, 1, -1))
-
-    def place(self, position: int, tokens: int) -> None:
-        """Tell the graph that `tokens` tokens follow `position` earlier ones."""
-        self._seqlens_k[0] = position + tokens - 1
-        self._total[...] = position + tokens
-
-    def set_token(self, token: int) -> None:
-        """The next decode's input."""
-        self._token[0, 0] = token
-
-    def _bind_fixed(self, session: onnxruntime.InferenceSession) -> onnxruntime.IOBinding:
-        binding = session.io_binding()
-        bind_input(binding, "seqlens_k", self._seqlens_k)
-        bind_input(binding, "total_sequence_length", self._total)
-        for index, array in enumerate(self.arrays):
-            name = f"{index // 2}.{'value' if index % 2 else 'key'}"
-            bind_input(binding, f"past_key_values.{name}", array)
-            bind_output(binding, f"present.{name}", array)
-        return binding
 
 
 class OnnxSession:
     """Satisfies `Session[OnnxMemory]`."""
 
-    def __init__(self, folder: Path, manifest: Manifest, *, max_seq_len: int, threads: int) -> None:
-        """Load the graph. threads = 0 takes the cores that this process may use.
+    def __init__(
+        self, folder: Path, manifest: Manifest, *, max_seq_len: int, threads: int, devices: Sequence[Device] = (Host(),)
+    ) -> None:
+        """Load the graphs, stage by stage onto the devices in turn. threads = 0 takes the cores this process may use.
 
-        Raises ArtefactError naming the file when the graph cannot be loaded or is not what the manifest says.
+        Raises ArtefactError naming the file when a graph cannot be loaded or is not what the manifest says,
+        DeviceUnavailable when a GPU would not compute all of it.
         """
         self._manifest = manifest
         self._capacity = min(max_seq_len, manifest.context_length)
         self._threads = threads or usable_cores()
-        path = folder / manifest.graph.stages[0].file
-        onnxruntime.disable_telemetry_events()
-        try:
-            self._session = onnxruntime.InferenceSession(
-                path, _options(self._threads), providers=["CPUExecutionProvider"]
-            )
-        except Exception as exc:  # the runtime's errors share no base class
-            raise ArtefactError(f"{path}: ONNX Runtime cannot load it: {_first_line(exc)}") from exc
-        _check_signature(self._session, manifest, path)
+        self._stages = [
+            OnnxStage(folder / stage.file, manifest, layers, device, self._threads)
+            for stage, layers, device in zip(manifest.graph.stages, _layers(manifest), cycle(devices), strict=False)
+        ]
+        self._on_cpus = all(stage.device.kind == "cpu" for stage in self._stages)
+        self._memories = OnnxMemories(self._stages, self._capacity, keep=not self._on_cpus)
 
     @property
     def capacity(self) -> int:
@@ -86,16 +46,24 @@ class OnnxSession:
     @property
     def device(self) -> str:
         """See Session."""
-        return f"onnxruntime CPU, {self._threads} thread{'s' if self._threads > 1 else ''}"
+        gpus = [f"GPU {stage.device.index}" for stage in self._stages if stage.device.kind == "cuda"]
+        if gpus:
+            return f"onnxruntime CUDA, {' and '.join(gpus)}, decoding in CUDA graphs"
+        stages = f", {len(self._stages)} stages" if len(self._stages) > 1 else ""
+        return f"onnxruntime CPU, {self._threads} thread{'s' if self._threads > 1 else ''}{stages}"
 
     def allocate(self) -> OnnxMemory:
-        """See Session."""
-        return OnnxMemory(self._session, self._manifest, self._capacity)
+        """See Session. Raises Unavailable when a GPU has no room."""
+        return self._memories.allocate()
+
+    def committed_positions(self, tokens: int) -> int:
+        """See Session: GPUs have no pages that come into being when they are written."""
+        return tokens if self._on_cpus else self._capacity
 
     def copy_prefix(self, source: OnnxMemory, target: OnnxMemory, length: int) -> None:
         """See Session."""
-        for old, new in zip(source.arrays, target.arrays, strict=True):
-            new[:, :, :length] = old[:, :, :length]
+        for old, new in zip(source.parts, target.parts, strict=True):
+            new.cache.copy_prefix(old.cache, length)
 
     def prefill(
         self,
@@ -107,86 +75,48 @@ class OnnxSession:
     ) -> Logits:
         """See Session."""
         count = len(tokens)
-        memory.place(position, count)
         index = np.array([place % count for place in logits_index], dtype=np.int64)
         logits = np.empty((1, len(index), self._manifest.vocab_size), dtype=np.float32)
-        binding = memory.prefill_binding
-        bind_input(binding, "input_ids", np.array([tokens], dtype=np.int64))
-        bind_input(binding, "logits_index", index)
-        bind_output(binding, "logits", logits)
-        self._session.run_with_iobinding(binding)
+        inputs = {"input_ids": _value(np.array([tokens], dtype=np.int64)), "logits_index": _value(index)}
+        if self._manifest.graph.sees:
+            inputs |= self._seen(position, count, sight)
+        for part in memory.parts:
+            result = _value(logits) if part.stage.layers.is_last else self._hidden(part.stage, count)
+            part.prefill(position, count, inputs, result)
+            inputs[HIDDEN_IN] = result
         return logits.reshape(len(index), -1)
 
     def decode(self, memory: OnnxMemory, position: int, token: int, shift: int = 0) -> Logits:
         """See Session."""
-        memory.place(position, 1)
-        memory.set_token(token)
-        self._session.run_with_iobinding(memory.decode_binding)
-        return memory.logits
+        for part in memory.parts:
+            part.decode(position, token, shift)
+        return memory.parts[-1].logits()
+
+    def _hidden(self, stage: OnnxStage, count: int) -> onnxruntime.OrtValue:
+        """Room for the hidden states of a chunk on the device that computes them; binding them elsewhere copies."""
+        shape = (1, count, self._manifest.hidden_size)
+        return onnxruntime.OrtValue.ortvalue_from_shape_and_type(shape, stage.activations.type, *stage.place)
+
+    def _seen(self, position: int, count: int, sight: Sight | None) -> dict[str, onnxruntime.OrtValue]:
+        """Text stands where it stands, in all three axes; no token of it is below 0, which would take an embedding."""
+        shape = (1, count, self._manifest.hidden_size)
+        positions = np.broadcast_to(np.arange(position, position + count), (3, count)) if not sight else sight.positions
+        embeddings = sight.embeddings.reshape(shape) if sight else np.zeros(shape)
+        return {
+            "position_ids": _value(np.ascontiguousarray(positions, np.int64)),
+            "embeddings": _value(np.ascontiguousarray(embeddings, self._stages[0].activations)),
+        }
 
 
-def bind_input(binding: onnxruntime.IOBinding, name: str, array: NDArray[np.generic]) -> None:
-    """Let the graph read this array's own memory; the binding keeps it alive."""
-    binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(array))
+def _layers(manifest: Manifest) -> Iterator[Layers]:
+    """Which layers each stage has, numbered through the whole model."""
+    first = 0
+    for stage in manifest.graph.stages:
+        last = first + stage.layers
+        yield Layers(first=first, count=stage.layers, is_first=first == 0, is_last=last == manifest.layers)
+        first = last
 
 
-def bind_output(binding: onnxruntime.IOBinding, name: str, array: NDArray[np.generic]) -> None:
-    """Let the graph write into this array's own memory; the binding keeps it alive."""
-    binding.bind_ortvalue_output(name, onnxruntime.OrtValue.ortvalue_from_numpy(array))
-
-
-def usable_cores() -> int:
-    """Cores that the scheduler and the control group leave to this process."""
-    cores = len(os.sched_getaffinity(0))
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-    except (OSError, ValueError):
-        return cores
-    return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
-
-
-def _options(threads: int) -> onnxruntime.SessionOptions:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.log_severity_level = 3  # errors only
-    return options
-
-
-def _lazy_arrays(count: int, shape: tuple[int, ...]) -> list[NDArray[np.float32]]:
-    """Arrays over one private mapping, which costs memory only where it is written.
-
-    A mapping instead of np.empty: malloc may hand out (and keep) used heap, and huge pages would
-    commit two megabytes for the first token of every head.
-    """
-    size = int(np.prod(shape))
-    mapping = mmap.mmap(-1, count * size * 4, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    if hasattr(mmap, "MADV_NOHUGEPAGE"):
-        mapping.madvise(mmap.MADV_NOHUGEPAGE)
-    return list(np.frombuffer(mapping, dtype=np.float32).reshape(count, *shape))
-
-
-def _shape_of(session: onnxruntime.InferenceSession, name: str) -> tuple[int, ...]:
-    shape = next(node.shape for node in session.get_inputs() if node.name == name)
-    return (1,) * len(shape)
-
-
-def _check_signature(session: onnxruntime.InferenceSession, manifest: Manifest, path: Path) -> None:
-    """Whether the graph has the inputs and outputs that the manifest implies."""
-    layers = [f"{layer}.{part}" for layer in range(manifest.layers) for part in ("key", "value")]
-    inputs = {node.name: node for node in session.get_inputs()}
-    outputs = {node.name for node in session.get_outputs()}
-    expected = {"input_ids", "seqlens_k", "total_sequence_length", "logits_index"}
-    if expected | {f"past_key_values.{layer}" for layer in layers} != set(inputs):
-        raise ArtefactError(f"{path}: its inputs are not those of {manifest.layers} layers")
-    if {"logits"} | {f"present.{layer}" for layer in layers} != outputs:
-        raise ArtefactError(f"{path}: its outputs are not those of {manifest.layers} layers")
-    past = inputs["past_key_values.0.key"]
-    heads, size = past.shape[1], past.shape[3]
-    if past.type != "tensor(float)" or (heads, size) != (manifest.kv_heads, manifest.head_dim):
-        raise ArtefactError(f"{path}: its cache is {past.type} of {heads} heads of {size}, unlike the manifest")
-
-
-def _first_line(exc: Exception) -> str:
-    return str(exc).partition("\n")[0][:300]
+def _value(array: Array) -> onnxruntime.OrtValue:
+    """The array's own memory for the graph; whoever binds the value keeps it alive."""
+    return onnxruntime.OrtValue.ortvalue_from_numpy(array)

@@ -42,7 +42,11 @@ class Session(Protocol, Generic[Memory]):
         ...
 
     def allocate(self) -> Memory:
-        """Room for `capacity` positions; the machine commits pages only as they are written."""
+        """Room for `capacity` positions; a CPU commits pages only as they are written."""
+        ...
+
+    def committed_positions(self, tokens: int) -> int:
+        """Positions that a memory takes room for once it has held `tokens`: all of them on a GPU."""
         ...
 
     def copy_prefix(self, source: Memory, target: Memory, length: int) -> None:

@@ -9,12 +9,16 @@ from pathlib import Path
 from edged.config import EngineConfig
 from edged.engine.device import DeviceThread, Job, LoadedEngine
 from edged.engine.engine import load_engine
-from edged.engine.generate import require_text
+from edged.engine.generate import require_readable
 from edged.engine.installed import find_engine, installed_engines
+from edged.engine.manifest import Manifest, Vision, read_manifest
 from edged.engine.sampling import validate
 from edged.engine.stream import EventStream
-from edged.events import Finished, GenerationEvent, GenerationRequest
+from edged.engine.vision_encoder import image_format
+from edged.errors import ContextOverflow
+from edged.events import Finished, GenerationEvent, GenerationRequest, Image, Text
 from edged.records import EngineStatus, ModelInfo
+from edged.vision.preprocess import begin_patches, read_grid
 
 DEMO_PARAMETERS = 500_000_000
 TEMPLATE_TOKENS = 256
@@ -44,6 +48,11 @@ class EngineWorker:
         """Stop computing; answers under way fail with Unavailable. Drain before, to let them end."""
         await asyncio.to_thread(self._device.stop)
 
+    @property
+    def is_running(self) -> bool:
+        """Whether its thread has not ended; after `close` because an engine is being loaded."""
+        return self._device.is_running
+
     async def resolve(self, model: str) -> str:
         """See LanguageModel."""
         return find_engine(self._directories, model or self._config.default).name
@@ -51,12 +60,17 @@ class EngineWorker:
     async def check(self, request: GenerationRequest) -> None:
         """See LanguageModel. Of an engine that is not in memory the context is not known yet."""
         validate(request.sampling)
-        require_text(request, request.model)
         self._device.require_room()
         engine = next((one for one in self._device.snapshot.loaded if one.name == request.model), None)
+        parts = [part for message in request.messages for part in message.parts]
+        images = [part for part in parts if isinstance(part, Image)]
+        if not all(isinstance(part, Text) for part in parts):
+            manifest = engine.manifest if engine else read_manifest(find_engine(self._directories, request.model))
+            require_readable(request, request.model, sees=manifest.vision is not None)
+            await _require_pictures(images, manifest.vision, self._context(manifest))
         # No token is shorter than a byte, so only long messages have to be counted, and that takes a while.
         size = sum(len(message.text.encode()) for message in request.messages)
-        if engine and size + TEMPLATE_TOKENS > engine.session.capacity:
+        if engine and (images or size + TEMPLATE_TOKENS > engine.session.capacity):
             await asyncio.to_thread(
                 engine.prompts.fit,
                 request.messages,
@@ -83,7 +97,7 @@ class EngineWorker:
         seen = self._device.snapshot
         last = seen.loaded[-1] if seen.loaded else None
         engine = next((one for one in seen.loaded if one.name == self._config.default), last)
-        device = engine.session.device if engine else "no engine loaded"
+        device = _where(engine) if engine else "no engine loaded"
         return EngineStatus(
             model=engine.name if engine else self._config.default,
             device=self._device.failure or device,
@@ -105,7 +119,7 @@ class EngineWorker:
                 name=engine.name,
                 model_type=engine.manifest.model_type,
                 parameters=engine.manifest.parameters,
-                context_length=min(engine.manifest.context_length, self._config.max_seq_len),
+                context_length=self._context(engine.manifest),
                 precision=engine.manifest.precision.label,
                 disk_bytes=engine.manifest.disk_bytes,
                 license=engine.manifest.license,
@@ -120,5 +134,29 @@ class EngineWorker:
         """When the device thread was last seen alive (time.monotonic), for a watchdog."""
         return self._device.last_beat
 
+    def _context(self, manifest: Manifest) -> int:
+        return min(manifest.context_length, self._config.max_seq_len)
+
     def _load(self, name: str) -> LoadedEngine:
         return load_engine(find_engine(self._directories, name), self._config)
+
+
+async def _require_pictures(images: Sequence[Image], vision: Vision | None, context: int) -> None:
+    """Decode what is about to be stored, unless that is more than any prompt can hold: it may take seconds each.
+
+    Raises InvalidInput, ContextOverflow, MissingExtra.
+    """
+    if vision is None:
+        return
+    wanted = image_format(vision)
+    grids = await asyncio.to_thread(lambda: [read_grid(image.data, wanted) for image in images])
+    tokens = sum(grid.patches for grid in grids) // vision.merge_size**2
+    if tokens >= context:
+        raise ContextOverflow(f"the pictures need {tokens} tokens, the context holds {context}; send fewer")
+    for image in images:
+        await asyncio.wrap_future(begin_patches(image.data, wanted))
+
+
+def _where(engine: LoadedEngine) -> str:
+    """What computes, and why it is not something better."""
+    return f"{engine.session.device}; {engine.remark}" if engine.remark else engine.session.device

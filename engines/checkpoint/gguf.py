@@ -1,13 +1,12 @@
-"""Read a GGUF file of the Llama family: metadata into `Architecture`, tensors under their canonical names."""
+"""Read a GGUF file: metadata into `Architecture`, tensors under their canonical names."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 from gguf.constants import LlamaFileType
-from numpy.typing import NDArray
 
 from edged.errors import CheckpointError
 from engines.architecture import Architecture, check_sizes, check_tensors, require_supported
@@ -18,7 +17,11 @@ from .gguf_header import Header, Value, read_header
 from .gguf_vocabulary import read_vocabulary
 from .model import Checkpoint, main_encoding
 from .names import GGUF
+from .rotary_order import half_split
 from .text_file import one_line
+
+SUPPORTED = ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3")
+"""Values of general.architecture."""
 
 _ROPE_FACTORS = "rope_freqs.weight"
 _ROPE_KEYS = {
@@ -27,6 +30,10 @@ _ROPE_KEYS = {
     "yarn_beta_fast": "beta_fast",
     "yarn_beta_slow": "beta_slow",
 }
+_WINDOW_PERIODS = {"gemma2": 2, "gemma3": 6}
+"""One layer in so many sees everything."""
+_DEFAULT_SOFTCAPS = {"gemma2": (50.0, 30.0)}
+"""Of attention and of the logits, where the file is silent."""
 _PLAIN = ("F32", "F16", "BF16")
 """Norms and biases; blocks are for rows of a matrix."""
 _DECODABLE = (
@@ -42,14 +49,14 @@ def read_file(path: Path) -> Checkpoint:
     header = read_header(path)
     facts = _Facts(header.metadata, path)
     model_type = facts.text("general.architecture")
-    require_supported(model_type)
+    require_supported(model_type, SUPPORTED)
     facts.refuse_experts(model_type)
     tensors = _canonical(header)
     architecture = _architecture(facts, model_type, header, tensors)
     check_sizes(architecture)
     check_tensors(architecture, tensors)
     if model_type in ("llama", "mistral"):
-        tensors = _half_split(tensors, architecture)
+        tensors = half_split(tensors, architecture)
     return Checkpoint(
         kind="gguf",
         path=path,
@@ -121,6 +128,8 @@ def _architecture(facts: _Facts, model_type: str, header: Header, tensors: Mappi
         raise CheckpointError(f"{facts.path.name}: {layers} layers are not possible")
     if "embedding.weight" not in tensors:
         raise CheckpointError(f"{facts.path.name}: 1 tensors are missing: embedding.weight")
+    windows = _windows(facts, model_type, layers)
+    is_gemma = model_type.startswith("gemma")
     return Architecture(
         model_type=model_type,
         layers=layers,
@@ -132,10 +141,46 @@ def _architecture(facts: _Facts, model_type: str, header: Header, tensors: Mappi
         vocab_size=facts.integer(key("vocab_size"), tensors["embedding.weight"].rows),
         context_length=facts.integer(key("context_length")),
         norm_epsilon=facts.number(key("attention.layer_norm_rms_epsilon")),
-        rope=_rope(facts, model_type, header, head_dim),
         tied="head.weight" not in tensors,
-        windows=(facts.integer(key("attention.sliding_window"), 0),) * layers,
+        windows=windows,
+        ropes=_ropes(facts, model_type, header, head_dim, windows),
+        activation="gelu_tanh" if is_gemma else "silu",
+        head_norms=model_type in ("qwen3", "gemma3"),
+        post_norms=model_type in ("gemma2", "gemma3"),
+        embedding_scale=math.sqrt(hidden) if is_gemma and hidden > 0 else 1.0,
+        query_scale=_query_scale(model_type, layers, hidden // max(heads, 1), head_dim),
+        attention_softcap=facts.number(key("attn_logit_softcapping"), _DEFAULT_SOFTCAPS.get(model_type, (0, 0))[0]),
+        logit_softcap=facts.number(key("final_logit_softcapping"), _DEFAULT_SOFTCAPS.get(model_type, (0, 0))[1]),
     )
+
+
+def _query_scale(model_type: str, layers: int, share: int, head_dim: int) -> float:
+    """The format has no key for it; llama.cpp knows the two models (27B) that scale by the hidden size's share."""
+    largest = {"gemma2": 46, "gemma3": 62}.get(model_type) == layers
+    return 1 / math.sqrt(max(share if largest else head_dim, 1))
+
+
+def _windows(facts: _Facts, model_type: str, layers: int) -> tuple[int, ...]:
+    """Gemma 2 has one in every other layer, Gemma 3 in five of six, unless the file says otherwise."""
+    window = facts.integer(f"{model_type}.attention.sliding_window", 4096 if model_type == "gemma2" else 0)
+    key = f"{model_type}.attention.sliding_window_pattern"
+    if model_type not in _WINDOW_PERIODS:
+        return (window,) * layers
+    pattern = facts.metadata.get(key)
+    if isinstance(pattern, list) and len(pattern) == layers:
+        return tuple(window if slides else 0 for slides in pattern)
+    period = max(facts.integer(key, _WINDOW_PERIODS[model_type]), 1)
+    return tuple(window if (layer + 1) % period else 0 for layer in range(layers))
+
+
+def _ropes(facts: _Facts, model_type: str, header: Header, head_dim: int, windows: tuple[int, ...]) -> tuple[Rope, ...]:
+    """One for all layers; in Gemma 3 one of its own for layers with a window."""
+    rope = _rope(facts, model_type, header, head_dim)
+    if model_type != "gemma3":
+        return (rope,) * len(windows)
+    theta = facts.number("gemma3.rope.freq_base_swa", 10000.0)
+    near = rope_from({}, theta=theta, rotary_dim=head_dim, context=0)
+    return tuple(near if window else rope for window in windows)
 
 
 def _rope(facts: _Facts, model_type: str, header: Header, head_dim: int) -> Rope:
@@ -158,26 +203,6 @@ def _rope(facts: _Facts, model_type: str, header: Header, head_dim: int) -> Rope
             raise CheckpointError(f"{facts.path.name}: {_ROPE_FACTORS} must be {rotary_dim // 2} numbers in F32")
         return rope_with_factors(factors.read(), theta=theta, rotary_dim=rotary_dim)
     return rope_from(parameters, theta=theta, rotary_dim=rotary_dim, context=context)
-
-
-def _half_split(tensors: Mapping[str, Tensor], architecture: Architecture) -> dict[str, Tensor]:
-    """Undo the order of rows that GGUF gives q and k of `llama` for a rotary embedding of neighbouring pairs."""
-    orders = {
-        "q": _pairs_to_halves(architecture.heads, architecture.head_dim),
-        "k": _pairs_to_halves(architecture.kv_heads, architecture.head_dim),
-    }
-    reordered = dict(tensors)
-    for name, tensor in tensors.items():
-        part = name.split(".")[-2]
-        if name.startswith("layers.") and part in orders:
-            reordered[name] = tensor.reordered(orders[part])
-    return reordered
-
-
-def _pairs_to_halves(heads: int, head_dim: int) -> NDArray[np.int64]:
-    """Row i of the half-split order is row result[i] of the file: 0, 2, 4 ... 1, 3, 5 ... in every head."""
-    rows = np.arange(heads * head_dim).reshape(heads, head_dim // 2, 2)
-    return rows.swapaxes(1, 2).reshape(-1)
 
 
 def _encoding(facts: _Facts, tensors: Mapping[str, Tensor]) -> str:

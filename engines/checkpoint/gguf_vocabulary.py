@@ -44,7 +44,10 @@ _WHOLE_WORDS_FIRST = ("llama-bpe", "llama3", "llama-v3", "tekken")
 """A word that is a token is not built from merges."""
 _BOS_BY_DEFAULT = ("llama-bpe", "llama3", "llama-v3", "tekken")
 
-_END_TEXTS = ("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|endoftext|>", "<|end_of_text|>", "<|end|>", "</s>")
+_END_TEXTS = (
+    *("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|endoftext|>", "<|end_of_text|>", "<|end|>", "</s>"),
+    "<end_of_turn>",
+)
 """Control tokens that end an answer in one chat format or another."""
 _END_KEYS = ("eos_token_id", "eot_token_id", "eom_token_id")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from engines.architecture import Architecture
@@ -42,9 +42,12 @@ class Checkpoint:
     """The encoding most weights have, e.g. "Q4_1" or "BF16"."""
     architecture: Architecture
     tensors: Mapping[str, Tensor]
-    """By canonical name: embedding, layers.N.{attention_norm,q,k,v,o,q_norm,k_norm,mlp_norm,gate,up,down}, norm,
-    head; each with .weight, some with .bias. Rows of q and k are in half-split order: GQA's, not GGUF's."""
+    """By canonical name: embedding, layers.N.{attention_norm,q,k,v,o,q_norm,k_norm,attention_post_norm,mlp_norm,gate,
+    up,down,mlp_post_norm}, norm, head; each with .weight, some with .bias. Norms are what is multiplied with, and
+    rows of q and k are in half-split order, whatever the file has."""
     vocabulary: Vocabulary
+    vision_tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    """What the checkpoint has for pictures, by the checkpoint's names without their common beginning."""
 
     @property
     def parameters(self) -> int:

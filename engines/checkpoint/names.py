@@ -38,26 +38,65 @@ GGUF = Naming(
         "attn_q_norm": "q_norm",
         "attn_k_norm": "k_norm",
         "ffn_norm": "mlp_norm",
+        "post_attention_norm": "attention_post_norm",
+        "post_ffw_norm": "mlp_post_norm",
         "ffn_gate": "gate",
         "ffn_up": "up",
         "ffn_down": "down",
     },
     others={"token_embd": "embedding", "output_norm": "norm", "output": "head"},
 )
-HUGGING_FACE = Naming(
-    layer=re.compile(r"model\.layers\.([0-9]{1,4})\.([\w.]+)\.(weight|bias)"),
-    parts={
-        "input_layernorm": "attention_norm",
-        "self_attn.q_proj": "q",
-        "self_attn.k_proj": "k",
-        "self_attn.v_proj": "v",
-        "self_attn.o_proj": "o",
-        "self_attn.q_norm": "q_norm",
-        "self_attn.k_norm": "k_norm",
-        "post_attention_layernorm": "mlp_norm",
-        "mlp.gate_proj": "gate",
-        "mlp.up_proj": "up",
-        "mlp.down_proj": "down",
+_HUGGING_FACE_LAYER = {
+    "input_layernorm": "attention_norm",
+    "self_attn.q_proj": "q",
+    "self_attn.k_proj": "k",
+    "self_attn.v_proj": "v",
+    "self_attn.o_proj": "o",
+    "self_attn.q_norm": "q_norm",
+    "self_attn.k_norm": "k_norm",
+    "post_attention_layernorm": "mlp_norm",
+    "mlp.gate_proj": "gate",
+    "mlp.up_proj": "up",
+    "mlp.down_proj": "down",
+}
+_GEMMA_NORMS = {
+    "post_attention_layernorm": "attention_post_norm",
+    "pre_feedforward_layernorm": "mlp_norm",
+    "post_feedforward_layernorm": "mlp_post_norm",
+}
+_OWN_PARTS = {
+    "gemma2": _GEMMA_NORMS,
+    "gemma3": _GEMMA_NORMS,
+    "gemma3_text": _GEMMA_NORMS,
+    "glm4v": {
+        "post_self_attn_layernorm": "attention_post_norm",
+        "post_mlp_layernorm": "mlp_post_norm",
+        "mlp.gate_up_proj": "gate_up",
     },
-    others={"model.embed_tokens": "embedding", "model.norm": "norm", "lm_head": "head"},
-)
+}
+"""Where model types differ in their names. The same name may stand for another norm."""
+_TEXT = r"(?:model\.language_model\.|language_model\.model\.|model\.)"
+_VISION = {
+    "gemma3": re.compile(r"(?:model\.)?((?:vision_tower|multi_modal_projector)\..+)"),
+    "glm4v": re.compile(r"(?:model\.)?visual\.(.+)"),
+}
+
+
+def hugging_face(model_type: str) -> Naming:
+    """Names in a folder of that model type; those that see put `language_model` into some or not."""
+    return Naming(
+        layer=re.compile(_TEXT + r"layers\.([0-9]{1,4})\.([\w.]+)\.(weight|bias)"),
+        parts={**_HUGGING_FACE_LAYER, **_OWN_PARTS.get(model_type, {})},
+        others={
+            f"{prefix}{name}": ours
+            for prefix in ("model.", "model.language_model.", "language_model.model.")
+            for name, ours in (("embed_tokens", "embedding"), ("norm", "norm"))
+        }
+        | {"lm_head": "head", "language_model.lm_head": "head"},
+    )
+
+
+def vision_name(model_type: str, name: str) -> str | None:
+    """What a tensor is called within the part of the model that sees; None where it belongs to the text model."""
+    match = _VISION[model_type].fullmatch(name) if model_type in _VISION else None
+    return match.group(1) if match else None

@@ -13,27 +13,34 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edged.errors import CheckpointError
-from engines.architecture import Architecture, check_sizes, check_tensors, require_supported
-from engines.rope import rope_from
+from engines.architecture import Architecture, check_sizes, check_tensors
 from engines.tensor import Tensor
 
+from .config import read_architecture, text_config
 from .folder_vocabulary import read_vocabulary
 from .model import Checkpoint, main_encoding
-from .names import HUGGING_FACE
+from .names import hugging_face, vision_name
+from .packed import joined, read_packing
+from .rotary_order import half_split
 from .text_file import one_line, read_bytes, read_json
 
 _ENCODINGS = {"F32": 4, "F16": 2, "BF16": 2}
+_PACKED = {"I32": 4}
+"""What else a folder quantized by GPTQ or AWQ has."""
 _MAX_HEADER_BYTES = 100 * 1024 * 1024
 
 
 def read_folder(folder: Path) -> Checkpoint:
     """Raises CheckpointError in one line for whatever is wrong with the folder."""
-    config = read_json(folder / "config.json")
-    require_supported(str(config.get("model_type")))
-    tensors = _canonical(_read_tensors(folder), tied=config.get("tie_word_embeddings") is True)
-    architecture = _architecture(config)
+    config = text_config(read_json(folder / "config.json"))
+    packing = read_packing(config)
+    stored = joined(_read_tensors(folder, _ENCODINGS | _PACKED if packing else _ENCODINGS), packing)
+    architecture = read_architecture(config)
     check_sizes(architecture)
+    tensors, vision = _canonical(stored, architecture)
     check_tensors(architecture, tensors)
+    if architecture.model_type == "glm4v":
+        tensors = half_split(tensors, architecture)
     return Checkpoint(
         kind="safetensors",
         path=folder,
@@ -43,13 +50,14 @@ def read_folder(folder: Path) -> Checkpoint:
         architecture=architecture,
         tensors=tensors,
         vocabulary=read_vocabulary(folder, config, architecture.vocab_size),
+        vision_tensors=vision,
     )
 
 
-def _read_tensors(folder: Path) -> dict[str, Tensor]:
+def _read_tensors(folder: Path, encodings: Mapping[str, int]) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for file in _weight_files(folder):
-        for name, tensor in _read_header(file).items():
+        for name, tensor in _read_header(file, encodings).items():
             if name in tensors:
                 raise CheckpointError(f"{file.name}: tensor {name[:80]} is also in {tensors[name].path.name}")
             tensors[name] = tensor
@@ -73,23 +81,25 @@ def _weight_files(folder: Path) -> list[Path]:
     return [file for file in files if file.name in named]
 
 
-def _read_header(path: Path) -> dict[str, Tensor]:
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if not 2 <= length <= min(size - 8, _MAX_HEADER_BYTES):
-            raise CheckpointError(f"{path.name}: not a safetensors file: its header does not fit in it")
-        try:
+def _read_header(path: Path, encodings: Mapping[str, int]) -> dict[str, Tensor]:
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if not 2 <= length <= min(size - 8, _MAX_HEADER_BYTES):
+                raise CheckpointError(f"{path.name}: not a safetensors file: its header does not fit in it")
             header = json.loads(file.read(length))
-        except (ValueError, RecursionError) as exc:
-            raise CheckpointError(f"{path.name}: not a safetensors file: its header is not valid JSON") from exc
+    except OSError as exc:
+        raise CheckpointError(f"{path}: cannot be read: {exc.strerror}") from exc
+    except (ValueError, RecursionError) as exc:
+        raise CheckpointError(f"{path.name}: not a safetensors file: its header is not valid JSON") from exc
     if not isinstance(header, dict):
         raise CheckpointError(f"{path.name}: not a safetensors file: its header is not an object")
     header.pop("__metadata__", None)
-    return {name: _tensor(path, name, entry, 8 + length, size) for name, entry in header.items()}
+    return {name: _tensor(path, name, entry, 8 + length, size, encodings) for name, entry in header.items()}
 
 
-def _tensor(path: Path, name: str, entry: object, start: int, size: int) -> Tensor:
+def _tensor(path: Path, name: str, entry: object, start: int, size: int, encodings: Mapping[str, int]) -> Tensor:
     """One entry: {"dtype": "BF16", "shape": [...], "data_offsets": [begin, end]}."""
     match entry:
         case {"dtype": str(encoding), "shape": list(shape), "data_offsets": [int(begin), int(end)]} if all(
@@ -98,90 +108,36 @@ def _tensor(path: Path, name: str, entry: object, start: int, size: int) -> Tens
             pass
         case _:
             raise CheckpointError(f"{path.name}: tensor {name[:80]} is not described as the format wants it")
-    if encoding not in _ENCODINGS:
+    if encoding not in encodings:
         raise CheckpointError(
-            f"{path.name}: tensor {name[:80]} is {encoding[:20]}; supported are {', '.join(_ENCODINGS)}"
+            f"{path.name}: tensor {name[:80]} is {encoding[:20]}; supported are {', '.join(encodings)}"
         )
-    if not 0 <= begin <= end or end - begin != math.prod(shape) * _ENCODINGS[encoding] or start + end > size:
+    if not 0 <= begin <= end or end - begin != math.prod(shape) * encodings[encoding] or start + end > size:
         raise CheckpointError(f"{path.name}: tensor {name[:80]} lies outside the file (truncated download?)")
     return Tensor(name=name, path=path, offset=start + begin, shape=tuple(shape), encoding=encoding)
 
 
-def _canonical(tensors: Mapping[str, Tensor], *, tied: bool) -> dict[str, Tensor]:
-    named = {}
-    for name, tensor in tensors.items():
-        if name.endswith("rotary_emb.inv_freq") or (tied and name == "lm_head.weight"):
+def _canonical(stored: Mapping[str, Tensor], architecture: Architecture) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """`Checkpoint.tensors`, but for the order of rows, and `Checkpoint.vision_tensors`."""
+    model_type = architecture.model_type
+    naming = hugging_face(model_type)
+    text: dict[str, Tensor] = {}
+    vision: dict[str, Tensor] = {}
+    for name, tensor in stored.items():
+        ours = naming.canonical(name)
+        if (inner := vision_name(model_type, name)) is not None:
+            vision[inner] = tensor
+        elif name.endswith("rotary_emb.inv_freq") or (architecture.tied and ours == "head.weight"):
             continue  # computed from the configuration; a copy of the embedding table
-        named[HUGGING_FACE.canonical(name)] = tensor
-    return named
-
-
-def _architecture(config: Mapping[str, object]) -> Architecture:
-    activation = config.get("hidden_act", "silu")
-    if activation != "silu":
-        raise CheckpointError(f"config.json: hidden_act {str(activation)[:40]!r} is not supported, only silu")
-    hidden, heads = _integer(config, "hidden_size"), _integer(config, "num_attention_heads")
-    head_dim = _integer(config, "head_dim", hidden // heads)
-    context = _integer(config, "max_position_embeddings")
-    layers = _integer(config, "num_hidden_layers")
-    # transformers 5 writes rope_parameters; earlier versions rope_scaling beside rope_theta.
-    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    if not isinstance(rope, dict):
-        raise CheckpointError("config.json: rope_parameters must be an object")
-    if _number({**config, **rope}, "partial_rotary_factor", 1.0) != 1:
-        raise CheckpointError("config.json: partial_rotary_factor is not supported: whole heads must turn")
-    return Architecture(
-        model_type=str(config["model_type"]),
-        layers=layers,
-        hidden_size=hidden,
-        intermediate_size=_integer(config, "intermediate_size"),
-        heads=heads,
-        kv_heads=_integer(config, "num_key_value_heads", heads),
-        head_dim=head_dim,
-        vocab_size=_integer(config, "vocab_size"),
-        context_length=context,
-        norm_epsilon=_number(config, "rms_norm_eps"),
-        rope=rope_from(
-            rope,
-            theta=_number({**config, **rope}, "rope_theta", 10000.0),
-            rotary_dim=head_dim,
-            context=context,
-        ),
-        tied=config.get("tie_word_embeddings") is True,
-        windows=_windows(config, layers),
-    )
-
-
-def _windows(config: Mapping[str, object], layers: int) -> tuple[int, ...]:
-    """Sliding windows: llama has none, mistral one for all layers, qwen asks for one and says for which layers."""
-    if layers > 1024:
-        raise CheckpointError(f"config.json: {layers} layers are not possible")
-    is_qwen = config["model_type"] in ("qwen2", "qwen3")
-    used = config.get("use_sliding_window") is True if is_qwen else config["model_type"] == "mistral"
-    if not used or not config.get("sliding_window"):
-        return (0,) * layers
-    window = _integer(config, "sliding_window")
-    kinds = config.get("layer_types")
-    if isinstance(kinds, list) and len(kinds) == layers:
-        return tuple(window if kind == "sliding_attention" else 0 for kind in kinds)
-    first = _integer(config, "max_window_layers", 28) if is_qwen else 0
-    return tuple(window if layer >= first else 0 for layer in range(layers))
-
-
-def _integer(config: Mapping[str, object], key: str, default: int | None = None) -> int:
-    value = config.get(key)
-    value = default if value is None else value
-    if type(value) is not int or not 0 <= value < 2**40 or (key.startswith("num_") and value == 0):
-        raise CheckpointError(f"config.json: {key} must be a positive whole number, not {str(value)[:40]}")
-    return value
-
-
-def _number(config: Mapping[str, object], key: str, default: float | None = None) -> float:
-    value = config.get(key)
-    value = default if value is None else value
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e18:
-        raise CheckpointError(f"config.json: {key} must be a positive number, not {str(value)[:40]}")
-    return float(value)
+        elif ours.endswith(".gate_up.weight") and tensor.shape:
+            prefix, half = ours.removesuffix("gate_up.weight"), tensor.rows // 2
+            text[f"{prefix}gate.weight"] = tensor.part(0, half)
+            text[f"{prefix}up.weight"] = tensor.part(half, tensor.rows)
+        elif model_type.startswith("gemma") and ours.endswith("norm.weight"):
+            text[ours] = tensor.plus(1.0)
+        else:
+            text[ours] = tensor
+    return text, vision
 
 
 def _license(folder: Path) -> str:

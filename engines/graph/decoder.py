@@ -1,4 +1,4 @@
-"""The Llama family as a graph: one loop over layers, spelled in whatever operators a dialect has."""
+"""A text model as a graph: one loop over layers, spelled in whatever operators a dialect has."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ class Dialect(Protocol):
     """The operators a graph is written in. Arguments and results are names of tensors in the graph."""
 
     def embedding(self) -> str:
-        """Hidden states of the input tokens.  # (1, tokens, hidden)"""
+        """Hidden states of the input tokens, scaled; of a model that sees, rows of `embeddings` for ids below 0.
+
+        (1, tokens, hidden)
+        """
         ...
 
     def norm(self, x: str, weight: str) -> str:
@@ -28,11 +31,11 @@ class Dialect(Protocol):
         ...
 
     def mlp(self, x: str, layer: int) -> str:
-        """down(silu(gate(x)) * up(x))"""
+        """down(activation(gate(x)) * up(x))"""
         ...
 
     def head(self, x: str) -> str:
-        """Scores of the positions asked for.  # (1, positions, vocabulary)"""
+        """Scores of the positions asked for, capped.  # (1, positions, vocabulary)"""
         ...
 
 
@@ -41,9 +44,15 @@ def write_decoder(architecture: Architecture, dialect: Dialect, progress: Callab
     hidden = dialect.embedding()
     x = dialect.norm(hidden, "layers.0.attention_norm")
     for layer in range(architecture.layers):
-        x, hidden = dialect.add_norm(dialect.attention(x, layer), hidden, f"layers.{layer}.mlp_norm")
+        mixed = dialect.attention(x, layer)
+        if architecture.post_norms:
+            mixed = dialect.norm(mixed, f"layers.{layer}.attention_post_norm")
+        x, hidden = dialect.add_norm(mixed, hidden, f"layers.{layer}.mlp_norm")
+        mixed = dialect.mlp(x, layer)
+        if architecture.post_norms:
+            mixed = dialect.norm(mixed, f"layers.{layer}.mlp_post_norm")
         last = layer + 1 == architecture.layers
         following = "norm" if last else f"layers.{layer + 1}.attention_norm"
-        x, hidden = dialect.add_norm(dialect.mlp(x, layer), hidden, following)
+        x, hidden = dialect.add_norm(mixed, hidden, following)
         progress(1)
     dialect.head(x)

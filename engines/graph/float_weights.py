@@ -1,4 +1,4 @@
-"""Weights as plain float32 matrices: the graph itself without what quantization does to it."""
+"""Weights as plain matrices of floats: the graph itself without what quantization does to it."""
 
 from __future__ import annotations
 
@@ -17,19 +17,26 @@ class FloatWeights:
     def __init__(self, file: ModelFile) -> None:
         self.file = file
 
-    def linear(self, name: str, x: str, parts: Sequence[Tensor], bias: Floats | None) -> str:
+    def linear(self, name: str, x: str, parts: Sequence[Tensor], bias: Floats | None, factor: float = 1.0) -> str:
         """See Weights."""
-        matrix = self.file.weight(f"{name}.weight", np.concatenate([part.read() for part in parts]).T)
+        matrix = self.file.number(f"{name}.weight", _joined(parts, factor))
         if bias is None:
             return self.file.node("MatMul", [x, matrix], f"{name}.out")
         product = self.file.node("MatMul", [x, matrix], f"{name}.product")
-        return self.file.node("Add", [product, self.file.weight(f"{name}.bias", bias)], f"{name}.out")
+        return self.file.node(
+            "Add", [product, self.file.number(f"{name}.bias", bias * np.float32(factor))], f"{name}.out"
+        )
 
     def embedding(self, tokens: str, table: Tensor) -> str:
         """See Weights."""
-        matrix = self.file.weight("embedding.weight", table.read())
+        matrix = self.file.number("embedding.weight", table.read())
         return self.file.node("Gather", [matrix, tokens], "embedding", axis=0)
 
-    def head(self, x: str, table: Tensor) -> str:
+    def head(self, x: str, table: Tensor, output: str) -> str:
         """See Weights."""
-        return self.file.node("MatMul", [x, self.file.weight("head.weight", table.read().T)], "logits")
+        return self.file.node("MatMul", [x, self.file.number("head.weight", table.read().T)], output)
+
+
+def _joined(parts: Sequence[Tensor], factor: float) -> Floats:
+    """(columns, rows of all parts)"""
+    return np.asarray(np.concatenate([part.read() for part in parts]).T * np.float32(factor))

@@ -7,15 +7,18 @@ becomes of it is a choice of the recipe (`Minimum`), made for each kind of matri
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from typing import Literal
 
 import numpy as np
 
+from edged.errors import InvalidInput
 from engines.quantize import Blocks, Rounding, packed, packed_zero_points, quantized, rounded
 from engines.tensor import Bytes, Floats, Tensor
 
+from .float_weights import FloatWeights
 from .model_file import FUSED, ModelFile
 
 Minimum = Literal["drop", "columns", "exact", "int8"]
@@ -30,6 +33,12 @@ INT8_INPUTS, FLOAT_INPUTS = 4, 1
 """MatMulNBits' accuracy_level: inputs rounded to INT8 in blocks and sums in INT32, or everything in float32,
 which is exact and twenty times slower."""
 
+Bits = Literal[4, 8, 16]
+"""Of a weight; 16 are floats, in whatever type the graph computes."""
+
+Quantize = Callable[[str, Sequence[Tensor], Rounding], Blocks]
+"""From the name of a matrix, layers.N.{qkv,o,gate_up,down}, and its parts to integers."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntegerFormat:
@@ -40,36 +49,84 @@ class IntegerFormat:
     """By kind of matrix: qkv, o, gate_up, down."""
     embedding: Rounding
     head: Rounding
+    bits: tuple[tuple[str, Bits], ...] = ()
+    """Glob patterns of layers.N.{qkv,o,gate_up,down}, embedding and head, with the bits for what they match; the
+    first that matches counts."""
+
+    def rounding(self, name: str) -> Rounding | None:
+        """How the matrix of that name becomes integers; None where it stays as it is."""
+        usual = {"embedding": self.embedding, "head": self.head}.get(name, self.linear)
+        bits = next((bits for pattern, bits in self.bits if fnmatchcase(name, pattern)), usual.bits)
+        return None if bits == 16 else replace(usual, bits=bits)
+
+
+def require_matches(format_: IntegerFormat, layers: int) -> None:
+    """Raise InvalidInput for a pattern of `bits` that no matrix of a model of so many layers matches."""
+    names = [f"layers.{layer}.{kind}" for layer in range(layers) for kind in ("qkv", "o", "gate_up", "down")]
+    names += ["embedding", "head"]
+    for pattern, _ in format_.bits:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise InvalidInput(
+                f"bits: {pattern!r} matches nothing; there are layers.N.qkv, .o, .gate_up and .down "
+                f"with N from 0 to {layers - 1}, embedding and head"
+            )
+
+
+def each_for_itself(name: str, parts: Sequence[Tensor], rounding: Rounding) -> Blocks:
+    """Satisfies `Quantize`: plain rounding, or what the checkpoint has."""
+    return quantized(parts, rounding)
 
 
 class IntegerWeights:
     """Satisfies `Weights`."""
 
-    def __init__(self, file: ModelFile, format_: IntegerFormat, accuracy: int = INT8_INPUTS) -> None:
+    def __init__(
+        self,
+        file: ModelFile,
+        format_: IntegerFormat,
+        accuracy: int = INT8_INPUTS,
+        quantize: Quantize = each_for_itself,
+    ) -> None:
         self.file = file
         self.format = format_
         self.accuracy = accuracy
+        self.quantize = quantize
+        self.written: dict[str, Bits] = {}
+        """What each matrix has become."""
 
-    def linear(self, name: str, x: str, parts: Sequence[Tensor], bias: Floats | None) -> str:
+    def linear(self, name: str, x: str, parts: Sequence[Tensor], bias: Floats | None, factor: float = 1.0) -> str:
         """See Weights."""
-        blocks = quantized(parts, self.format.linear)
+        rounding = self.format.rounding(name)
+        if rounding is None:
+            self.written[name] = 16
+            return FloatWeights(self.file).linear(name, x, parts, bias, factor)
+        blocks = self.quantize(name, parts, rounding)
+        if factor != 1:
+            small = np.float32(factor)
+            blocks = replace(blocks, scale=blocks.scale * small, minimum=blocks.minimum * small)
+            bias = None if bias is None else bias * small
         columns = parts[0].columns
         remainder = blocks.remainder()
         # Where nothing is left of the minimum, as in every format but Q4_1, there is nothing to choose.
         minimum = self.format.minimum[name.rpartition(".")[2]] if remainder.any() else "drop"
+        self.written[name] = 8 if minimum == "int8" or blocks.bits == 8 else 4
         if minimum == "columns":
             return self._with_columns(name, x, blocks, remainder, bias)
         if minimum == "exact":
             product = self._product(f"{name}.product", x, blocks, columns, bias)
             means = self._block_means(name, x, blocks)
-            factors = self.file.weight(f"{name}.remainder", blocks.block_size * remainder.T)
+            factors = self.file.number(f"{name}.remainder", blocks.block_size * remainder.T)
             rest = self.file.node("MatMul", [means, factors], f"{name}.rest")
             return self.file.node("Add", [product, rest], f"{name}.out")
         return self._product(f"{name}.out", x, _as_int8(blocks) if minimum == "int8" else blocks, columns, bias)
 
     def embedding(self, tokens: str, table: Tensor) -> str:
         """See Weights."""
-        rounding = self._table_rounding(table, self.format.embedding)
+        if (usual := self.format.rounding("embedding")) is None:
+            self.written["embedding"] = 16
+            return FloatWeights(self.file).embedding(tokens, table)
+        rounding = self._table_rounding(table, usual)
+        self.written["embedding"] = rounding.bits
         codes, scale, shape = self._table(table, rounding)
         blocks = shape[1]
         # GatherBlockQuantized wants the scales to have the rank of the table.
@@ -87,11 +144,15 @@ class IntegerWeights:
         flat = self.file.weight("embedding.shape", np.array([0, 0, table.columns], np.int64))
         return self.file.node("Reshape", ["embedding.blocks", flat], "embedding")
 
-    def head(self, x: str, table: Tensor) -> str:
+    def head(self, x: str, table: Tensor, output: str) -> str:
         """See Weights."""
-        rounding = self._table_rounding(table, self.format.head)
+        if (usual := self.format.rounding("head")) is None:
+            self.written["head"] = 16
+            return FloatWeights(self.file).head(x, table, output)
+        rounding = self._table_rounding(table, usual)
+        self.written["head"] = rounding.bits
         codes, scale, _ = self._table(table, rounding)
-        return self._matmul("logits", [x, codes, scale], table.rows, table.columns, rounding.bits, rounding.block_size)
+        return self._matmul(output, [x, codes, scale], table.rows, table.columns, rounding.bits, rounding.block_size)
 
     def _table(self, table: Tensor, rounding: Rounding) -> tuple[str, str, tuple[int, int]]:
         """Codes and scales of an embedding table or head; written once where both are the same."""
@@ -100,7 +161,7 @@ class IntegerWeights:
         if not self.file.has_weight(name):
             values = quantized([table], rounding)
             self.file.weight(name, packed(values))
-            self.file.weight(f"{name}.scale", values.scale)
+            self.file.number(f"{name}.scale", values.scale)
         return name, f"{name}.scale", (table.rows, blocks)
 
     def _table_rounding(self, table: Tensor, rounding: Rounding) -> Rounding:
@@ -131,10 +192,10 @@ class IntegerWeights:
     def _product(self, output: str, x: str, blocks: Blocks, columns: int, bias: Floats | None) -> str:
         name = output.rpartition(".")[0]
         codes = self.file.weight(f"{name}.q", packed(blocks))
-        scale = self.file.weight(f"{name}.scale", blocks.scale)
+        scale = self.file.number(f"{name}.scale", blocks.scale)
         inputs = [x, codes, scale, self._zero_points(name, blocks.zero_points(), blocks.bits)]
         if bias is not None:
-            inputs += ["", self.file.weight(f"{name}.bias", bias)]
+            inputs += ["", self.file.number(f"{name}.bias", bias)]
         return self._matmul(output, inputs, blocks.rows, columns, blocks.bits, blocks.block_size)
 
     def _zero_points(self, name: str, zero: Bytes, bits: int) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import onnx
@@ -24,13 +24,17 @@ FUSED = "com.microsoft"
 _INLINE_BYTES = 1024
 _ALIGNMENT = 4096
 Shape = Sequence[int | str]
+Activations = Literal["float32", "float16"]
 
 
 class ModelFile:
     """Collects a graph; `save` writes it. Use as a context manager: it holds the weights file open."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, activations: Activations = "float32") -> None:
         self.path = path
+        self.kind: int = helper.np_dtype_to_tensor_dtype(np.dtype(activations))
+        """Type of what is computed: hidden states, keys and values, scales and norms."""
+        self._activations = np.dtype(activations)
         self.data_path = path.with_name(path.name + ".data")
         self._data = self.data_path.open("wb")
         self._nodes: list[onnx.NodeProto] = []
@@ -58,6 +62,10 @@ class ModelFile:
                 self._write(proto, values)
             self._weights[name] = proto
         return name
+
+    def number(self, name: str, values: NDArray[Any] | np.float32) -> str:
+        """Add a constant that activations are computed with, in their type."""
+        return self.weight(name, np.asarray(values).astype(self._activations, copy=False))
 
     def has_weight(self, name: str) -> bool:
         """Whether a constant of that name is there."""
@@ -98,12 +106,17 @@ class ModelFile:
         self._outputs.append(helper.make_tensor_value_info(name, kind, list(shape)))
         return name
 
-    def save(self, graph_name: str) -> None:
-        """Write the graph; its weights are on disk already."""
-        graph = helper.make_graph(
-            self._nodes, graph_name, self._inputs, self._outputs, initializer=list(self._weights.values())
-        )
-        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(FUSED, 1)]
+    def begin_another(self, path: Path) -> None:
+        """Start a second graph over the same weights, to be saved at `path` in the same folder."""
+        self.path = path
+        self._nodes, self._inputs, self._outputs = [], [], []
+
+    def save(self, graph_name: str, *, opset: int = OPSET) -> None:
+        """Write the graph with the weights it uses; they are on disk already."""
+        used = {name for node in self._nodes for name in node.input}
+        weights = [proto for name, proto in self._weights.items() if name in used]
+        graph = helper.make_graph(self._nodes, graph_name, self._inputs, self._outputs, initializer=weights)
+        opsets = [helper.make_opsetid("", opset), helper.make_opsetid(FUSED, 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="edged")
         self._data.flush()
         self.path.write_bytes(model.SerializeToString())

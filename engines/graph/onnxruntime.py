@@ -1,11 +1,12 @@
 """The dialect of ONNX Runtime's CPU and CUDA providers: fused attention, norms and integer products.
 
-Inputs: input_ids, logits_index, seqlens_k, total_sequence_length, past_key_values.N.{key,value};
-outputs: logits, present.N.{key,value}. Past and present may be the same memory.
+Inputs: input_ids, logits_index, seqlens_k, total_sequence_length, past_key_values.N.{key,value}, and of a model that
+sees position_ids and embeddings; outputs: logits, present.N.{key,value}. Past and present may be the same memory.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -14,25 +15,34 @@ from onnx import TensorProto
 
 from engines.architecture import Architecture
 from engines.checkpoint import Checkpoint
+from engines.rope import Rope
 from engines.tensor import Floats, Tensor
 
+from .headroom import POST_NORM, headroom
 from .model_file import FUSED, ModelFile, Shape
 
 
 class Weights(Protocol):
     """How matrices are stored and multiplied: as integers, or as floats for comparison."""
 
-    def linear(self, name: str, x: str, parts: Sequence[Tensor], bias: Floats | None) -> str:
-        """x times the transposed rows of all parts, plus bias; `name` is layers.N.{qkv,o,gate_up,down}."""
+    def linear(self, name: str, x: str, parts: Sequence[Tensor], bias: Floats | None, factor: float = 1.0) -> str:
+        """x times the transposed rows of all parts, plus bias, all times factor, which is a power of two.
+
+        `name` is layers.N.{qkv,o,gate_up,down}.
+        """
         ...
 
     def embedding(self, tokens: str, table: Tensor) -> str:
         """Rows of the table.  # (1, tokens, hidden)"""
         ...
 
-    def head(self, x: str, table: Tensor) -> str:
-        """Writes the output `logits`."""
+    def head(self, x: str, table: Tensor, output: str) -> str:
+        """Scores of every row of the table, under the name `output`."""
         ...
+
+
+_PRODUCTS = (("o",), ("down",))
+"""What goes through a post norm, in architectures that have one."""
 
 
 class OnnxRuntimeDialect:
@@ -44,14 +54,27 @@ class OnnxRuntimeDialect:
         self.tensors = checkpoint.tensors
         self.file = file
         self.weights = weights
+        self._room = headroom(self.architecture, file.kind)
         self._declare_inputs_and_outputs(self.architecture)
-        cosines, sines = self.architecture.rope.tables(positions)
-        file.weight("rope.cos", cosines)
-        file.weight("rope.sin", sines)
+        self._turns = {
+            rope: self._turns_of_chunk(rope)
+            if rope.sections
+            else self._turns_of_positions(rope, positions, f"rope.{index}")
+            for index, rope in enumerate(dict.fromkeys(self.architecture.ropes))
+        }
 
     def embedding(self) -> str:
         """See Dialect."""
-        return self.weights.embedding("input_ids", self.tensors["embedding.weight"])
+        arch, file = self.architecture, self.file
+        table = self.tensors["embedding.weight"]
+        if not arch.sees:
+            return self._scaled(self.weights.embedding("input_ids", table))
+        zero = file.weight("zero", np.zeros(1, np.int64))
+        rows = self._scaled(self.weights.embedding(file.node("Max", ["input_ids", zero], "row_ids"), table))
+        seen = file.node("Less", ["input_ids", zero], "seen")
+        last = file.weight("last_axis", np.array([-1], np.int64))
+        seen = file.node("Unsqueeze", [seen, last], "seen.rows")
+        return file.node("Where", [seen, "embeddings", rows], "embedding.mixed")
 
     def norm(self, x: str, weight: str) -> str:
         """See Dialect."""
@@ -65,25 +88,27 @@ class OnnxRuntimeDialect:
             [x, hidden, self._vector(weight)],
             outputs if weight != "norm" else outputs[:1],  # nobody reads the last sum
             domain=FUSED,
-            epsilon=self.architecture.norm_epsilon,
+            epsilon=self._room.epsilon(weight, self.architecture.norm_epsilon),
         )
         return f"{weight}.out", f"{weight}.sum"
 
     def attention(self, x: str, layer: int) -> str:
         """See Dialect."""
         arch, name = self.architecture, f"layers.{layer}"
+        rope, window = arch.ropes[layer], arch.windows[layer]
         qkv = self._linear(x, f"{name}.qkv", layer, ("q", "k", "v"))
-        q, k, v = self._normed_heads(qkv, layer) if f"{name}.q_norm.weight" in self.tensors else (qkv, "", "")
-        window = arch.windows[layer]
+        q, k, v = self._split_heads(qkv, layer) if arch.head_norms or rope.sections else (qkv, "", "")
         past = [f"past_key_values.{layer}.key", f"past_key_values.{layer}.value"]
         self.file.node(
             "GroupQueryAttention",
-            [q, k, v, *past, "seqlens_k", "total_sequence_length", "rope.cos", "rope.sin"],
+            [q, k, v, *past, "seqlens_k", "total_sequence_length", *(() if rope.sections else self._turns[rope])],
             [f"{name}.attention", f"present.{layer}.key", f"present.{layer}.value"],
             domain=FUSED,
             num_heads=arch.heads,
             kv_num_heads=arch.kv_heads,
-            do_rotary=1,
+            scale=None if math.isclose(arch.query_scale, arch.head_dim**-0.5) else arch.query_scale,
+            softcap=arch.attention_softcap or None,
+            do_rotary=0 if rope.sections else 1,
             local_window_size=window if 0 < window < arch.context_length else None,
         )
         return self._linear(f"{name}.attention", f"{name}.o", layer, ("o",))
@@ -93,16 +118,30 @@ class OnnxRuntimeDialect:
         name, file = f"layers.{layer}", self.file
         both = self._linear(x, f"{name}.gate_up", layer, ("gate", "up"))
         file.node("Split", [both], [f"{name}.gate", f"{name}.up"], axis=2, num_outputs=2)
-        # QuickGelu is x * sigmoid(alpha * x): SiLU in one node.
-        file.node("QuickGelu", [f"{name}.gate"], f"{name}.silu", domain=FUSED, alpha=1.0)
-        file.node("Mul", [f"{name}.silu", f"{name}.up"], f"{name}.gated")
+        if self.architecture.activation == "silu":
+            # QuickGelu is x * sigmoid(alpha * x): SiLU in one node.
+            file.node("QuickGelu", [f"{name}.gate"], f"{name}.activated", domain=FUSED, alpha=1.0)
+        else:
+            file.node("Gelu", [f"{name}.gate"], f"{name}.activated", approximate="tanh")
+        file.node("Mul", [f"{name}.activated", f"{name}.up"], f"{name}.gated")
         return self._linear(f"{name}.gated", f"{name}.down", layer, ("down",))
 
     def head(self, x: str) -> str:
-        """See Dialect."""
-        table = self.tensors["embedding.weight" if self.architecture.tied else "head.weight"]
+        """See Dialect. In float32: a GPU converts in microseconds what takes the host a tenth of a millisecond."""
         asked = self.file.node("Gather", [x, "logits_index"], "asked", axis=1)
-        return self.weights.head(asked, table)
+        if self.file.kind == TensorProto.FLOAT:
+            return self._scores(asked, "logits")
+        return self.file.node("Cast", [self._scores(asked, "logits.half")], "logits", to=TensorProto.FLOAT)
+
+    def _scores(self, x: str, output: str) -> str:
+        cap, file = self.architecture.logit_softcap, self.file
+        table = self.tensors["embedding.weight" if self.architecture.tied else "head.weight"]
+        if not cap:
+            return self.weights.head(x, table, output)
+        scores = self.weights.head(x, table, "scores")
+        narrow = file.node("Mul", [scores, file.number("softcap.inverse", np.float32(1 / cap))], "scores.narrow")
+        bent = file.node("Tanh", [narrow], "scores.bent")
+        return file.node("Mul", [bent, file.number("softcap", np.float32(cap))], output)
 
     def _linear(self, x: str, name: str, layer: int, parts: Sequence[str]) -> str:
         tensors = [self.tensors[f"layers.{layer}.{part}.weight"] for part in parts]
@@ -111,30 +150,86 @@ class OnnxRuntimeDialect:
         if any(biases):
             zeros = [np.zeros(tensor.rows, np.float32) for tensor in tensors]
             bias = np.concatenate([item.read() if item else zero for item, zero in zip(biases, zeros, strict=True)])
-        return self.weights.linear(name, x, tensors, bias)
+        return self.weights.linear(name, x, tensors, bias, self._room.products if parts in _PRODUCTS else 1.0)
 
-    def _normed_heads(self, qkv: str, layer: int) -> tuple[str, str, str]:
-        """q and k with an RMS norm over each head, as Qwen 3 wants it, and v."""
+    def _split_heads(self, qkv: str, layer: int) -> tuple[str, str, str]:
+        """q, k and v; q and k normed over each head and turned, where attention does not do it."""
         arch, name, file = self.architecture, f"layers.{layer}", self.file
         sizes = file.weight("qkv.sizes", np.array([arch.q_size, arch.kv_size, arch.kv_size], np.int64))
-        file.node("Split", [qkv, sizes], [f"{name}.q", f"{name}.k", f"{name}.v"], axis=2)
-        heads = file.weight("heads.shape", np.array([0, 0, -1, arch.head_dim], np.int64))
+        q, k, v = (f"{name}.{part}" for part in "qkv")
+        file.node("Split", [qkv, sizes], [q, k, v], axis=2)
+        if arch.head_norms:
+            q, k = self._normed_heads(q), self._normed_heads(k)
+        if arch.ropes[layer].sections:
+            q, k = self._turned(q, layer, arch.heads), self._turned(k, layer, arch.kv_heads)
+        return q, k, v
+
+    def _normed_heads(self, x: str) -> str:
+        file = self.file
+        heads = file.weight("heads.shape", np.array([0, 0, -1, self.architecture.head_dim], np.int64))
         flat = file.weight("flat.shape", np.array([0, 0, -1], np.int64))
-        for part in ("q", "k"):
-            file.node("Reshape", [f"{name}.{part}", heads], f"{name}.{part}.heads")
-            self._norm(f"{name}.{part}.heads", f"{name}.{part}_norm", f"{name}.{part}.normed")
-            file.node("Reshape", [f"{name}.{part}.normed", flat], f"{name}.{part}.flat")
-        return f"{name}.q.flat", f"{name}.k.flat", f"{name}.v"
+        file.node("Reshape", [x, heads], f"{x}.heads")
+        self._norm(f"{x}.heads", f"{x}_norm", f"{x}.normed")
+        return file.node("Reshape", [f"{x}.normed", flat], f"{x}.flat")
+
+    def _turned(self, x: str, layer: int, heads: int) -> str:
+        """Each head turned by the rows that belong to this chunk's tokens: the positions are 0, 1, 2 ..."""
+        rope = self.architecture.ropes[layer]
+        start = self.file.weight("first_row", np.zeros(1, np.int64))
+        return self.file.node(
+            "RotaryEmbedding",
+            [x, start, *self._turns[rope]],
+            f"{x}.turned",
+            domain=FUSED,
+            num_heads=heads,
+            rotary_embedding_dim=rope.rotary_dim,
+        )
+
+    def _turns_of_positions(self, rope: Rope, positions: int, name: str) -> tuple[str, str]:
+        """Cosines and sines of every position."""
+        cosines, sines = rope.tables(positions)
+        return self.file.number(f"{name}.cos", cosines), self.file.number(f"{name}.sin", sines)
+
+    def _turns_of_chunk(self, rope: Rope) -> tuple[str, str]:
+        """Cosines and sines of this chunk's tokens, whose positions are an input.  # (tokens, pairs) each
+
+        In float32, whatever the activations are. No matrix product: GPUs may round its inputs to TF32,
+        in which positions above 2048 are not all there.
+        """
+        file = self.file
+        chosen = file.node("Gather", ["position_ids", file.weight("rope.axes", rope.axes)], "rope.chosen", axis=0)
+        chosen = file.node("Transpose", [chosen], "rope.positions", perm=[1, 0])
+        numbers = file.node("Cast", [chosen], "rope.numbers", to=TensorProto.FLOAT)
+        frequencies = file.weight("rope.frequencies", np.array(rope.frequencies, np.float32))
+        angles = file.node("Mul", [numbers, frequencies], "rope.angles")
+        return self._turns_of_angles("Cos", angles, rope), self._turns_of_angles("Sin", angles, rope)
+
+    def _turns_of_angles(self, function: str, angles: str, rope: Rope) -> str:
+        name, file = f"rope.{function.lower()}", self.file
+        values = file.node(function, [angles], name)
+        if rope.magnitude != 1:
+            factor = file.weight("rope.magnitude", np.array(rope.magnitude, np.float32))
+            values = file.node("Mul", [values, factor], f"{name}.scaled")
+        if file.kind != TensorProto.FLOAT:
+            values = file.node("Cast", [values], f"{name}.cast", to=file.kind)
+        return values
+
+    def _scaled(self, rows: str) -> str:
+        scale = self.architecture.embedding_scale * self._room.states
+        if scale == 1:
+            return rows
+        return self.file.node("Mul", [rows, self.file.number("embedding.scale", np.float32(scale))], "embedding.scaled")
 
     def _norm(self, x: str, weight: str, output: str) -> str:
-        epsilon = self.architecture.norm_epsilon
+        epsilon = self._room.epsilon(weight, self.architecture.norm_epsilon)
         # ONNX Runtime registers this operator of its own in the standard domain.
         return self.file.node(
             "SimplifiedLayerNormalization", [x, self._vector(weight)], output, axis=-1, epsilon=epsilon, stash_type=1
         )
 
     def _vector(self, name: str) -> str:
-        return self.file.weight(f"{name}.weight", self.tensors[f"{name}.weight"].read())
+        factor = self._room.states if name.endswith(POST_NORM) else 1.0
+        return self.file.number(f"{name}.weight", self.tensors[f"{name}.weight"].read() * np.float32(factor))
 
     def _declare_inputs_and_outputs(self, arch: Architecture) -> None:
         file = self.file
@@ -142,9 +237,12 @@ class OnnxRuntimeDialect:
         file.input("logits_index", TensorProto.INT64, ["positions"])
         file.input("seqlens_k", TensorProto.INT32, [1])
         file.input("total_sequence_length", TensorProto.INT32, [])
+        if arch.sees:
+            file.input("position_ids", TensorProto.INT64, [3, "tokens"])
+            file.input("embeddings", file.kind, [1, "tokens", arch.hidden_size])
         file.output("logits", TensorProto.FLOAT, [1, "positions", arch.vocab_size])
         shape: Shape = [1, arch.kv_heads, "capacity", arch.head_dim]
         for layer in range(arch.layers):
             for part in ("key", "value"):
-                file.input(f"past_key_values.{layer}.{part}", TensorProto.FLOAT, shape)
-                file.output(f"present.{layer}.{part}", TensorProto.FLOAT, shape)
+                file.input(f"past_key_values.{layer}.{part}", file.kind, shape)
+                file.output(f"present.{layer}.{part}", file.kind, shape)

@@ -3,15 +3,18 @@ from __future__ import annotations
 import json
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from edged.engine.gpu import Gpu, Gpus
+from edged.engine.manifest import read_manifest
 from edged.events import Text
 from edged.store import ConversationStore
 from edged.store.key import KeySource
 from tests.cli.conftest import Edged, ScriptedDaemon
-from tests.tiny_artefact import tiny_artefact
+from tests.tiny_artefact import EYES, tiny_artefact
 
 
 def test_status_tells_what_runs(daemon: ScriptedDaemon, edged: Edged) -> None:
@@ -63,6 +66,17 @@ def test_doctor_names_the_damaged_engine(healthy: Path, edged: Edged) -> None:
     file.write_bytes(file.read_bytes()[:-1] + b" ")
     found = checks(edged, 1)["engines"]
     assert found["verdict"] == "fail" and str(file) in found["detail"]
+
+
+def test_doctor_knows_what_eyes_need(healthy: Path, edged: Edged, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert checks(edged, 0)["engines"]["verdict"] == "ok"
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    assert checks(edged, 0)["engines"]["verdict"] == "ok"
+    manifest = read_manifest(healthy / "engines/tiny")
+    seeing = replace(manifest, vision=EYES, graph=replace(manifest.graph, sees=True))
+    seeing.write(healthy / "engines/tiny")
+    found = checks(edged, 0)["engines"]
+    assert found["verdict"] == "warn" and found["detail"].endswith("tiny cannot see without: pip install 'edged[vision]'")
 
 
 def test_doctor_wants_the_key_for_this_user_only(healthy: Path, edged: Edged) -> None:
@@ -132,6 +146,62 @@ def test_doctor_finds_a_damaged_database(place: int, database: Path, edged: Edge
     content[place] ^= 0xFF
     database.write_bytes(content)
     assert "is damaged" in checks(edged, 1)["database"]["detail"]
+
+
+RTX = Gpu(name="NVIDIA GeForce RTX 4090", capability="sm89", memory_bytes=24 * 2**30)
+
+
+def devices(edged: Edged, exit_code: int, gpus: Gpus, monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[str, str]]:
+    """Verdict and detail of each row about devices, on a machine with these GPUs."""
+    monkeypatch.setattr("edged.engine.gpu.find_gpus", lambda: gpus)
+    found = checks(edged, exit_code)
+    rows = {name.removeprefix("device "): check for name, check in found.items() if name.startswith("device ")}
+    return {name: (check["verdict"], check["detail"]) for name, check in rows.items()}
+
+
+def test_doctor_says_what_computes_where_there_is_no_gpu(
+    healthy: Path, edged: Edged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = devices(edged, 0, Gpus(obstacle="no driver here"), monkeypatch)
+    assert rows["tensorrt"] == rows["cuda"] == ("ok", "not used: no driver here")
+    assert rows["cpu"] == ("ok", "used: onnxruntime on the CPU (engine.device is auto)")
+
+
+@pytest.mark.parametrize(
+    ("gpus", "sentence"),
+    [
+        (Gpus(found=(RTX,), has_driver=True), "GPUs need float16: build it with a recipe"),
+        (Gpus(obstacle="the driver hangs", has_driver=True), "the driver hangs: install the NVIDIA driver"),
+    ],
+)
+def test_doctor_warns_where_a_gpu_is_not_used(
+    gpus: Gpus, sentence: str, healthy: Path, edged: Edged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = devices(edged, 0, gpus, monkeypatch)
+    assert rows["cuda"][0] == rows["tensorrt"][0] == "warn" and sentence in rows["cuda"][1]
+    assert rows["cpu"][0] == "ok" and rows["cpu"][1].startswith("used: ")
+
+
+@pytest.mark.parametrize("device", ["cuda", "tensorrt"])
+def test_doctor_fails_where_the_device_asked_for_cannot_be_used(
+    device: str, healthy: Path, edged: Edged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGED_ENGINE__DEVICE", device)
+    rows = devices(edged, 1, Gpus(found=(RTX,), has_driver=True), monkeypatch)
+    assert rows[device][0] == "fail" and rows[device][1].startswith(f"engine.device is {device}: ")
+    assert rows["cpu"] == ("ok", f"could be used: onnxruntime on the CPU (engine.device is {device})")
+
+
+def test_doctor_finds_two_runtimes_in_one_place(
+    healthy: Path, edged: Edged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / "onnxruntime_gpu-1.31.1.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: onnxruntime-gpu\nVersion: 1.31.1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = checks(edged, 0)["packages"]
+    assert found["verdict"] == "warn" and "onnxruntime-gpu 1.31.1" in found["detail"]
+    assert found["detail"].endswith("pip install --force-reinstall --no-deps onnxruntime-gpu")
 
 
 def test_doctor_with_a_broken_configuration(healthy: Path, edged: Edged, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import signal
 import socket
 import time
@@ -10,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from edged.client import Client
+from edged.engine.manifest import FileEntry, read_manifest
 from edged.errors import EdgedError
 from edged.events import Finished, FinishReason, MessageState, Role, Started, Text, TextDelta, TurnEvent
 from edged.records import DaemonState
 from tests.e2e.program import DaemonProcess, Home
+from tests.tiny_artefact import tiny_artefact
 
 
 async def ask(client: Client, text: str, *, conversation_id: str = "", max_tokens: int = 8) -> list[TurnEvent]:
@@ -83,6 +87,56 @@ async def test_sigterm_lets_an_answer_finish_and_takes_no_new_one(home: Home) ->
             transcript = await client.get_conversation(conversations[0].id)
     assert len(conversations) == 1
     assert transcript.messages[-1].state is MessageState.COMPLETE
+
+
+@pytest.fixture
+def endless(tmp_path: Path) -> Path:
+    """Engines "tiny" and "huge", which takes hours to check but no room."""
+    tiny_artefact(tmp_path, "tiny")
+    artefact = tiny_artefact(tmp_path, "huge")
+    manifest = read_manifest(artefact)
+    size = 2**40
+    with (artefact / "sparse").open("wb") as file:
+        file.truncate(size)
+    files = {**manifest.files, "sparse": FileEntry(sha256="0" * 64, bytes=size)}
+    dataclasses.replace(manifest, files=files).write(artefact)
+    return tmp_path
+
+
+def test_sigterm_while_an_engine_is_loading_does_not_wait_for_it(home: Home, endless: Path) -> None:
+    daemon = DaemonProcess(home, {"EDGED_ENGINES_DIR": str(endless), "EDGED_ENGINE__DEFAULT": "huge"})
+    try:
+        while not home.config.socket_path.exists():
+            time.sleep(0.05)
+            assert daemon.process.poll() is None, daemon.log.read_text()
+        time.sleep(0.3)
+        daemon.stop()
+        assert "Traceback" not in daemon.log.read_text()
+    finally:
+        daemon.kill()
+    assert not home.config.socket_path.exists()
+
+
+async def test_sigterm_while_a_second_engine_is_loading_keeps_what_was_said(home: Home, endless: Path) -> None:
+    with home.daemon(EDGED_ENGINES_DIR=str(endless), EDGED_DAEMON__DRAIN_SECONDS="0.1") as daemon:
+        async with Client(home.address) as client:
+            await ask(client, "first")
+            with pytest.raises(EdgedError) as caught:
+                async for event in client.ask((Text(text="to the huge one"),), model="huge"):
+                    if isinstance(event, Started):
+                        await asyncio.sleep(0.3)
+                        daemon.signal(signal.SIGTERM)
+        assert caught.value.code.name == "UNAVAILABLE"
+        assert daemon.wait() == 0
+        assert "Traceback" not in daemon.log.read_text()
+    assert not home.config.socket_path.exists()
+    with home.daemon():
+        async with Client(home.address) as client:
+            conversations = (await client.list_conversations()).conversations
+            transcripts = [await client.get_conversation(one.id) for one in conversations]
+    ended = {transcript.messages[0].text: transcript.messages[-1].state for transcript in transcripts}
+    assert ended["first"] is MessageState.COMPLETE
+    assert ended["to the huge one"] in (MessageState.CANCELLED, MessageState.FAILED)
 
 
 @pytest.mark.parametrize(("drain_seconds", "signals"), [("0.1", 1), ("60", 2)])

@@ -39,6 +39,9 @@ class ScriptedSession:
     def allocate(self) -> dict[int, int]:
         return {}
 
+    def committed_positions(self, tokens: int) -> int:
+        return tokens
+
     def copy_prefix(self, source: dict[int, int], target: dict[int, int], length: int) -> None:
         self.calls.append(("copy", 0, length))
         target.update({place: source[place] for place in range(length)})

@@ -123,6 +123,33 @@ def test_renders_as_transformers_does(source: str, enable_thinking: bool, first:
     assert template.render(TALK[first:], enable_thinking=enable_thinking) == expected[0]
 
 
+GEMMA2 = """{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}\
+{% endif %}{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}\
+{{ raise_exception('Conversation roles must alternate') }}{% endif %}{% if message['role'] == 'assistant' %}\
+{% set role = 'model' %}{% else %}{% set role = message['role'] %}{% endif %}\
+{{ '<start_of_turn>' + role + '\n' + message['content'] | trim + '<end_of_turn>\n' }}{% endfor %}\
+{% if add_generation_prompt %}{{'<start_of_turn>model\n'}}{% endif %}"""
+
+
+def test_a_template_without_a_place_for_a_system_message_has_it_before_the_first_users() -> None:
+    template = ChatTemplate(GEMMA2, name="t", bos_text="<bos>")
+    rendered = template.render([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why?"}])
+    assert rendered == "<bos><start_of_turn>user\nBe brief.\n\nWhy?<end_of_turn>\n<start_of_turn>model\n"
+    for messages in ([TALK[0]], [TALK[0], TALK[2]], [TALK[0], TALK[1], TALK[1]]):
+        with pytest.raises(InvalidInput, match=r"refuses these messages: (System role|Conversation roles)"):
+            template.render(messages)
+
+
+def test_a_template_of_parts_has_the_system_message_as_the_first() -> None:
+    source = (
+        "{% for message in messages %}{% if message.role == 'system' %}{{ raise_exception('no') }}{% endif %}"
+        "{% for part in message.content %}[{{ part.type }}:{{ part.text }}]{% endfor %}{% endfor %}"
+    )
+    parts = [{"type": "image"}, {"type": "text", "text": "What?"}]
+    pictured = [{"role": "system", "content": "Look."}, {"role": "user", "content": parts}]
+    assert ChatTemplate(source, name="t").render(pictured) == "[text:Look.\n\n][image:][text:What?]"
+
+
 def test_a_template_may_refuse_messages() -> None:
     with pytest.raises(InvalidInput, match="roles must alternate"):
         ChatTemplate(MISTRAL, name="t").render([TALK[1], TALK[1]])

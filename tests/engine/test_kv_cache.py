@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import weakref
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.engine.kv_cache import KvCache, common_prefix
+from edged.errors import Unavailable
 from tests.engine.scripted import ScriptedSession
 
 
@@ -74,6 +77,56 @@ def test_growing_during_an_answer_is_charged_afterwards() -> None:
         for _ in range(5):
             sequence.decode(2)
     assert cache.used_bytes == 80
+
+
+def test_whole_memories_are_charged_and_room_is_made_before_it_is_taken() -> None:
+    """As on a GPU, where a memory takes its full capacity at once."""
+    cache, session = cache_of(250)
+    session.capacity = 100
+    session.committed_positions = lambda tokens: session.capacity  # type: ignore[method-assign]
+    allocate, held = session.allocate, []
+    session.allocate = lambda: held.append(cache.used_bytes) or allocate()  # type: ignore[method-assign,func-returns-value]
+    for first in range(4):
+        fill(cache, [first] * 3)
+        assert cache.used_bytes == 1000 * min(2, first + 1)
+    assert held == [0, 1000, 1000, 1000]
+
+
+class SmallDevice(ScriptedSession):
+    """Has room for two memories, whatever the limit says."""
+
+    def __init__(self) -> None:
+        super().__init__(vocab_size=4)
+        self.given: list[weakref.ref[Cells]] = []
+
+    def allocate(self) -> Cells:
+        if sum(memory() is not None for memory in self.given) == 2:
+            raise Unavailable("the GPU has no room left")
+        cells = Cells()
+        self.given.append(weakref.ref(cells))
+        return cells
+
+
+class Cells(dict[int, int]):
+    """Unlike a dict, it can be seen to go."""
+
+
+def test_a_device_that_is_full_below_the_limit_gets_room_from_what_is_free() -> None:
+    cache = KvCache(SmallDevice(), bytes_per_token=10, limit_bytes=10**6)
+    fill(cache, [1, 2, 3])
+    fill(cache, [4, 5, 6])
+    assert fill(cache, [7, 8, 9]) == 0 and cache.conversations == 2
+    assert fill(cache, [4, 5, 6, 7]) == 3, "the least recently used one went"
+    with cache.lease([9]) as first, cache.lease([8]) as second, pytest.raises(Unavailable):
+        assert first is not second
+        fill(cache, [7])
+
+
+def test_a_device_with_room_for_no_copy_gives_up_the_conversation_that_is_closest() -> None:
+    cache = KvCache(SmallDevice(), bytes_per_token=10, limit_bytes=10**6)
+    with cache.lease([9]):
+        fill(cache, [1, 2, 3, 4, 5, 6])
+        assert fill(cache, [1, 2, 7]) == 2 and cache.conversations == 2
 
 
 def test_without_a_limit_nothing_is_kept() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +9,8 @@ import numpy as np
 import pytest
 
 from edged.engine.manifest import read_manifest
-from edged.engine.onnx_session import OnnxMemory, OnnxSession
+from edged.engine.onnx_memory import OnnxMemories, OnnxMemory
+from edged.engine.onnx_session import OnnxSession
 from edged.errors import ArtefactError
 from tests.tiny_artefact import tiny_artefact
 
@@ -27,8 +30,8 @@ def session(artefact: Path) -> OnnxSession:
 def poisoned(session: OnnxSession) -> OnnxMemory:
     """Memory whose unwritten part would spoil every score it reached."""
     memory = session.allocate()
-    for array in memory.arrays:
-        array.fill(np.nan)
+    for part in memory.parts:
+        part.cache.write(np.nan)
     return memory
 
 
@@ -65,6 +68,37 @@ def test_rewinding_overwrites_what_followed(session: OnnxSession) -> None:
     np.testing.assert_allclose(last[0], full_forward(session)[-1], rtol=1e-4, atol=1e-4)
 
 
+def test_what_a_sequence_leaves_is_taken_over_where_steps_are_recorded(session: OnnxSession) -> None:
+    """As on a GPU, where a recorded step is never forgotten: as many are recorded as sequences were there at once."""
+    memories = OnnxMemories(session._stages, session.capacity, keep=True)
+    expected = full_forward(session)[-1]
+    first, second = memories.allocate(), memories.allocate()
+    session.prefill(first, 0, TOKENS[::-1])
+    places = {memory.parts[0].cache.pointer for memory in (first, second)}
+    assert len(places) == 2
+    del first, second
+    for _ in range(5):
+        third = memories.allocate()
+        assert third.parts[0].cache.pointer in places
+        session.prefill(third, 0, TOKENS[:-1])
+        np.testing.assert_allclose(session.decode(third, len(TOKENS) - 1, TOKENS[-1]), expected, rtol=1e-4, atol=1e-4)
+        fourth = memories.allocate()
+        assert {third.parts[0].cache.pointer, fourth.parts[0].cache.pointer} == places
+        del third, fourth
+
+
+def test_memories_go_with_their_session(artefact: Path) -> None:
+    session = OnnxSession(artefact, read_manifest(artefact), max_seq_len=64, threads=1)
+    memories = OnnxMemories(session._stages, session.capacity, keep=True)
+    kept, dropped = memories.allocate(), memories.allocate()
+    parts = [weakref.ref(memory.parts[0]) for memory in (kept, dropped)]
+    del dropped, memories, session
+    assert [part() is None for part in parts] == [False, False], "one that lives keeps the others"
+    del kept
+    gc.collect()
+    assert [part() is None for part in parts] == [True, True]
+
+
 def test_capacity_is_the_smaller_limit(artefact: Path) -> None:
     manifest = read_manifest(artefact)
     assert OnnxSession(artefact, manifest, max_seq_len=100, threads=1).capacity == 100
@@ -76,7 +110,7 @@ def test_memory_costs_nothing_until_written(artefact: Path) -> None:
     session = OnnxSession(artefact, manifest, max_seq_len=10**6, threads=1)
     before = resident_bytes()
     kept = [session.allocate() for _ in range(4)]
-    assert sum(array.nbytes for memory in kept for array in memory.arrays) > 2 * 10**9
+    assert sum(part.cache.array.nbytes for memory in kept for part in memory.parts) > 2 * 10**9
     assert resident_bytes() - before < 50 * 10**6
 
 

@@ -256,6 +256,28 @@ def test_a_long_load_is_no_hang() -> None:
             loaded.result(20)
 
 
+def test_stopping_leaves_a_thread_that_loads_and_says_so_until_it_has_ended() -> None:
+    """Whoever takes the interpreter down has to know even when the load ends just then."""
+    loading, go_on = threading.Event(), threading.Event()
+
+    def load(name: str) -> LoadedEngine:
+        loading.set()
+        assert go_on.wait(20)
+        raise NotFound("no such engine")
+
+    thread = DeviceThread(load, max_active=1, max_queued=1, max_loaded=1)
+    assert not thread.is_running
+    thread.start()
+    loaded = thread.load("huge")
+    assert loading.wait(20)
+    thread.stop()
+    assert thread.is_running
+    go_on.set()
+    assert isinstance(loaded.exception(20), NotFound)
+    thread.stop()
+    assert not thread.is_running
+
+
 async def test_a_load_that_breaks_fails_one_answer() -> None:
     def load(name: str) -> LoadedEngine:
         raise MemoryError

@@ -34,7 +34,9 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def recipe(max_perplexity_loss: float = 10.0) -> Recipe:
     """Random weights answer to rounding with wild changes of perplexity; tests of other things do not mind."""
-    return dataclasses.replace(load_recipe("cpu"), max_perplexity_loss=max_perplexity_loss)
+    cpu = load_recipe("cpu")
+    quick = dataclasses.replace(cpu.calibration, tokens=512)
+    return dataclasses.replace(cpu, calibration=quick, max_perplexity_loss=max_perplexity_loss)
 
 
 def order(source: Path, destination: Path, **changes: object) -> Order:
@@ -50,10 +52,16 @@ def test_the_artefact_is_whole_and_runs(checkpoint: Path, tmp_path: Path) -> Non
     manifest = build(order(checkpoint, tmp_path / "tiny"), said.append)
     assert read_manifest(tmp_path / "tiny") == manifest
     verify_files(tmp_path / "tiny", manifest)
-    assert set(manifest.files) == {"model.onnx", "model.onnx.data", "tokenizer.json", "chat_template.jinja"}
+    assert set(manifest.files) == {
+        "model.onnx",
+        "model.onnx.data",
+        "standard.onnx",
+        "tokenizer.json",
+        "chat_template.jinja",
+    }
     assert (manifest.name, manifest.model_type, manifest.tokens.eos) == ("tiny", "qwen2", (2,))
     assert (manifest.tokens.reasoning_open, manifest.source.kind) == ("<think>", "safetensors")
-    assert manifest.precision.label == "INT4 in blocks of 32, INT8 head and embedding"
+    assert manifest.precision.label == "INT4 in blocks of 32 by AWQ+GPTQ, INT8 head and embedding"
     assert manifest.quality.tokens > 2000 and manifest.quality.kl_divergence > 0
     assert (tmp_path / "tiny" / "chat_template.jinja").read_text(encoding="utf-8") == TEMPLATE
     assert len(said) == 1 and said[0].startswith("tiny: INT4")

@@ -171,6 +171,18 @@ def test_hostile_headers(shape: list[int], offsets: list[int], message: str, fol
         open_checkpoint(folder)
 
 
+def test_weights_that_are_no_file_are_refused(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    weights.unlink()
+    weights.mkdir()
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: cannot be read: Is a directory"):
+        open_checkpoint(folder)
+    weights.rmdir()
+    weights.symlink_to(weights.name)
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: cannot be read: Too many levels"):
+        open_checkpoint(folder)
+
+
 def test_weights_in_another_layout_beside_the_indexed_ones_are_left_alone(folder: Path) -> None:
     whole = open_checkpoint(folder)
     names = dict.fromkeys(safetensors.torch.load_file(folder / "model.safetensors"), "model-00001-of-00001.safetensors")

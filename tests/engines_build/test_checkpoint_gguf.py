@@ -45,6 +45,64 @@ def test_a_gguf_file_computes_what_its_folder_computes(model_type: str, tmp_path
     assert relative_error(logits, reference_logits(model, tokens)) < 1e-3
 
 
+@pytest.mark.parametrize(
+    ("model_type", "overrides", "metadata"),
+    [
+        ("gemma", {"num_key_value_heads": 1}, {}),
+        (
+            "gemma2",
+            {
+                "sliding_window": 7,
+                "num_hidden_layers": 3,
+                "attn_logit_softcapping": 2.0,
+                "final_logit_softcapping": 3.0,
+            },
+            {"attention.sliding_window": 7, "attn_logit_softcapping": 2.0, "final_logit_softcapping": 3.0},
+        ),
+        ("gemma2", {}, {}),
+        ("gemma3_text", {"sliding_window": 7, "num_hidden_layers": 7}, {"attention.sliding_window": 7}),
+        (
+            "gemma3_text",
+            {
+                "sliding_window": 7,
+                "num_hidden_layers": 7,
+                "rope_parameters": {
+                    "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6},
+                    "sliding_attention": {"rope_type": "default", "rope_theta": 5e4},
+                },
+            },
+            {
+                "attention.sliding_window": 7,
+                "rope.freq_base_swa": 5e4,
+                "rope.scaling.type": "linear",
+                "rope.scaling.factor": 8.0,
+            },
+        ),
+    ],
+)
+def test_a_gguf_file_of_gemma_computes_what_its_folder_computes(
+    model_type: str, overrides: dict[str, Any], metadata: dict[str, Any], tmp_path: Path
+) -> None:
+    """The format holds the weights of norms plus one, and no scale of the queries."""
+    model = tiny_model(model_type, **{"query_pre_attn_scalar": 16} | overrides)
+    prefix = model_type.removesuffix("_text")
+    keys = {f"{prefix}.{key}".replace(".", "__"): value for key, value in metadata.items()}
+    checkpoint = open_checkpoint(save_gguf(model, tmp_path / "tiny.gguf", "F32", **keys))
+    folder = open_checkpoint(save_folder(model, tmp_path / "model"))
+    tokens = tokens_of(30)
+    session = float_session(checkpoint, tmp_path / "engine")
+    logits = session.prefill(session.allocate(), 0, tokens, range(len(tokens)))
+    assert relative_error(logits, reference_logits(model, tokens)) < 1e-3
+    assert checkpoint.architecture.windows == folder.architecture.windows
+    assert [rope.rotary_dim for rope in checkpoint.architecture.ropes] == [16] * folder.architecture.layers
+
+
+def test_the_largest_gemmas_scale_queries_by_the_share_of_a_head(tmp_path: Path) -> None:
+    """As llama.cpp knows them: by their number of layers."""
+    model = tiny_model("gemma2", hidden_size=96, num_hidden_layers=46, query_pre_attn_scalar=24)
+    assert open_checkpoint(save_gguf(model, tmp_path / "tiny.gguf")).architecture.query_scale == pytest.approx(24**-0.5)
+
+
 def test_scaling_of_rotary_positions_is_what_the_same_config_says(tmp_path: Path) -> None:
     scaling: dict[str, Any] = {
         "factor": 4.0,
@@ -58,7 +116,7 @@ def test_scaling_of_rotary_positions_is_what_the_same_config_says(tmp_path: Path
     metadata = {f"qwen3.rope.scaling.{ours}".replace(".", "__"): scaling[theirs] for ours, theirs in names.items()}
     file = save_gguf(model, tmp_path / "tiny.gguf", qwen3__rope__scaling__type="yarn", **metadata)
     folder = save_folder(model, tmp_path / "model")
-    assert open_checkpoint(file).architecture.rope == open_checkpoint(folder).architecture.rope
+    assert open_checkpoint(file).architecture.ropes == open_checkpoint(folder).architecture.ropes
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -153,10 +211,42 @@ class TestTokenizer:
         assert tokenizer.decode(tokenizer.encode("he lé 🎉").ids) == "he lé 🎉"
         assert vocabulary.eos == (2,) and vocabulary.bos_text == "<s>"
 
+    def test_gemma_begins_without_a_space_and_ends_with_its_turn(self) -> None:
+        marks = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"]
+        tokens = [*marks, "▁", "h", "e", "he", "▁he", "\n"]
+        metadata: dict[str, Any] = {
+            "tokenizer.ggml.model": "llama",
+            "tokenizer.ggml.tokens": tokens,
+            "tokenizer.ggml.scores": [0.0] * 6 + [-9.0, -8.0, -7.0, -1.0, -2.0, -6.0],
+            "tokenizer.ggml.token_type": [3, 3, 3, 2, 3, 3] + [1] * 6,
+            "tokenizer.ggml.bos_token_id": 2,
+            "tokenizer.ggml.eos_token_id": 1,
+            "tokenizer.ggml.unknown_token_id": 3,
+            "tokenizer.ggml.add_space_prefix": False,
+        }
+        vocabulary = read_vocabulary(metadata, len(tokens))
+        tokenizer = Tokenizer.from_str(vocabulary.tokenizer)
+        said = tokenizer.encode("<start_of_turn>he he\nhe<end_of_turn>", add_special_tokens=False).tokens
+        assert said == ["<start_of_turn>", "he", "▁he", "\n", "he", "<end_of_turn>"]
+        assert tokenizer.encode("he").tokens == ["<bos>", "he"]
+        assert vocabulary.eos == (1, 5) and not vocabulary.has_reasoning
+
 
 @pytest.fixture(scope="module")
 def good_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return save_gguf(tiny_model(), tmp_path_factory.mktemp("good") / "tiny.gguf", "Q4_1").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def gemma_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    metadata: dict[str, Any] = {
+        "attention.sliding_window": 7,
+        "rope.freq_base_swa": 1e4,
+        "final_logit_softcapping": 3.0,
+    }
+    keys = {f"gemma3.{key}".replace(".", "__"): value for key, value in metadata.items()}
+    path = tmp_path_factory.mktemp("gemma") / "tiny.gguf"
+    return save_gguf(tiny_model("gemma3_text", num_hidden_layers=1), path, "Q4_1", **keys).read_bytes()
 
 
 def read_all(path: Path) -> None:
@@ -180,13 +270,19 @@ class TestDamage:
             read_all(path)
 
     @settings(max_examples=150, deadline=None)
-    @given(seed=st.integers(0, 2**32), flips=st.integers(1, 30))
+    @given(seed=st.integers(0, 2**32), flips=st.integers(1, 30), is_gemma=st.booleans())
     def test_flipped_bytes(
-        self, good_bytes: bytes, tmp_path_factory: pytest.TempPathFactory, seed: int, flips: int
+        self,
+        good_bytes: bytes,
+        gemma_bytes: bytes,
+        tmp_path_factory: pytest.TempPathFactory,
+        seed: int,
+        flips: int,
+        is_gemma: bool,
     ) -> None:
         source = random.Random(seed)
-        data = bytearray(good_bytes)
-        header = len(good_bytes) // 8
+        data = bytearray(gemma_bytes if is_gemma else good_bytes)
+        header = len(data) // 8
         for _ in range(flips):
             data[source.randrange(4, header if source.random() < 0.8 else len(data))] = source.randrange(256)
         path = tmp_path_factory.mktemp("flip") / "flip.gguf"

@@ -74,5 +74,5 @@ def test_a_tensor_read_in_pieces_is_the_same(tmp_path: Path, monkeypatch: pytest
     tensor = Tensor(name="w", path=tmp_path / "w", offset=0, shape=(50, 64), encoding="F32")
     rounding = Rounding(bits=4, block_size=32)
     whole = quantized([tensor], rounding)
-    monkeypatch.setattr("engines.quantize.CHUNK_VALUES", 7 * 64)
+    monkeypatch.setattr("engines.quantize.tensors.CHUNK_VALUES", 7 * 64)
     np.testing.assert_array_equal(quantized([tensor], rounding).q, whole.q)

@@ -8,6 +8,7 @@ import pytest
 
 from edged.errors import CheckpointError, InvalidInput, MissingExtra
 from engines.recipe import PackagedSource, load_recipe, recipe_names, verify_source
+from engines.target import Target
 
 
 def test_every_recipe_loads() -> None:
@@ -42,12 +43,74 @@ def test_the_digest_follows_the_content(tmp_path: Path) -> None:
         ),
         ("[gate]\nmax_perplexity_loss = 1\n[head]\nsymmetric = false", "head.symmetric must be one of True, not False"),
         ("[[gate]", "not valid TOML"),
+        (
+            "[gate]\nmax_perplexity_loss = 1\n[linear]\nmethod = 'gtpq'",
+            "linear.method must be one of round, awq, gptq, awq\\+gptq",
+        ),
+        ("[gate]\nmax_perplexity_loss = 1\n[bits]\n'*.o' = 5", r"bits\.\*\.o must be one of 4, 8, 16, not 5"),
+        (
+            "[gate]\nmax_perplexity_loss = 1\n[calibration]\ntext = 'harbour'",
+            "calibration.text must be one of miscellany, not 'harbour'",
+        ),
+        ("[gate]\nmax_perplexity_loss = 1\n[calibration]\ntokens = 9", "calibration.tokens must be between 512 and"),
     ],
 )
 def test_mistakes_name_the_key(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
     with pytest.raises(InvalidInput, match=message):
         load_recipe(str(tmp_path / "mine.toml"))
+
+
+def test_bits_and_calibration_are_read_in_the_order_of_the_file(tmp_path: Path) -> None:
+    text = (
+        "[gate]\nmax_perplexity_loss = 1\n[linear]\nmethod = 'gptq'\n[calibration]\ntokens = 4096\n"
+        "[bits]\n'*.o' = 8\nhead = 16\n'layers.0.*' = 8\n"
+    )
+    (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
+    recipe = load_recipe(str(tmp_path / "mine.toml"))
+    assert recipe.format.bits == (("*.o", 8), ("head", 16), ("layers.0.*", 8))
+    calibration = recipe.calibration
+    assert (calibration.method, calibration.text, calibration.tokens) == ("gptq", "miscellany", 4096)
+    assert calibration.text != recipe.text, "never on what the gate measures with"
+
+
+def target_of(text: str, folder: Path) -> Target:
+    (folder / "mine.toml").write_text(f"[gate]\nmax_perplexity_loss = 1\n[target]\n{text}", encoding="utf-8")
+    return load_recipe(str(folder / "mine.toml")).target
+
+
+def test_a_target_is_one_cpu_unless_said_otherwise(tmp_path: Path) -> None:
+    assert target_of("", tmp_path) == Target()
+    assert Target().stages(30) == (30,)
+    assert target_of("device = 'cuda'", tmp_path).activations == "float16"
+
+
+def test_layers_are_shared_evenly_or_as_the_recipe_says(tmp_path: Path) -> None:
+    assert target_of("device = 'cuda'\ndevices = 3", tmp_path).stages(40) == (14, 13, 13)
+    split = target_of("device = 'cuda'\nsplit = [25, 15]", tmp_path)
+    assert split.stages(40) == (25, 15)
+    with pytest.raises(InvalidInput, match=r"target.split \[25, 15\] is of 40 layers, the model has 30"):
+        split.stages(30)
+    with pytest.raises(InvalidInput, match=r"target.devices is 3, the model has 2 layers"):
+        target_of("devices = 3", tmp_path).stages(2)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("device = 'gpu'", "target.device must be one of cpu, cuda, tensorrt"),
+        ("device = 'cuda'\nactivations = 'float32'", "target.activations must be float16 for cuda"),
+        ("devices = 0", "target.devices must be between 1 and 16"),
+        ("devices = 2\nsplit = [1, 1]", "left out where split says it"),
+        ("split = [3]", "target.split must name the layers of two or more devices"),
+        ("split = [1, 0]", "target.split must name"),
+        ("split = 'ab'", "target.split must be of type list"),
+        ("splits = [1, 1]", 'target.splits is unknown .*"split"'),
+    ],
+)
+def test_mistakes_in_a_target_name_the_key(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        target_of(text, tmp_path)
 
 
 def test_packaged_weights_must_be_there_and_be_the_ones() -> None:

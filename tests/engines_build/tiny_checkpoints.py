@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,20 @@ CONFIGS: dict[str, type[transformers.PretrainedConfig]] = {
     "mistral": transformers.MistralConfig,
     "qwen2": transformers.Qwen2Config,
     "qwen3": transformers.Qwen3Config,
+    "gemma": transformers.GemmaConfig,
+    "gemma2": transformers.Gemma2Config,
+    "gemma3_text": transformers.Gemma3TextConfig,
+}
+GLM4V_ROPE = {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5, "mrope_section": [2, 3, 3]}
+GLM4V_VISION = {
+    "depth": 2,
+    "hidden_size": 32,
+    "num_heads": 2,
+    "image_size": 56,
+    "patch_size": 14,
+    "spatial_merge_size": 2,
+    "temporal_patch_size": 2,
+    "intermediate_size": 48,
 }
 
 
@@ -58,16 +73,43 @@ def tiny_model(model_type: str = "llama", seed: int = 0, **overrides: Any) -> tr
         "pad_token_id": 0,
     } | overrides
     torch.manual_seed(seed)
-    config = CONFIGS[model_type](**settings)
-    model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+    if model_type == "glm4v":
+        model = _tiny_glm4v(settings | {"head_dim": None})
+    else:
+        config = CONFIGS[model_type](**settings)
+        model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+    _fill(model, zero_centred=model_type.startswith("gemma"))
+    return model
+
+
+def _tiny_glm4v(settings: dict[str, Any]) -> transformers.PreTrainedModel:
+    text = {"rope_parameters": GLM4V_ROPE, **settings}
+    tied = text.pop("tie_word_embeddings") if "tie_word_embeddings" in text else False
+    config = transformers.Glm4vConfig(
+        text_config={key: value for key, value in text.items() if value is not None},
+        vision_config=GLM4V_VISION | {"out_hidden_size": settings["hidden_size"]},
+        tie_word_embeddings=tied,
+        attn_implementation="eager",
+    )
+    return transformers.Glm4vForConditionalGeneration(config).eval()
+
+
+def _fill(model: transformers.PreTrainedModel, *, zero_centred: bool) -> None:
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith("bias"):
                 parameter.normal_(0, 0.3)
             elif parameter.dim() == 1:
-                parameter.uniform_(0.5, 1.5)
+                parameter.uniform_(-0.5 if zero_centred else 0.5, 0.5 if zero_centred else 1.5)
             else:
                 parameter.normal_(0, 1.5 / parameter.shape[1] ** 0.5)
+
+
+def gentle(model: transformers.PreTrainedModel) -> transformers.PreTrainedModel:
+    """The same with small weights: rounding them costs next to nothing, so that every recipe's gate lets it through."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(0.05 if parameter.dim() > 1 else 1)
     return model
 
 
@@ -90,7 +132,7 @@ def save_gguf(
 ) -> Path:
     """As llama.cpp's converter writes it: q and k of llama reordered, matrices in one encoding."""
     config = model.config
-    kind = "llama" if config.model_type == "mistral" else config.model_type
+    kind = {"mistral": "llama", "gemma3_text": "gemma3"}.get(config.model_type, config.model_type)
     writer = gguf.GGUFWriter(path, kind)
     _write_metadata(writer, config)
     for key, value in metadata.items():
@@ -120,7 +162,8 @@ def _write_metadata(writer: gguf.GGUFWriter, config: transformers.PretrainedConf
     writer.add_head_count_kv(config.num_key_value_heads)
     writer.add_key_length(config.head_dim)
     writer.add_value_length(config.head_dim)
-    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    rope = config.rope_parameters.get("full_attention", config.rope_parameters)
+    writer.add_rope_freq_base(rope["rope_theta"])
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("smollm")
@@ -132,15 +175,22 @@ def _write_metadata(writer: gguf.GGUFWriter, config: transformers.PretrainedConf
     writer.add_chat_template(TEMPLATE)
 
 
+@functools.cache
+def _gguf_names(kind: str, layers: int) -> gguf.TensorNameMap:
+    return gguf.get_tensor_name_map(gguf.MODEL_ARCH[kind.upper()], layers)
+
+
 def _write_tensor(
     writer: gguf.GGUFWriter, config: transformers.PretrainedConfig, name: str, values: Any, encoding: str, kind: str
 ) -> None:
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH[kind.upper()], config.num_hidden_layers)
+    names = _gguf_names(kind, config.num_hidden_layers)
     part = name.split(".")[-2]
     if kind == "llama" and part in ("q_proj", "k_proj"):
         heads = config.num_attention_heads if part == "q_proj" else config.num_key_value_heads
         halves = values.reshape(heads, 2, values.shape[0] // heads // 2, *values.shape[1:])
         values = halves.swapaxes(1, 2).reshape(values.shape)
+    if kind.startswith("gemma") and part.endswith("norm"):
+        values = values + 1
     gguf_name = names.get_name(name, try_suffixes=(".weight", ".bias"))
     if values.ndim == 1:
         writer.add_tensor(gguf_name, values)
@@ -165,17 +215,17 @@ def integer_session(
     return session(checkpoint, folder, lambda file: IntegerWeights(file, format_, accuracy))
 
 
-def session(checkpoint: Checkpoint, folder: Path, weights: Any) -> OnnxSession:
+def session(checkpoint: Checkpoint, folder: Path, weights: Any, activations: Any = "float32") -> OnnxSession:
     """The checkpoint's graph, written and loaded as the run time loads it."""
     folder.mkdir(exist_ok=True)
     arch = checkpoint.architecture
-    with ModelFile(folder / "model.onnx") as file:
+    with ModelFile(folder / "model.onnx", activations) as file:
         write_decoder(arch, OnnxRuntimeDialect(checkpoint, file, weights(file), arch.context_length), lambda n: None)
         file.save("tiny")
-    return OnnxSession(folder, manifest_of(checkpoint), max_seq_len=CONTEXT, threads=1)
+    return OnnxSession(folder, manifest_of(checkpoint, activations), max_seq_len=CONTEXT, threads=1)
 
 
-def manifest_of(checkpoint: Checkpoint) -> Manifest:
+def manifest_of(checkpoint: Checkpoint, activations: str = "float32") -> Manifest:
     arch = checkpoint.architecture
     return Manifest(
         name="tiny",
@@ -190,7 +240,10 @@ def manifest_of(checkpoint: Checkpoint) -> Manifest:
         precision=Precision(linear="", block_size=32, head="", embedding="", label=""),
         hidden_size=arch.hidden_size,
         graph=Graph(
-            stages=(Stage(file="model.onnx", layers=arch.layers),), standard=None, activations="float32", sees=False
+            stages=(Stage(file="model.onnx", layers=arch.layers),),
+            standard=None,
+            activations=activations,
+            sees=arch.sees,
         ),
         tokens=Tokens(bos=1, eos=(2,), bos_text="", eos_text="", reasoning_open=None, reasoning_close=None),
         tokenizer_file="tokenizer.json",

@@ -74,6 +74,14 @@ def test_systemd_knows_every_setting() -> None:
     assert not [line for line in complaints if "edged.service" in line]
 
 
+def test_the_gpu_drop_in_is_read_and_opens_only_gpus() -> None:
+    """systemd-analyze takes drop-ins beside the unit into account, so the two tests above judge it as well."""
+    lines = (FOLDER / "edged.service.d/gpu.conf").read_text(encoding="utf-8").splitlines()
+    allowed = [line.partition("=")[2] for line in lines if line.startswith("DeviceAllow=")]
+    assert allowed and all("nv" in device and device.endswith(" rw") for device in allowed)
+    assert not any(line.startswith(("DevicePolicy", "CapabilityBoundingSet", "IPAddress")) for line in lines)
+
+
 @pytest.mark.system
 def test_the_account_and_directories_can_be_made(tmp_path: Path) -> None:
     if os.getuid():

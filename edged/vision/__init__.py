@@ -1,0 +1,1 @@
+"""What is seen: pictures on their way to a model."""

@@ -1,0 +1,228 @@
+"""An encoded picture to the patches that a vision tower of GLM-4V's kind reads.
+
+The numbers are those of transformers' Glm4vImageProcessorPil, bit for bit: RGB, resized bicubically to multiples
+of a merged patch within a limit of pixels, scaled, normalized, cut into patches, four neighbours after each other.
+Files come from anywhere, so their size is judged by the header before a pixel is decoded, and they are decoded one
+after another, in the order they came, by a thread of their own: the largest take more than a gigabyte.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edged.errors import EdgedError, InvalidInput, MissingExtra
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
+MAX_PICTURE_PIXELS = 64 * 1024 * 1024
+"""As the file has them; decoding takes ten bytes each, of a WebP sixteen. Telephones make 50 million."""
+MAX_ASPECT_RATIO = 200
+_MAX_JPEG_SCANS = 200
+"""A progressive JPEG has about ten. Each is a pass over all pixels, however few bytes it takes."""
+_DECODER = ThreadPoolExecutor(1, thread_name_prefix="edged-picture")
+_START_OF_SCAN = b"\xff\xda"
+_BICUBIC = 3
+"""PIL.Image.Resampling.BICUBIC, whose import waits until there is a picture."""
+_ORIENTATION_TAG = 0x0112
+_MAX_EXIF_BYTES = 64 * 1024
+"""What a JPEG segment holds. Pillow reads every tag of it, and tags may all point to the same bytes."""
+_TRANSPOSITIONS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
+"""Orientation -> PIL.Image.Transpose that undoes it."""
+_TURNED = (5, 6, 7, 8)
+
+
+# Pillow would log at DEBUG what EXIF says, places and owners too, and warn of a hostile file in thousands of lines.
+logging.getLogger("PIL").setLevel(logging.INFO)
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFormat:
+    """How a model wants its pictures."""
+
+    patch_size: int
+    """Pixels of a patch's side."""
+    temporal_patch_size: int
+    """Frames in a patch: a picture is repeated so often, and the pixels count so often in the limits."""
+    merge_size: int
+    """Side of the square of patches that becomes one token."""
+    min_pixels: int
+    max_pixels: int
+    rescale_factor: float
+    mean: tuple[float, ...]
+    """Of red, green and blue, after the rescaling."""
+    std: tuple[float, ...]
+
+    @property
+    def factor(self) -> int:
+        """Pixels of a token's side."""
+        return self.patch_size * self.merge_size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """How many patches a picture has."""
+
+    height: int
+    width: int
+
+    @property
+    def patches(self) -> int:
+        """All of them."""
+        return self.height * self.width
+
+
+Patches = tuple[NDArray[np.float32], Grid]
+"""The patches of a picture and their grid.  # (patches, 3 * temporal_patch_size * patch_size ** 2)
+
+Patches stand in squares of merge_size, row by row; a patch is channels, frames, rows, columns.
+"""
+
+
+def read_grid(data: bytes, image_format: ImageFormat) -> Grid:
+    """The patches a picture will have, without its pixels. Raises InvalidInput, MissingExtra."""
+    with _opened(data) as picture:
+        turned = _orientation(picture) in _TURNED
+        height, width = (picture.width, picture.height) if turned else (picture.height, picture.width)
+    return _grid(height, width, image_format)
+
+
+def read_patches(data: bytes, image_format: ImageFormat) -> Patches:
+    """The picture in a file.
+
+    Raises InvalidInput for what is no whole picture of a known format and a possible shape, MissingExtra.
+    """
+    pixels, grid = _pixels(data, image_format)
+    return patchify(pixels, image_format), grid
+
+
+def begin_patches(data: bytes, image_format: ImageFormat) -> Future[Patches]:
+    """The same once the files before it are read; who no longer wants it may cancel it until then."""
+    return _DECODER.submit(read_patches, data, image_format)
+
+
+def _pixels(data: bytes, image_format: ImageFormat) -> tuple[NDArray[np.uint8], Grid]:
+    """Resized RGB pixels.  # (height, width, 3)"""
+    with _opened(data) as opened:
+        orientation = _orientation(opened)  # of the header, as `read_grid` sees it
+        picture = _upright(_rgb(opened), orientation)
+        grid = _grid(picture.height, picture.width, image_format)
+        size = (grid.width * image_format.patch_size, grid.height * image_format.patch_size)
+        return np.asarray(picture.resize(size, resample=_BICUBIC)), grid
+
+
+def patchify(pixels: NDArray[np.uint8], image_format: ImageFormat) -> NDArray[np.float32]:
+    """Resized RGB pixels (height, width, 3) to normalized patches, see `read_patches`."""
+    scaled = (np.arange(256, dtype=np.float64) * image_format.rescale_factor).astype(np.float32)
+    mean, std = np.array(image_format.mean, np.float32), np.array(image_format.std, np.float32)
+    values = (scaled[:, None] - mean) / std  # (256, 3): all there are
+    patch, merge = image_format.patch_size, image_format.merge_size
+    rows, columns = pixels.shape[0] // (patch * merge), pixels.shape[1] // (patch * merge)
+    normalized = np.stack([values[pixels[..., channel], channel] for channel in range(3)])
+    squares = normalized.reshape(3, rows, merge, patch, columns, merge, patch).transpose(1, 4, 2, 5, 0, 3, 6)
+    frames = np.repeat(squares[:, :, :, :, :, None], image_format.temporal_patch_size, axis=5)
+    return frames.reshape(rows * columns * merge * merge, -1)
+
+
+def smart_resize(height: int, width: int, image_format: ImageFormat) -> tuple[int, int]:
+    """The size in pixels that a picture is resized to: multiples of `factor` within the limits, nearly its shape.
+
+    Raises InvalidInput for a strip. Source: smart_resize of transformers' image_processing_glm4v.py.
+    """
+    factor, frames = image_format.factor, image_format.temporal_patch_size
+    if height < factor or width < factor:
+        scale = max(factor / height, factor / width)
+        height, width = int(height * scale), int(width * scale)
+    if max(height, width) > MAX_ASPECT_RATIO * min(height, width):
+        raise InvalidInput(
+            f"the picture is more than {MAX_ASPECT_RATIO} times as long as it is wide; cut it", field="parts"
+        )
+    high, wide = round(height / factor) * factor, round(width / factor) * factor
+    pixels = frames * height * width
+    if frames * high * wide > image_format.max_pixels:
+        shrink = math.sqrt(pixels / image_format.max_pixels)
+        high = max(factor, math.floor(height / shrink / factor) * factor)
+        wide = max(factor, math.floor(width / shrink / factor) * factor)
+    elif frames * high * wide < image_format.min_pixels:
+        stretch = math.sqrt(image_format.min_pixels / pixels)
+        high = math.ceil(height * stretch / factor) * factor
+        wide = math.ceil(width * stretch / factor) * factor
+    return high, wide
+
+
+def _grid(height: int, width: int, image_format: ImageFormat) -> Grid:
+    high, wide = smart_resize(height, width, image_format)
+    return Grid(height=high // image_format.patch_size, width=wide // image_format.patch_size)
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[Image.Image]:
+    """The picture, its size checked, its pixels not decoded; whatever goes wrong within becomes InvalidInput."""
+    try:
+        from PIL import Image, UnidentifiedImageError
+    except ImportError as exc:
+        raise MissingExtra("pictures need an extra: pip install 'edged[vision]'") from exc
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+            if picture.width * picture.height > MAX_PICTURE_PIXELS:
+                raise _too_large()
+            if picture.format in ("JPEG", "MPO") and data.count(_START_OF_SCAN) > _MAX_JPEG_SCANS:
+                raise InvalidInput("the picture takes too much work to decode; save it again", field="parts")
+            yield picture
+    except EdgedError:
+        raise
+    except UnidentifiedImageError as exc:
+        raise InvalidInput("the picture is not a JPEG, PNG, WebP or GIF file", field="parts") from exc
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
+        raise _too_large() from exc
+    except Exception as exc:  # decoders of foreign bytes raise anything
+        raise InvalidInput(f"the picture is damaged: {_one_line(exc)}", field="parts") from exc
+
+
+def _too_large() -> InvalidInput:
+    return InvalidInput(
+        f"the picture has more than {MAX_PICTURE_PIXELS / 1e6:.0f} million pixels; send a smaller one", field="parts"
+    )
+
+
+def _one_line(exc: Exception) -> str:
+    return " ".join(str(exc).split())[:100] or type(exc).__name__
+
+
+def _rgb(picture: Image.Image) -> Image.Image:
+    """The first frame's colours; what is transparent keeps the colour it hides, as in training."""
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
+
+
+def _orientation(picture: Image.Image) -> int:
+    """EXIF's word in the header of how the camera was held; 1 where there is none that can be read."""
+    from PIL import Image
+
+    data, exif = picture.info.get("exif", b""), Image.Exif()  # picture.getexif() would decode a PNG to look behind it
+    if len(data) > _MAX_EXIF_BYTES:
+        return 1
+    try:
+        exif.load(data)
+        value = exif.get(_ORIENTATION_TAG, 1)
+    except Exception:  # noqa: BLE001  # a damaged tag is no reason to refuse the picture
+        return 1
+    return int(value) if value in _TRANSPOSITIONS else 1
+
+
+def _upright(picture: Image.Image, orientation: int) -> Image.Image:
+    from PIL import Image
+
+    return picture.transpose(Image.Transpose(_TRANSPOSITIONS[orientation])) if orientation != 1 else picture

@@ -1,0 +1,1 @@
+"""From an artefact's standard graph to a TensorRT plan for one kind of GPU."""

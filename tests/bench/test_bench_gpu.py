@@ -1,0 +1,65 @@
+"""The benchmark of full-size models: on the CPU in a tiny shape, and as it is where there is a GPU."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edged.engine import cuda
+from edged.engine.buffer import Host
+from edged.engine.gpu import Gpus, find_gpus
+from engines.memory import footprint, text_shape
+from tests.bench import gpu, random_model
+
+ROW = re.compile(
+    r"\| glm4v \| (32|128) \| [\d.]+ \| [\d.]+ \| [\d. /]+ \| \d+% / \d+% \| \d+ \| \d+ \| [\d.]+ \| (.+) \|"
+)
+
+
+def test_a_tiny_model_on_the_cpu(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    gpu.main(["--shape", "tiny", "--device", "cpu", "--block", "32", "--dir", str(tmp_path)])
+    said = capsys.readouterr().out
+    assert said.startswith("CPU: this tries the program, it measures no GPU")
+    assert [match[1] for match in ROW.finditer(said)] == ["32"]
+    assert "onnxruntime CPU" in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_random_weights_compute_numbers_of_a_useful_size(tmp_path: Path) -> None:
+    """Neither zeros nor infinities, in float16 as well, and the gate and up halves are not the same."""
+    checkpoint = random_model.random_checkpoint(random_model.tiny(), tmp_path, ("q", "k", "v"))
+    manifest = random_model.write_engine(checkpoint, random_model.random_format(32), "float16", tmp_path)
+    session = gpu.OnnxSession(tmp_path, manifest, max_seq_len=256, threads=1, devices=[Host()])
+    logits = session.prefill(session.allocate(), 0, list(range(100)), range(100))
+    assert np.isfinite(logits).all()
+    assert 0.1 < logits.std() < 10
+    assert len(set(logits.argmax(-1).tolist())) > 4
+
+
+@pytest.mark.parametrize("name", ["autoglm-phone-9b", "llama-3-8b", "gemma-2b"])
+def test_full_size_models_have_their_size(name: str) -> None:
+    arch = gpu.SHAPES[name]()
+    shape = text_shape(arch, positions=0, qkv_bias=False)
+    weights = footprint(shape, random_model.random_format(128), activations="float16")
+    read = {"autoglm-phone-9b": 4.53, "llama-3-8b": 3.87, "gemma-2b": 1.29}
+    assert weights.read_per_token(0) / 1e9 == pytest.approx(read[name], abs=0.01)
+
+
+def test_without_a_gpu_it_says_so(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "find_gpus", lambda: Gpus(obstacle="there is none"))
+    with pytest.raises(SystemExit):
+        gpu.main(["--shape", "tiny"])
+    assert "no GPU can be used: there is none" in capsys.readouterr().err
+
+
+@pytest.mark.gpu
+def test_a_tiny_model_on_the_gpu(capsys: pytest.CaptureFixture[str]) -> None:
+    if obstacle := find_gpus().obstacle or cuda.provider_obstacle():
+        pytest.skip(obstacle)
+    gpu.main(["--shape", "tiny"])
+    said = capsys.readouterr().out
+    assert [match[1] for match in ROW.finditer(said)] == ["128", "32"]
+    assert all("CUDA" in match[2] for match in ROW.finditer(said))
