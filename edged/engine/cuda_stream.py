@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import weakref
 from collections.abc import Callable
 
 from edged.engine.cuda import call
+from edged.errors import EdgedError
 
 _RELAXED = 2
 """cudaStreamCaptureModeRelaxed: other threads of the process may go on."""
+_APART = 1
+"""cudaStreamNonBlocking: what others copy meanwhile, on the stream of all, does not break into a recording."""
 
 
 class CudaStream:
-    """Work in order; satisfies `edged.engine.tensorrt_session.Stream`."""
+    """Work in order; satisfies `edged.engine.tensorrt_plan.Stream`."""
 
     def __init__(self, device: int) -> None:
         self._device = device
         pointer = ctypes.c_void_p()
         call("cudaSetDevice", device)
-        call("cudaStreamCreate", ctypes.byref(pointer))
+        call("cudaStreamCreateWithFlags", ctypes.byref(pointer), _APART)
         self.handle = int(pointer.value or 0)
-        weakref.finalize(self, call, "cudaStreamDestroy", ctypes.c_void_p(self.handle)).atexit = False
+        weakref.finalize(self, _destroy, "cudaStreamDestroy", ctypes.c_void_p(self.handle)).atexit = False
 
     def wait(self) -> None:
         """Until all that was asked for is done."""
@@ -41,5 +45,10 @@ class CudaStream:
         def again() -> None:
             call("cudaGraphLaunch", ready, stream)
 
-        weakref.finalize(again, call, "cudaGraphExecDestroy", ready).atexit = False
+        weakref.finalize(again, _destroy, "cudaGraphExecDestroy", ready).atexit = False
         return again
+
+
+def _destroy(function: str, handle: ctypes.c_void_p) -> None:
+    with contextlib.suppress(EdgedError):  # the device may be gone
+        call(function, handle)

@@ -100,10 +100,10 @@ def _cuda_obstacle(manifest: Manifest, gpu: int) -> str:
 
 def _plan_obstacle(folder: Path, manifest: Manifest, capability: str) -> str:
     from edged.engine.tensorrt_module import load_tensorrt
-    from edged.engine.tensorrt_session import plan_for
+    from edged.engine.tensorrt_plan import plan_for
 
     try:
-        plan_for(folder, manifest, capability, load_tensorrt)
+        plan_for(folder, manifest, "text", capability, load_tensorrt)
     except (DeviceUnavailable, MissingExtra) as exc:
         return exc.message
     return ""

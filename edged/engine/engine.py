@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any, Generic
 
 from edged.config import EngineConfig
-from edged.engine.buffer import Device
 from edged.engine.chat_template import ChatTemplate
 from edged.engine.kv_cache import KvCache
 from edged.engine.manifest import Manifest, read_manifest, verify_files
 from edged.engine.onnx_vision import OnnxVision
-from edged.engine.open_session import open_session
+from edged.engine.open_session import Opened, open_session
 from edged.engine.prompt import PromptWriter
 from edged.engine.session import Memory, Session
 from edged.engine.tokenizer import Tokenizer
@@ -57,14 +56,14 @@ def load_engine(folder: Path, config: EngineConfig) -> Engine[Any]:
     if tokenizer.vocab_size > manifest.vocab_size:
         path = folder / manifest.tokenizer_file
         raise ArtefactError(f"{path}: {tokenizer.vocab_size} tokens, the graph knows {manifest.vocab_size}")
-    eyes = _eyes(folder, manifest, config, opened.devices[0])
+    eyes = _eyes(folder, manifest, config, opened)
     return Engine(
         name=folder.name,
         manifest=manifest,
         session=session,
         cache=KvCache(
             session,
-            bytes_per_token=manifest.kv_bytes_per_token,
+            bytes_per_token=opened.kv_bytes_per_token,
             limit_bytes=config.kv_cache_mb * 1024 * 1024 // config.max_loaded,
         ),
         tokenizer=tokenizer,
@@ -78,10 +77,12 @@ def load_engine(folder: Path, config: EngineConfig) -> Engine[Any]:
     )
 
 
-def _eyes(folder: Path, manifest: Manifest, config: EngineConfig, device: Device) -> VisionEncoder | None:
+def _eyes(folder: Path, manifest: Manifest, config: EngineConfig, opened: Opened) -> VisionEncoder | None:
     if manifest.vision is None:
         return None
-    session = OnnxVision(folder / manifest.vision.file, threads=config.threads, device=device)
+    session = opened.vision or OnnxVision(
+        folder / manifest.vision.file, threads=config.threads, device=opened.devices[0]
+    )
     return VisionEncoder(manifest.vision, session, limit_bytes=KEPT_PICTURES_BYTES)
 
 

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import re
+import shlex
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ FILE_NAME = "manifest.json"
 MAX_MANIFEST_BYTES = 1024 * 1024
 
 _ENGINE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_TARGET = re.compile(r"sm[0-9]{2,3}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -241,10 +243,11 @@ def file_names(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {FILE_NAME}
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path, *, plans_too: bool = True) -> Manifest:
     """The manifest of an artefact folder. Raises ArtefactError naming the file and the key at fault.
 
     Checks names and sizes of the files too, which costs nothing; `verify_files` reads them.
+    plans_too: whether the files of plans have to be right, which whoever replaces them does not need.
     """
     path = folder / FILE_NAME
     try:
@@ -262,20 +265,21 @@ def read_manifest(folder: Path) -> Manifest:
     manifest = typed(Manifest, document, f"{path}: ")
     assert isinstance(manifest, Manifest)
     _check_values(manifest, path)
-    _check_sizes(manifest, folder)
+    _check_sizes(manifest, folder, plans_too=plans_too)
     return manifest
 
 
-def verify_files(folder: Path, manifest: Manifest) -> None:
+def verify_files(folder: Path, manifest: Manifest, *, plans_too: bool = True) -> None:
     """Read every file and compare its SHA-256. Raises ArtefactError naming the first file that differs."""
-    _check_sizes(manifest, folder)
-    for name, entry in manifest.files.items():
+    _check_sizes(manifest, folder, plans_too=plans_too)
+    for name, entry in _entries(manifest, plans_too=plans_too).items():
         try:
             found = _sha256(folder / name)
         except OSError as exc:
             raise ArtefactError(f"{folder / name}: cannot be read: {exc.strerror}") from exc
         if found != entry.sha256:
-            raise ArtefactError(f"{folder / name}: SHA-256 differs from the manifest: damaged or tampered with")
+            remedy = _remedy(folder, manifest, name)
+            raise ArtefactError(f"{folder / name}: SHA-256 differs from the manifest: damaged or tampered with{remedy}")
 
 
 def is_engine_name(name: str) -> bool:
@@ -312,8 +316,10 @@ def _check_values(manifest: Manifest, path: Path) -> None:
     require("graph.standard", graph.standard is None or graph.standard in manifest.files)
     require("graph.activations", graph.activations in ("float32", "float16"))
     for plan in manifest.plans:
-        require("plans.file", plan.file in manifest.files)
+        require("plans.file", plan.file in manifest.files and plan.file.endswith(".plan"))
         require("plans.part", plan.part in ("text", "vision"))
+        require("plans.target", _TARGET.fullmatch(plan.target) is not None)
+        require("plans.builder", plan.builder.isprintable() and len(plan.builder) <= 100)
         require("plans.capacity", 0 <= plan.capacity <= 2**30 and 0 < plan.max_tokens <= 2**30)
     if (vision := manifest.vision) is not None:
         _check_vision(vision, manifest, require)
@@ -364,10 +370,22 @@ def _is_inside(name: str) -> bool:
     return bool(parts) and not name.startswith("/") and ".." not in parts and "\\" not in name and name.isprintable()
 
 
-def _check_sizes(manifest: Manifest, folder: Path) -> None:
-    for name, entry in manifest.files.items():
+def _check_sizes(manifest: Manifest, folder: Path, *, plans_too: bool) -> None:
+    for name, entry in _entries(manifest, plans_too=plans_too).items():
         path = folder / name
+        remedy = _remedy(folder, manifest, name)
         if not path.is_file():
-            raise ArtefactError(f"{path}: missing")
+            raise ArtefactError(f"{path}: missing{remedy}")
         if (size := path.stat().st_size) != entry.bytes:
-            raise ArtefactError(f"{path}: {size} bytes, the manifest says {entry.bytes}: torn or tampered with")
+            raise ArtefactError(f"{path}: {size} bytes, the manifest says {entry.bytes}: torn or tampered with{remedy}")
+
+
+def _entries(manifest: Manifest, *, plans_too: bool) -> dict[str, FileEntry]:
+    plans = set() if plans_too else {plan.file for plan in manifest.plans}
+    return {name: entry for name, entry in manifest.files.items() if name not in plans}
+
+
+def _remedy(folder: Path, manifest: Manifest, name: str) -> str:
+    """The command that makes a plan anew; nothing for other files."""
+    targets = [plan.target for plan in manifest.plans if plan.file == name]
+    return f": python -m engines compile {shlex.quote(str(folder))} --target {targets[0]}" if targets else ""

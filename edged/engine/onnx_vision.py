@@ -17,9 +17,9 @@ from edged.errors import ArtefactError, EdgedError
 
 INPUTS = {"patches", "places", "row_weights", "column_weights"}
 _FLOAT_INPUTS = "1"
-"""Accuracy level of products with INT8 weights. By default ONNX Runtime rounds their inputs to INT8 too, off by up to 3 %
-in a random tower. Left as DequantizeLinear and MatMul they would all be dequantized before the first product: at full
-size 2.6 GB."""
+"""Accuracy level of products with INT8 weights. By default ONNX Runtime rounds their inputs to INT8 too, off by up to
+3 % in a random tower. Left as DequantizeLinear and MatMul they would all be dequantized before the first product: at
+full size 2.6 GB."""
 _LOOK_SECONDS = 0.1
 """Between two looks at whether the answer is still wanted: a screenshot takes a small CPU minutes."""
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from edged.config import EngineConfig
 from edged.engine.buffer import Device, Host
 from edged.engine.device_choice import candidates, choose, passed_over
-from edged.engine.gpu import Gpus, find_gpus
+from edged.engine.gpu import Gpu, Gpus, find_gpus
 from edged.engine.manifest import Manifest
 from edged.engine.onnx_session import OnnxSession
 from edged.engine.session import Session
+from edged.engine.vision_encoder import VisionSession
+from edged.errors import DeviceUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +27,10 @@ class Opened:
     session: Session[Any]
     devices: tuple[Device, ...]
     """One for each stage."""
+    kv_bytes_per_token: int
+    """Memory of one token's keys and values, both, in every layer."""
+    vision: VisionSession | None = None
+    """What reads pictures, where the session has brought its own; else the graph is to be loaded on the first device."""
     remark: str = ""
     """Why the GPU of this machine is not used; empty where it is, or where there is none."""
 
@@ -41,22 +47,38 @@ def open_session(folder: Path, manifest: Manifest, config: EngineConfig) -> Open
     if remark:
         log.warning("%s: %s", manifest.name, remark)
     if chosen.device == "tensorrt":
-        return Opened(session=_tensorrt(folder, manifest, gpus, chosen.indices[0]), devices=(Host(),))
+        return _tensorrt(folder, manifest, gpus.found[chosen.indices[0]], chosen.indices[0])
     devices = _devices(chosen.device, chosen.indices)
     session = OnnxSession(folder, manifest, max_seq_len=config.max_seq_len, threads=config.threads, devices=devices)
-    return Opened(session=session, devices=devices, remark=remark)
+    return Opened(session=session, devices=devices, kv_bytes_per_token=manifest.kv_bytes_per_token, remark=remark)
 
 
-def _tensorrt(folder: Path, manifest: Manifest, gpus: Gpus, index: int) -> Session[Any]:
+def _tensorrt(folder: Path, manifest: Manifest, gpu: Gpu, index: int) -> Opened:
     from edged.engine.cuda import CudaDevice
     from edged.engine.cuda_stream import CudaStream
     from edged.engine.tensorrt_module import load_tensorrt
-    from edged.engine.tensorrt_session import TensorRTSession, plan_for
+    from edged.engine.tensorrt_plan import plan_for
+    from edged.engine.tensorrt_session import TensorRTSession
+    from edged.engine.tensorrt_vision import TensorRTVision
 
-    gpu, trt = gpus.found[index], load_tensorrt()
-    plan = plan_for(folder, manifest, gpu.capability, lambda: trt)
-    return TensorRTSession(
-        folder, manifest, plan, trt=trt, device=CudaDevice(index), stream=CudaStream(index), title=gpu.name
+    trt, device, stream = load_tensorrt(), CudaDevice(index), CudaStream(index)
+    plan = plan_for(folder, manifest, "text", gpu.capability, lambda: trt)
+    session = TensorRTSession(folder, manifest, plan, trt=trt, device=device, stream=stream, title=gpu.name)
+    halved = replace(manifest, graph=replace(manifest.graph, activations="float16"))  # as every plan computes
+    vision, remark = None, ""
+    if manifest.vision is not None:
+        try:
+            plan = plan_for(folder, manifest, "vision", gpu.capability, lambda: trt)
+            vision = TensorRTVision(folder, manifest, plan, trt=trt, device=device, stream=stream)
+        except DeviceUnavailable as exc:
+            remark = f"the CPU reads pictures: {exc.message}"
+            log.warning("%s: %s", manifest.name, remark)
+    return Opened(
+        session=session,
+        devices=(Host(),),
+        kv_bytes_per_token=halved.kv_bytes_per_token,
+        vision=vision,
+        remark=remark,
     )
 
 

@@ -9,52 +9,20 @@ tested against a scripted runtime only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from edged.engine.buffer import Array, Buffer, Device
 from edged.engine.manifest import Manifest, Plan
 from edged.engine.session import Logits, Sight
-from edged.engine.tensorrt_module import builder_of
-from edged.errors import ArtefactError, DeviceUnavailable, EdgedError
+from edged.engine.tensorrt_plan import FREE, Bound, LoadedPlan, Stream
 
 DECODE, PREFILL = 0, 1
 """Profiles, in the order `engines compile` gives them."""
 _HALF = np.dtype(np.float16)
-
-
-class Stream(Protocol):
-    """Where the GPU's work is put in order."""
-
-    handle: int
-
-    def wait(self) -> None:
-        """Until all that was asked for is done."""
-        ...
-
-    def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        """What `work` asks of this stream, as one call that asks it again."""
-        ...
-
-
-def plan_for(folder: Path, manifest: Manifest, capability: str, load: Callable[[], Any]) -> Plan:
-    """The text plan for this GPU and the TensorRT that `load` gives, which is called only where there is a plan.
-
-    Raises DeviceUnavailable with the command that makes it, and what `load` raises.
-    """
-    command = f"python -m engines compile {folder} --target {capability}"
-    plans = [plan for plan in manifest.plans if plan.part == "text"]
-    fitting = [plan for plan in plans if plan.target == capability]
-    if not fitting:
-        others = f" (only for {', '.join(sorted({plan.target for plan in plans}))})" if plans else ""
-        raise DeviceUnavailable(f"{manifest.name} has no TensorRT plan for this GPU, {capability}{others}: {command}")
-    plan = fitting[-1]
-    if plan.builder != (here := builder_of(load())):
-        raise DeviceUnavailable(f"{plan.file} was built by {plan.builder}, here is {here}: {command}")
-    return plan
 
 
 class TensorRTMemory:
@@ -66,6 +34,8 @@ class TensorRTMemory:
         """Key and value of each layer in turn; zeros at first: masked places count 0 times, which NaN would survive."""
         self.step: Callable[[], None] | None = None
         """The decode step, once it is recorded."""
+        self.context: Any = None
+        """What it was recorded from."""
 
     def addresses(self) -> dict[str, int]:
         """Of each input and output of the cache: both are the same memory."""
@@ -84,16 +54,11 @@ class TensorRTSession:
     def __init__(
         self, folder: Path, manifest: Manifest, plan: Plan, *, trt: Any, device: Device, stream: Stream, title: str
     ) -> None:
-        """title: the GPU's name. Raises ArtefactError naming the plan when TensorRT refuses it."""
+        """title: the GPU's name. Raises ArtefactError naming the plan when TensorRT refuses it or it differs."""
         self._manifest, self._plan, self._device, self._stream, self._title = manifest, plan, device, stream, title
-        self._log = _log(trt)
-        self._runtime = trt.Runtime(self._log)
-        path = folder / plan.file
-        self._engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
-        if self._engine is None:
-            raise ArtefactError(f"{path}: TensorRT cannot load it: {self._log.first_error()}")
-        self._require_cache(path)
-        self._contexts = [self._context(profile) for profile in (DECODE, PREFILL)]
+        self._loaded = LoadedPlan(folder, plan, trt=trt, stream=stream, bound=_bound(manifest, plan.capacity))
+        self._working = device.zeros((self._loaded.working_bytes,), np.uint8)
+        self._prefill = self._loaded.context(PREFILL, fixed=False)
         self._one = self._buffers(1)
         self._many = self._buffers(plan.max_tokens)
         self._one_logits = np.empty((1, 1, manifest.vocab_size), _HALF)
@@ -149,15 +114,26 @@ class TensorRTSession:
         if "position_ids" in one:
             one["position_ids"].write(position + shift)
         if memory.step is None:
-            self._bind(DECODE, memory, {name: buffer.shape for name, buffer in one.items()}, one)
-            self._enqueue(DECODE)
-            self._stream.wait()  # what TensorRT does at a first run must not be recorded
-            memory.step = self._stream.record(lambda: self._enqueue(DECODE))
+            memory.step = self._recorded(memory)
         else:
             memory.step()
             self._stream.wait()
         one["logits"].read(self._one_logits)
         return self._one_logits.reshape(-1).astype(np.float32)
+
+    def _recorded(self, memory: TensorRTMemory) -> Callable[[], None]:
+        """Run the step that has been prepared, and record it for those that follow.
+
+        In a context of its own: what is recorded is undefined once its context is given other addresses.
+        """
+        loaded = self._loaded
+        context = loaded.context(DECODE, fixed=True)
+        loaded.shape(context, {name: buffer.shape for name, buffer in self._one.items() if name != "logits"})
+        loaded.bind(context, self._addresses(memory, self._one), self._working)
+        loaded.enqueue(context)
+        self._stream.wait()  # what TensorRT does at a first run must not be recorded
+        memory.context = context
+        return self._stream.record(lambda: loaded.enqueue(context))
 
     def _chunk(self, memory: TensorRTMemory, position: int, tokens: Sequence[int], sight: Sight | None) -> Array:
         """Scores after the last of these tokens.  # (vocab_size,)"""
@@ -165,17 +141,19 @@ class TensorRTSession:
         many["seqlens_k"].write(position + count - 1)
         many["input_ids"].write(_filled(np.array([tokens], np.int64), most))
         many["logits_index"].write(count - 1)
-        shapes = {name: buffer.shape for name, buffer in many.items()} | {"input_ids": (1, count)}
+        shapes = {name: buffer.shape for name, buffer in many.items() if name != "logits"}
+        shapes["input_ids"] = (1, count)
         if "position_ids" in many:
             text = np.tile(np.arange(position, position + count), (3, 1))
             # Rows of a shorter input follow each other without a gap.
             many["position_ids"].write(_packed(text if sight is None else sight.positions, (3, most)))
             hidden = self._manifest.hidden_size
-            rows = np.zeros((1, count, hidden)) if sight is None else sight.embeddings.reshape(1, count, hidden)
-            many["embeddings"].write(_packed(rows, (1, most, hidden)))
+            if sight is not None:  # without pictures no row of them is looked at
+                many["embeddings"].write(_packed(sight.embeddings, (1, most, hidden)))
             shapes |= {"position_ids": (3, count), "embeddings": (1, count, hidden)}
-        self._bind(PREFILL, memory, shapes, many)
-        self._enqueue(PREFILL)
+        self._loaded.shape(self._prefill, shapes)
+        self._loaded.bind(self._prefill, self._addresses(memory, many), self._working)
+        self._loaded.enqueue(self._prefill)
         self._stream.wait()
         logits = np.empty((1, 1, self._manifest.vocab_size), _HALF)
         many["logits"].read(logits)
@@ -195,39 +173,26 @@ class TensorRTSession:
             buffers["embeddings"] = zeros((1, tokens, manifest.hidden_size), _HALF)
         return buffers
 
-    def _context(self, profile: int) -> Any:
-        context = self._engine.create_execution_context()
-        if context is None or not context.set_optimization_profile_async(profile, self._stream.handle):
-            raise EdgedError(f"TensorRT cannot prepare {self._plan.file}: {self._log.first_error()}")
-        self._stream.wait()
-        return context
+    def _addresses(self, memory: TensorRTMemory, buffers: dict[str, Buffer]) -> dict[str, int]:
+        return memory.addresses() | {name: buffer.pointer for name, buffer in buffers.items()}
 
-    def _bind(
-        self, profile: int, memory: TensorRTMemory, shapes: Mapping[str, tuple[int, ...]], buffers: Mapping[str, Buffer]
-    ) -> None:
-        context = self._contexts[profile]
-        for name, shape in shapes.items():
-            if name != "logits":
-                context.set_input_shape(name, shape)
-        addresses = memory.addresses() | {name: buffer.pointer for name, buffer in buffers.items()}
-        for name, address in addresses.items():
-            context.set_tensor_address(name, address)
 
-    def _enqueue(self, profile: int) -> None:
-        if not self._contexts[profile].execute_async_v3(self._stream.handle):
-            raise EdgedError(f"TensorRT failed in {self._plan.file}: {self._log.first_error()}")
-
-    def _require_cache(self, path: Path) -> None:
-        """Whether the plan's cache is the manifest's, and updated where it lies."""
-        manifest, engine = self._manifest, self._engine
-        expected = (1, manifest.kv_heads, self._plan.capacity, manifest.head_dim)
-        for layer in range(manifest.layers):
-            for part in ("key", "value"):
-                past, present = f"past_key_values.{layer}.{part}", f"present.{layer}.{part}"
-                if tuple(engine.get_tensor_shape(past)) != expected:
-                    raise ArtefactError(f"{path}: its cache {past} is not {list(expected)}, which the manifest says")
-                if hasattr(engine, "get_aliased_input_tensor") and engine.get_aliased_input_tensor(present) != past:
-                    raise ArtefactError(f"{path}: {present} is not written in place")
+def _bound(manifest: Manifest, capacity: int) -> dict[str, Bound]:
+    """All that a plan of this engine reads and writes."""
+    cache = Bound(_HALF, (1, manifest.kv_heads, capacity, manifest.head_dim))
+    bound = {
+        "input_ids": Bound(np.int64, (1, FREE)),
+        "seqlens_k": Bound(np.int32, (1,)),
+        "logits_index": Bound(np.int64, (FREE,)),
+        "logits": Bound(_HALF, (1, FREE, manifest.vocab_size)),
+    }
+    if manifest.graph.sees:
+        bound["position_ids"] = Bound(np.int64, (3, FREE))
+        bound["embeddings"] = Bound(_HALF, (1, FREE, manifest.hidden_size))
+    for layer in range(manifest.layers):
+        for part in ("key", "value"):
+            bound |= {f"{side}.{layer}.{part}": cache for side in ("past_key_values", "present")}
+    return bound
 
 
 def _part_of(sight: Sight, start: int, stop: int) -> Sight:
@@ -244,21 +209,3 @@ def _packed(values: Array, shape: tuple[int, ...]) -> Array:
     flat = np.zeros(int(np.prod(shape)), values.dtype)
     flat[: values.size] = values.ravel()
     return flat.reshape(shape)
-
-
-def _log(trt: Any) -> Any:
-    class Log(trt.ILogger):  # type: ignore[misc]
-        """Keeps errors for messages and prints nothing."""
-
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-            self.errors: list[str] = []
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity <= trt.ILogger.Severity.ERROR:
-                self.errors = [*self.errors[-9:], message]
-
-        def first_error(self) -> str:
-            return " ".join(self.errors[0].split())[:300] if self.errors else "it does not say why"
-
-    return Log()
