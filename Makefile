@@ -80,7 +80,7 @@ test-jetson:
 	@test -f $(VENV)/pyvenv.cfg || $(PYTHON) -m venv --system-site-packages $(VENV)
 	@$(MAKE) --no-print-directory setup EXTRAS=dev
 	@$(BIN)/python -m engines compile build/engines/$(ENGINE) --target sm87
-	@$(BIN)/python -m pytest -q -m gpu tests/engine
+	@$(BIN)/python -m pytest -q -m gpu tests/gpu/test_tensorrt_plan.py
 
 lint:
 	@$(MAKE) --no-print-directory install EXTRAS=dev

@@ -7,6 +7,7 @@ a build that fails or dies leaves what was installed before as it was.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import re
 import shutil
 import tempfile
@@ -51,8 +52,10 @@ from .pulled import origin_of
 from .recipe import Recipe, verify_source
 from .vision.artefact import with_vision, write_vision
 
-BUILDER = 2
+BUILDER = 3
 """Raised whenever the same recipe makes another artefact."""
+TEMPLATE_MARK = " template "
+"""In the recipe's mark of what was built with a chat template of the user's."""
 DESTINATION = Path(__file__).resolve().parent.parent / "build" / "engines"
 """Where the daemon of this checkout looks."""
 
@@ -203,11 +206,7 @@ def _manifest(
 
 def _with_chat_template(order: Order, checkpoint: Checkpoint) -> Checkpoint:
     """With the template of the order, where it names one."""
-    if order.chat_template is not None:
-        try:
-            template = order.chat_template.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as exc:
-            raise InvalidInput(f"{order.chat_template}: cannot be read as UTF-8 text") from exc
+    if (template := _read_template(order)) is not None:
         vocabulary = dataclasses.replace(checkpoint.vocabulary, chat_template=template)
         return dataclasses.replace(checkpoint, vocabulary=vocabulary)
     if not checkpoint.vocabulary.chat_template.strip():
@@ -215,16 +214,28 @@ def _with_chat_template(order: Order, checkpoint: Checkpoint) -> Checkpoint:
     return checkpoint
 
 
+def _read_template(order: Order) -> str | None:
+    if order.chat_template is None:
+        return None
+    try:
+        return order.chat_template.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise InvalidInput(f"{order.chat_template}: cannot be read as UTF-8 text") from exc
+
+
 def _recipe_mark(order: Order) -> str:
     """What must be equal for an artefact to be kept, besides the checkpoint's hash."""
-    return f"{order.recipe.name} {order.recipe.digest} builder {BUILDER}"
+    mark = f"{order.recipe.name} {order.recipe.digest} builder {BUILDER}"
+    if (template := _read_template(order)) is None:
+        return mark
+    return f"{mark}{TEMPLATE_MARK}{hashlib.sha256(template.encode()).hexdigest()[:12]}"
 
 
 def _same(order: Order, sha256: str) -> Manifest | None:
     """The manifest of what is installed, if building again would give the same and it is whole."""
     try:
         manifest = read_manifest(order.destination)
-        if manifest.source.sha256 != sha256 or manifest.recipe != _recipe_mark(order) or order.chat_template:
+        if manifest.source.sha256 != sha256 or manifest.recipe != _recipe_mark(order):
             return None
         verify_files(order.destination, manifest)
     except ArtefactError:

@@ -89,13 +89,19 @@ def prepared(
 
 
 def _rounds_any(checkpoint: Checkpoint, format_: IntegerFormat) -> bool:
-    for number in range(checkpoint.architecture.layers):
-        for kind, parts in MATRICES.items():
+    layers = range(checkpoint.architecture.layers)
+    return not all(all(_takes_over(checkpoint, format_, number).values()) for number in layers)
+
+
+def _takes_over(checkpoint: Checkpoint, format_: IntegerFormat, number: int) -> dict[str, bool]:
+    """For each part of a layer that becomes integers: whether the checkpoint's own blocks are taken over."""
+    found: dict[str, bool] = {}
+    for kind, parts in MATRICES.items():
+        if (usual := format_.rounding(f"layers.{number}.{kind}")) is not None:
             tensors = [checkpoint.tensors[f"layers.{number}.{part}.weight"] for part in parts]
-            rounding = format_.rounding(f"layers.{number}.{kind}")
-            if rounding is not None and not all(kept(tensor, fitting(tensors, rounding)) for tensor in tensors):
-                return True
-    return False
+            rounding = fitting(tensors, usual)
+            found |= {part: kept(tensor, rounding) for part, tensor in zip(parts, tensors, strict=True)}
+    return found
 
 
 class _Passage:
@@ -145,13 +151,13 @@ def with_awq(
     tensors = dict(checkpoint.tensors)
     for number in range(checkpoint.architecture.layers):
         moments, passage.states = passage.watched(passage.layer(number))
+        taken_over = _takes_over(checkpoint, format_, number)
         for kind, before in _BEFORE.items():
             rounding = format_.rounding(f"layers.{number}.{kind}")
+            if rounding is None or any(taken_over.get(part) for part in (*MATRICES[kind], before)):
+                continue
             names = [f"layers.{number}.{part}.weight" for part in MATRICES[kind]]
             parts = [checkpoint.tensors[name] for name in names]
-            touched = [*parts, checkpoint.tensors[f"layers.{number}.{before}.weight"]]
-            if rounding is None or any(kept(tensor, fitting(touched, rounding)) for tensor in touched):
-                continue
             groups, of = _heads(checkpoint.architecture, kind)
             factors = channel_factors([part.read() for part in parts], moments[kind], rounding, groups, of)
             for name in names:
@@ -197,7 +203,7 @@ class Gptq:
 
     def __call__(self, name: str, parts: Sequence[Tensor], rounding: Rounding) -> Blocks:
         """The rows of all parts of the matrix layers.N.{qkv,o,gate_up,down}."""
-        if name not in self._layer:
+        while name not in self._layer:  # not `if`: of a layer kept in float nothing is asked
             self._layer = next(self._layers)
         return self._layer.pop(name)
 

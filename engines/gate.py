@@ -55,11 +55,11 @@ def read_text(name: str, tokenizer_json: str, context: int, most: int = MAX_TOKE
     size = min(SEGMENT_TOKENS, context)
     # A model that starts texts with a token of its own gets it in front of every segment.
     start = tokenizer.encode("", add_special_tokens=True).ids
-    tokens = tokenizer.encode(text, add_special_tokens=False).ids
+    tokens = tokenizer.encode(text, add_special_tokens=False).ids[:most]
     step = size - len(start)
     if step < 2:
         raise CheckpointError(f"a context of {context} tokens leaves no room to measure in")
-    pieces = [tuple(start + tokens[at : at + step]) for at in range(0, min(len(tokens), most), step)]
+    pieces = [tuple(start + tokens[at : at + step]) for at in range(0, len(tokens), step)]
     segments = tuple(piece for piece in pieces if len(piece) > 1)
     if not segments:
         raise CheckpointError(f"the tokenizer makes no tokens of the text {name!r}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edged.errors import InvalidInput, nearest
@@ -10,6 +10,7 @@ from edged.errors import InvalidInput, nearest
 from .catalog import CATALOG
 from .checkpoint import open_checkpoint
 from .checkpoint.text_file import read_json
+from .graph.integer_weights import IntegerFormat
 from .memory import (
     CONTEXTS,
     DEVICES,
@@ -22,6 +23,7 @@ from .memory import (
     vision_shape,
     vision_working,
 )
+from .quantize import fitting
 from .recipe import Recipe
 from .vision.tower import read_tower
 
@@ -46,7 +48,7 @@ class Plan:
 
 def plan(recipe: Recipe, model: str) -> Plan:
     """`model`: a name of the catalog, a checkpoint folder or a GGUF file. Raises InvalidInput or CheckpointError."""
-    shape, vision, kept_minimum = _shapes(recipe, model)
+    shape, vision, storage, kept_minimum = _shapes(recipe, model)
     activations = recipe.target.activations
     dequantized = recipe.vision.bits == 8 and recipe.target.device != "tensorrt"
     return Plan(
@@ -54,7 +56,7 @@ def plan(recipe: Recipe, model: str) -> Plan:
         model=Path(model).name,
         footprint=footprint(
             shape,
-            recipe.format,
+            storage,
             activations=activations,
             vision=vision,
             vision_bits=recipe.vision.bits,
@@ -86,13 +88,14 @@ def describe(found: Plan) -> str:
     return "\n".join(lines)
 
 
-def _shapes(recipe: Recipe, model: str) -> tuple[TextShape, VisionShape | None, bool]:
+def _shapes(recipe: Recipe, model: str) -> tuple[TextShape, VisionShape | None, IntegerFormat, bool]:
+    """Sizes of text model and vision tower, how weights are stored, and whether blocks with a minimum are kept."""
     path = Path(model).expanduser()
     if not path.exists():
         if model not in CATALOG:
             raise InvalidInput(f"{model[:100]!r} is no file, no folder and not in the catalog{nearest(model, CATALOG)}")
         entry = CATALOG[model]
-        return entry.shape, entry.vision, False
+        return entry.shape, entry.vision, recipe.format, False
     checkpoint = open_checkpoint(path)
     arch = checkpoint.architecture
     shape = text_shape(
@@ -104,7 +107,9 @@ def _shapes(recipe: Recipe, model: str) -> tuple[TextShape, VisionShape | None, 
     if checkpoint.vision_tensors:
         config = read_json(checkpoint.path / "config.json")
         vision = vision_shape(read_tower(config, checkpoint.vision_tensors, arch.hidden_size))
-    return shape, vision, checkpoint.encoding == "Q4_1" and recipe.format.linear.keep
+    linear = fitting(list(checkpoint.tensors.values()), recipe.format.linear)
+    storage = replace(recipe.format, linear=linear)
+    return shape, vision, storage, checkpoint.encoding == "Q4_1" and recipe.format.linear.keep
 
 
 def _gb(size: int) -> str:

@@ -21,7 +21,8 @@ def precision_of(
     """`written` says what each of layers.N.{qkv,o,gate_up,down}, embedding and head was stored in."""
     linear = {name: bits for name, bits in written.items() if name.startswith("layers.")}
     encodings, all_kept, block_size = _kept(checkpoint, format_, linear)
-    usual: Bits = Counter(linear.values()).most_common(1)[0][0]
+    counts = Counter(linear.values())
+    usual: Bits = max(sorted(counts), key=counts.__getitem__)  # of as many, the smaller, which more is said of
     others = [
         f"{_NAMES[bits]} {_called([name for name in linear if linear[name] == bits], linear)}"
         for bits in sorted(set(linear.values()) - {usual})

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edged.engine.manifest import read_manifest
 from edged.errors import ArtefactError, InvalidInput, NotFound, nearest
 
-from .build import Order, build, default_destination
+from .build import TEMPLATE_MARK, Order, build, default_destination
 from .catalog import CATALOG, CatalogEntry
 from .pulled import read_pulled
 from .recipe import load_recipe, recipe_names
@@ -78,7 +79,8 @@ def request_for(source: str, *, file: str | None = None, out: Path | None = None
 def prepare(model: str, say: Callable[[str], object]) -> str:
     """Make the engine of a model ready and return its name. Only a name of the catalog is ever pulled.
 
-    One that was built with another recipe, for a GPU say, stays that: only what is not built is built for CPUs.
+    One that was built with another recipe, for a GPU say, or with a chat template of the user's, stays that: only what
+    is not built is built for CPUs.
     """
     entry = None if Path(model).expanduser().exists() else CATALOG.get(model)
     if entry is not None and not _is_pulled(entry):
@@ -92,9 +94,12 @@ def prepare(model: str, say: Callable[[str], object]) -> str:
         pull(request_for(model), say)
     order = order_for(model)
     with suppress(ArtefactError):
-        recipe = read_manifest(order.destination).recipe.partition(" ")[0]
+        present = read_manifest(order.destination)
+        recipe = present.recipe.partition(" ")[0]
         if order.recipe.source is None and recipe in recipe_names():
             order = order_for(model, recipe=recipe)
+        if TEMPLATE_MARK in present.recipe:
+            order = replace(order, chat_template=order.destination / present.chat_template_file)
     return build(order, say).name
 
 

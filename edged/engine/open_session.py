@@ -30,7 +30,7 @@ class Opened:
     kv_bytes_per_token: int
     """Memory of one token's keys and values, both, in every layer."""
     vision: VisionSession | None = None
-    """What reads pictures, where the session has brought its own; else the graph is to be loaded on the first device."""
+    """What reads pictures, where there is a plan of that too; else its graph is to be loaded on the first device."""
     remark: str = ""
     """Why the GPU of this machine is not used; empty where it is, or where there is none."""
 

@@ -19,8 +19,9 @@ from .rounding import Rounding, rounded
 _RATIOS = tuple(step / 10 for step in range(1, 11))
 _TRIAL_ROWS = 512
 """Of each matrix, looked at to find the ratio: one number has to be found, for all rows."""
-_LEAST = 1e-4
-"""Of a factor before factors are balanced: an input that is always zero has no magnitude."""
+_SPREAD = 1024
+"""Of the largest factor over the smallest: what calibration has never seen must not grow without end, for half
+precision ends at 65,504. Balanced, factors are between 1/32 and 32; those of a real model were within 1/9 and 9."""
 
 
 def channel_factors(matrices: Sequence[Floats], moments: Floats, rounding: Rounding, groups: int, of: int) -> Floats:
@@ -32,10 +33,13 @@ def channel_factors(matrices: Sequence[Floats], moments: Floats, rounding: Round
     """
     some = [matrix[:: -(-len(matrix) // _TRIAL_ROWS)] for matrix in matrices]
     magnitude = np.sqrt(_shared(np.diagonal(moments), groups, of))
+    if not magnitude.any():
+        return np.ones_like(magnitude)
+    magnitude /= magnitude.max()
     best, least = np.ones_like(magnitude), _loss(some, np.ones_like(magnitude), moments, rounding)
     for ratio in _RATIOS:
-        factors = np.maximum(magnitude ** np.float32(ratio), np.float32(_LEAST))
-        factors /= np.sqrt(factors.max() * factors.min())
+        factors = np.maximum(magnitude ** np.float32(ratio), np.float32(1 / _SPREAD))
+        factors /= np.sqrt(factors.min())
         loss = _loss(some, factors, moments, rounding)
         if loss < least:
             best, least = factors, loss

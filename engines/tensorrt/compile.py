@@ -1,7 +1,7 @@
 """`engines compile`: an artefact gets a plan for one kind of GPU, in place.
 
-The plan is built under another name and renamed, the manifest is replaced last: an artefact is whole at every
-moment, with the old plan or with the new one.
+Plans are named after their content, so that new ones lie beside the old until the manifest is replaced: an artefact
+is whole at every moment, with the old plans or with the new ones.
 """
 
 from __future__ import annotations
@@ -62,12 +62,17 @@ def compile_artefact(order: CompileOrder, say: Callable[[str], object]) -> Manif
     _require_buildable(trt, order.target)
     folder = order.folder.resolve()
     with locked(folder):
-        manifest = read_manifest(folder)
-        verify_files(folder, manifest)
-        for part in _parts(folder, manifest, order):
-            manifest = _compiled(trt, folder, manifest, part, order)
-            plan = manifest.plans[-1]
-            say(f"{folder.name}: {plan.file}, {manifest.files[plan.file].bytes / 1e6:.0f} MB, by {plan.builder}")
+        manifest = read_manifest(folder, plans_too=False)  # broken ones may be what this is run for
+        verify_files(folder, manifest, plans_too=False)
+        parts = _parts(folder, manifest, order)
+        require_room(
+            [need_of(*_size(part.graph), is_lowered=part.is_lowered) for part in parts], folder, order.available_memory
+        )
+        with _scratch(folder) as scratch:
+            built = [_built(trt, scratch, part, order) for part in parts]
+            manifest = _installed(folder, scratch, manifest, built)
+    for plan in built:
+        say(f"{folder.name}: {plan.file}, {manifest.files[plan.file].bytes / 1e6:.0f} MB, by {plan.builder}")
     return manifest
 
 
@@ -108,7 +113,8 @@ def _parts(folder: Path, manifest: Manifest, order: CompileOrder) -> list[_Part]
         return [text]
     vision = manifest.vision
     side = vision.merge_size**2
-    patches = max(side, vision.max_pixels // (vision.temporal_patch_size * vision.patch_size**2))
+    patches = vision.max_pixels // (vision.temporal_patch_size * vision.patch_size**2)
+    patches = max(side, patches // side * side)
     eyes = _Part(
         name="vision",
         graph=folder / vision.standard,
@@ -120,37 +126,49 @@ def _parts(folder: Path, manifest: Manifest, order: CompileOrder) -> list[_Part]
     return [text, eyes]
 
 
-def _compiled(trt: Any, folder: Path, manifest: Manifest, part: _Part, order: CompileOrder) -> Manifest:
-    """Build one plan, put it into the folder and the manifest."""
-    require_room(need_of(*_size(part.graph)), folder, order.available_memory)
-    with _scratch(folder) as scratch:
-        graph = part.graph
-        if part.is_lowered:
-            graph = scratch / "lowered.onnx"
-            lower(part.graph, graph, capacity=part.capacity)
-        plan = scratch / f"{part.name}.{order.target}.plan"
-        made = PlanOrder(
-            graph=graph,
-            profiles=part.profiles,
-            target=order.target,
-            workspace_bytes=None if order.workspace_mb is None else order.workspace_mb * 1024 * 1024,
-            title=f"{folder.name}: {part.name} for {order.target}",
-        )
-        build_apart(made, plan)
-        entry = describe_file(plan)
-        described = Plan(
-            file=plan.name,
-            part=part.name,
-            builder=builder_of(trt),
-            target=order.target,
-            capacity=part.capacity,
-            max_tokens=part.max_tokens,
-        )
-        others = tuple(one for one in manifest.plans if one.file != plan.name)
-        manifest = dataclasses.replace(manifest, plans=(*others, described), files={**manifest.files, plan.name: entry})
-        manifest.write(scratch)
-        plan.replace(folder / plan.name)
-        (scratch / FILE_NAME).replace(folder / FILE_NAME)
+def _built(trt: Any, scratch: Path, part: _Part, order: CompileOrder) -> Plan:
+    """Build one plan, and say what it is."""
+    graph = part.graph
+    if part.is_lowered:
+        graph = scratch / "lowered.onnx"
+        lower(part.graph, graph, capacity=part.capacity)
+    file = scratch / f"{part.name}.plan"
+    made = PlanOrder(
+        graph=graph,
+        profiles=part.profiles,
+        target=order.target,
+        workspace_bytes=None if order.workspace_mb is None else order.workspace_mb * 1024 * 1024,
+        title=f"{order.folder.name}: {part.name} for {order.target}",
+    )
+    build_apart(made, file)
+    name = f"{part.name}.{order.target}.{describe_file(file).sha256[:8]}.plan"
+    file.rename(scratch / name)
+    return Plan(
+        file=name,
+        part=part.name,
+        builder=builder_of(trt),
+        target=order.target,
+        capacity=part.capacity,
+        max_tokens=part.max_tokens,
+    )
+
+
+def _installed(folder: Path, scratch: Path, manifest: Manifest, built: Sequence[Plan]) -> Manifest:
+    """Put the plans and a manifest with them into the folder, and take away those whose place they take."""
+    places = {(plan.part, plan.target) for plan in built}
+    kept = tuple(plan for plan in manifest.plans if (plan.part, plan.target) not in places)
+    replaced = {plan.file for plan in manifest.plans} - {plan.file for plan in kept}
+    files = {name: entry for name, entry in manifest.files.items() if name not in replaced}
+    files |= {plan.file: describe_file(scratch / plan.file) for plan in built}
+    manifest = dataclasses.replace(manifest, plans=(*kept, *built), files=files)
+    manifest.write(scratch)
+    for plan in built:
+        (scratch / plan.file).replace(folder / plan.file)
+    (scratch / FILE_NAME).replace(folder / FILE_NAME)
+    for plan in built:
+        for path in folder.glob(f"{plan.part}.{plan.target}.*.plan"):  # those that a killed compilation left too
+            if path.name not in files:
+                path.unlink()
     return manifest
 
 

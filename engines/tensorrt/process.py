@@ -5,6 +5,7 @@ TensorRT-RTX 1.7 crashes when a build is cancelled through its own interface, an
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -18,6 +19,8 @@ from edged.errors import ArtefactError, EdgedError, InvalidInput
 
 from .builder import PlanOrder, build_plan
 
+_DIE_WITH_PARENT = 1
+"""PR_SET_PDEATHSIG of prctl(2)."""
 _ERRORS = {kind.__name__: kind for kind in (ArtefactError, InvalidInput, EdgedError)}
 
 
@@ -26,7 +29,7 @@ def build_apart(order: PlanOrder, plan: Path) -> None:
 
     Raises what it raises, and EdgedError when the child is killed.
     """
-    command = [sys.executable, "-P", "-m", __name__, str(plan)]
+    command = [sys.executable, "-P", "-m", __name__, str(plan), str(os.getpid())]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
     try:
@@ -50,6 +53,10 @@ def build_apart(order: PlanOrder, plan: Path) -> None:
 
 def main() -> int:
     """Build what stdin asks for; what goes wrong is told on stdout."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+        if os.getppid() != int(sys.argv[2]):  # it has died already
+            return 1
     shown = os.dup(2)
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 2)  # the libraries' own words

@@ -3,114 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import re
+import weakref
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from edged.engine.buffer import Host
-from edged.engine.manifest import Manifest, Plan, read_manifest
+from edged.engine.manifest import Manifest, read_manifest
 from edged.engine.session import Sight
-from edged.engine.tensorrt_session import DECODE, PREFILL, TensorRTSession, plan_for
-from edged.errors import ArtefactError, DeviceUnavailable
+from edged.engine.tensorrt_plan import plan_for
+from edged.engine.tensorrt_session import DECODE, PREFILL, TensorRTSession
+from edged.errors import ArtefactError, DeviceUnavailable, EdgedError
+from tests.engine.scripted_tensorrt import CAPACITY, PLAN, Engine, Recording, runtime, text_tensors
 from tests.tiny_artefact import tiny_artefact
-
-CAPACITY, MAX_TOKENS = 32, 8
-
-
-class Context:
-    """Writes its run's last token and position where the logits are bound, and what it was given into `runs`."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.profile = -1
-        self.shapes: dict[str, tuple[int, ...]] = {}
-        self.addresses: dict[str, int] = {}
-
-    def set_optimization_profile_async(self, profile: int, stream: int) -> bool:
-        self.profile = profile
-        return True
-
-    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
-        self.shapes[name] = shape
-        return True
-
-    def set_tensor_address(self, name: str, address: int) -> bool:
-        self.addresses[name] = address
-        return True
-
-    def execute_async_v3(self, stream: int) -> bool:
-        def at(name: str, count: int, kind: Any) -> np.ndarray[Any, Any]:
-            import ctypes
-
-            size = count * np.dtype(kind).itemsize
-            return np.frombuffer((ctypes.c_char * size).from_address(self.addresses[name]), kind)
-
-        tokens = at("input_ids", self.shapes["input_ids"][1], np.int64).tolist()
-        last, index = int(at("seqlens_k", 1, np.int32)[0]), int(at("logits_index", 1, np.int64)[0])
-        run = {"profile": self.profile, "tokens": tokens, "last": last, "cache": self.addresses["present.0.key"]}
-        if "position_ids" in self.shapes:
-            run["positions"] = at("position_ids", 3 * len(tokens), np.int64).reshape(3, -1).tolist()
-        self.engine.runs.append(run)
-        logits = at("logits", 2, np.float16)
-        logits[:] = (tokens[index], last)
-        return True
-
-
-class Engine:
-    def __init__(self, manifest: Manifest, *, aliased: bool = True, capacity: int = CAPACITY) -> None:
-        self.shape = (1, manifest.kv_heads, capacity, manifest.head_dim)
-        self.aliased = aliased
-        self.runs: list[dict[str, Any]] = []
-
-    def create_execution_context(self) -> Context:
-        return Context(self)
-
-    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
-        return self.shape
-
-    def get_aliased_input_tensor(self, name: str) -> str | None:
-        return name.replace("present", "past_key_values") if self.aliased else None
-
-
-class Recording:
-    """A stream that does everything at once."""
-
-    handle = 7
-
-    def __init__(self) -> None:
-        self.recorded = 0
-
-    def wait(self) -> None:
-        """Nothing is under way."""
-
-    def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        self.recorded += 1
-        return work
-
-
-class Logger:
-    Severity = SimpleNamespace(ERROR=1)
-
-
-def runtime(engine: Engine | None) -> Any:
-    found = SimpleNamespace(deserialize_cuda_engine=lambda data: engine)
-    return SimpleNamespace(
-        __name__="tensorrt_rtx_bindings", __version__="1.7", ILogger=Logger, Runtime=lambda log: found
-    )
-
-
-PLAN = Plan(
-    file="text.sm89.plan",
-    part="text",
-    builder="tensorrt_rtx 1.7",
-    target="sm89",
-    capacity=CAPACITY,
-    max_tokens=MAX_TOKENS,
-)
 
 
 @pytest.fixture
@@ -122,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 
 def opened(folder: Path, *, sees: bool = False, **changes: Any) -> tuple[TensorRTSession, Engine, Recording]:
     manifest = read_manifest_with(folder, sees=sees)
-    engine, stream = Engine(manifest, **changes), Recording()
+    engine, stream = Engine(text_tensors(manifest), **changes), Recording()
     session = TensorRTSession(
         folder, manifest, PLAN, trt=runtime(engine), device=Host(), stream=stream, title="RTX 4090"
     )
@@ -159,6 +67,63 @@ def test_decoding_is_recorded_once_for_each_sequence(folder: Path) -> None:
     assert [run["cache"] for run in engine.runs] == [one.cache.pointer] * 2 + [other.cache.pointer]
 
 
+def test_what_was_recorded_is_never_given_other_addresses(folder: Path) -> None:
+    """Two sequences by turns, chunks in between: each has its own context, and all use one working memory."""
+    session, engine, _ = opened(folder)
+    one, other = session.allocate(), session.allocate()
+    session.decode(one, 4, 50)
+    recorded = dict(engine.contexts_run[-1].addresses)
+    session.decode(other, 9, 52)
+    session.prefill(other, 10, [1, 2, 3])
+    assert session.decode(one, 5, 51)[:2].tolist() == [51, 5]
+    first, second, chunk, again = engine.contexts_run
+    assert first is again is one.context and second is other.context and len({first, second, chunk}) == 3
+    assert first.addresses == recorded
+    assert len({context.working for context in (first, second, chunk)}) == 1 and first.working[1] == 12345
+
+
+def test_kernels_are_made_before_a_step_is_recorded_and_shared(folder: Path) -> None:
+    session, engine, _ = opened(folder)
+    one, other = session.allocate(), session.allocate()
+    session.prefill(one, 0, [1, 2])
+    session.decode(one, 2, 3)
+    session.decode(other, 0, 3)
+    chunk, *steps = [context.options for context in engine.contexts_run]
+    assert [step.dynamic_shapes_kernel_specialization_strategy for step in steps] == ["eager"] * 2
+    assert chunk.dynamic_shapes_kernel_specialization_strategy == "lazy", "sizes of chunks differ"
+    assert {options.strategy for options in (chunk, *steps)} == {"user"}
+    assert chunk.cache is steps[0].cache is steps[1].cache is not None
+
+
+def test_a_sequence_is_freed_with_its_step(folder: Path) -> None:
+    session, _, _ = opened(folder)
+    memory = session.allocate()
+    session.decode(memory, 0, 1)
+    gone = weakref.ref(memory)
+    del memory
+    assert gone() is None, "without waiting for the garbage collector: a GPU has no more than it has"
+
+
+def test_a_beginning_is_taken_over(folder: Path) -> None:
+    session, _, _ = opened(folder)
+    source, target = session.allocate(), session.allocate()
+    source.cache.array[:] = np.arange(CAPACITY)[:, None]  # type: ignore[attr-defined]
+    session.copy_prefix(source, target, 5)
+    found = target.cache.array  # type: ignore[attr-defined]
+    assert (found[..., :5, :] == np.arange(5)[:, None]).all() and not found[..., 5:, :].any()
+    assert session.committed_positions(1) == CAPACITY
+
+
+@pytest.mark.parametrize("fault", ["succeeds", "accepts_shapes"])
+def test_a_run_that_fails_is_one_line(fault: str, folder: Path) -> None:
+    session, engine, _ = opened(folder)
+    setattr(engine, fault, False)
+    with pytest.raises(EdgedError, match=r"^TensorRT failed in text.sm89.plan: the header is strange$"):
+        session.prefill(session.allocate(), 0, [1])
+    with pytest.raises(EdgedError, match=r"^TensorRT failed in text.sm89.plan: it does not say why$"):
+        session.decode(session.allocate(), 0, 1)
+
+
 def test_past_and_present_are_the_same_memory_layer_after_layer(folder: Path) -> None:
     session, _, _ = opened(folder)
     memory = session.allocate()
@@ -174,44 +139,66 @@ def test_positions_and_pictures_are_cut_like_tokens(folder: Path) -> None:
     session, engine, _ = opened(folder, sees=True)
     positions = np.arange(30).reshape(3, 10)
     width = read_manifest_with(folder).hidden_size
-    sight = Sight(positions=positions, embeddings=np.zeros((10, width), np.float32))
+    rows = np.repeat(np.arange(10, dtype=np.float32)[:, None], width, axis=1)
+    sight = Sight(positions=positions, embeddings=rows)
     memory = session.allocate()
     session.prefill(memory, 0, list(range(10)), sight=sight)
     assert [run["positions"] for run in engine.runs] == [positions[:, :8].tolist(), positions[:, 8:].tolist()]
+    assert [run["embeddings"] for run in engine.runs] == [list(range(8)), [8, 9]]
     session.decode(memory, 10, 5, shift=-4)
     assert engine.runs[-1]["positions"] == [[6], [6], [6]]
     session.prefill(memory, 11, [1, 2])
     assert engine.runs[-1]["positions"] == [[11, 12]] * 3
 
 
+FIX = r": python -m engines compile \S+ --target sm89$"
+
+
 @pytest.mark.parametrize(
-    ("changes", "message"),
-    [({"aliased": False}, r"present.0.key is not written in place"), ({"capacity": 64}, "is not .*manifest says")],
+    ("name", "tensor", "message"),
+    [
+        ("present.0.key", None, r"has not the inputs and outputs that the manifest says \('present.0.key'\)"),
+        ("secret", ("HALF", (1,)), r"has not the inputs and outputs that the manifest says \('secret'\)"),
+        ("present.1.value", ("HALF", (1, 2, 64, 16)), r"present.1.value is HALF \[1, 2, 64, 16\], not what the"),
+        ("logits", ("HALF", (1, -1, 7)), r"logits is HALF \[1, -1, 7\], not what"),
+        ("logits", ("FLOAT", (1, -1, 384)), "logits is FLOAT .* not what"),
+        ("seqlens_k", ("INT64", (1,)), "seqlens_k is INT64"),
+        ("input_ids", ("INT64", (-1,)), "input_ids is INT64"),
+    ],
 )
-def test_a_plan_unlike_its_manifest_is_refused(changes: dict[str, Any], message: str, folder: Path) -> None:
-    with pytest.raises(ArtefactError, match=message):
-        opened(folder, **changes)
+def test_a_plan_unlike_its_manifest_is_refused(name: str, tensor: Any, message: str, folder: Path) -> None:
+    """It would read and write beyond what is bound."""
+    manifest = read_manifest_with(folder)
+    tensors = text_tensors(manifest) | {name: tensor}
+    engine = Engine({key: value for key, value in tensors.items() if value is not None})
+    with pytest.raises(ArtefactError, match=message) as raised:
+        TensorRTSession(
+            folder, manifest, PLAN, trt=runtime(engine), device=Host(), stream=Recording(), title="RTX 4090"
+        )
+    assert re.search(FIX, raised.value.message) and "\n" not in raised.value.message
+
+
+def test_a_cache_that_is_not_written_in_place_is_refused(folder: Path) -> None:
+    with pytest.raises(ArtefactError, match=r"present.0.key is not written in place: python -m engines compile"):
+        opened(folder, aliased=False)
 
 
 def test_a_plan_that_tensorrt_refuses_is_one_line(folder: Path) -> None:
-    with pytest.raises(ArtefactError, match=r"text.sm89.plan: TensorRT cannot load it: it does not say why$"):
-        TensorRTSession(
-            folder,
-            read_manifest_with(folder),
-            PLAN,
-            trt=runtime(None),
-            device=Host(),
-            stream=Recording(),
-            title="RTX 4090",
-        )
+    manifest, trt = read_manifest_with(folder), runtime(None)
+    with pytest.raises(ArtefactError, match=f"text.sm89.plan: TensorRT cannot load it: the header is strange{FIX}"):
+        TensorRTSession(folder, manifest, PLAN, trt=trt, device=Host(), stream=Recording(), title="RTX 4090")
 
 
 def test_a_foreign_plan_is_refused_with_the_command_that_fixes_it(folder: Path) -> None:
     manifest = dataclasses.replace(read_manifest_with(folder), plans=(PLAN,))
     trt = runtime(None)
-    assert plan_for(folder, manifest, "sm89", lambda: trt) == PLAN
+    assert plan_for(folder, manifest, "text", "sm89", lambda: trt) == PLAN
     with pytest.raises(DeviceUnavailable, match=r"for this GPU, sm120 \(only for sm89\): python -m engines compile"):
-        plan_for(folder, manifest, "sm120", lambda: trt)
+        plan_for(folder, manifest, "text", "sm120", lambda: trt)
+    with pytest.raises(DeviceUnavailable, match=r"no TensorRT plan of its vision part for this GPU, sm89: python -m"):
+        plan_for(folder, manifest, "vision", "sm89", lambda: trt)
     trt.__version__ = "1.8"
     with pytest.raises(DeviceUnavailable, match=r"built by tensorrt_rtx 1\.7, here is tensorrt_rtx 1\.8: python -m"):
-        plan_for(folder, manifest, "sm89", lambda: trt)
+        plan_for(folder, manifest, "text", "sm89", lambda: trt)
+    with pytest.raises(DeviceUnavailable, match=r"compile '/my engines/tiny' --target sm120$"):
+        plan_for(Path("/my engines/tiny"), manifest, "text", "sm120", lambda: trt)

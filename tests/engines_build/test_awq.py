@@ -137,7 +137,28 @@ def test_large_inputs_gain() -> None:
     )
 
 
+def test_inputs_that_never_came_are_not_made_large() -> None:
+    """What comes before them would be, and half precision ends at 65,504; with others they may come all the same."""
+    inputs = correlated(256, 128, 0)
+    inputs[:, ::16] *= 300
+    inputs[:, 5::16] = 0
+    weights = np.random.default_rng(0).normal(size=(64, 128)).astype(np.float32)
+    rounding = Rounding(bits=4, block_size=64)
+    factors = channel_factors([weights], inputs.T @ inputs, rounding, 1, 1)
+    assert 1 / 33 < factors.min() < 0.5 and 2 < factors.max() < 33
+    nothing = np.zeros((128, 128), np.float32)
+    np.testing.assert_array_equal(channel_factors([weights], nothing, rounding, 1, 1), np.ones(128))
+
+
 def test_blocks_of_the_checkpoint_are_left_alone(tmp_path: Path) -> None:
     model = tiny_model("llama", hidden_size=64, intermediate_size=96)
     checkpoint = open_checkpoint(save_gguf(model, tmp_path / "tiny.gguf", "Q4_1"))
     assert with_awq(checkpoint, SAMPLES, FORMAT, lambda n: None).tensors == checkpoint.tensors
+
+
+def test_blocks_that_are_kept_take_up_no_factors_of_what_is_rounded(tmp_path: Path) -> None:
+    """o and down are rounded to INT8; v and up, which come before them, stay the file's blocks."""
+    model = tiny_model("llama", hidden_size=64, intermediate_size=96)
+    checkpoint = open_checkpoint(save_gguf(model, tmp_path / "tiny.gguf", "Q4_0"))
+    format_ = dataclasses.replace(FORMAT, bits=(("*.o", 8), ("*.down", 8)))
+    assert with_awq(checkpoint, SAMPLES, format_, lambda n: None).tensors == checkpoint.tensors

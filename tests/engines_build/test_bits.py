@@ -125,6 +125,11 @@ def test_a_pattern_that_matches_nothing_is_named(pattern: str) -> None:
         ((("*.o", 8), ("head", 16)), "round", "INT4 in blocks of 32, INT8 o, float head, INT8 embedding"),
         ((("layers.1.*", 8),), "gptq", "INT4 in blocks of 32 by GPTQ, INT8 layer 1, INT8 head and embedding"),
         (
+            (("layers.0.*", 16),),
+            "awq+gptq",
+            "INT4 in blocks of 32 by AWQ+GPTQ, float layer 0, INT8 head and embedding",
+        ),
+        (
             (("layers.0.qkv", 16),),
             "awq",
             "INT4 in blocks of 32 by AWQ, float in 1 of 8 matrices, INT8 head and embedding",

@@ -117,6 +117,18 @@ def test_another_recipe_or_checkpoint_is_built_again(checkpoint: Path, tmp_path:
     assert len({first.recipe, second.recipe}) == 2 and second.source != third.source
 
 
+def test_another_template_is_built_again_and_the_same_is_kept(checkpoint: Path, tmp_path: Path) -> None:
+    target, mine = tmp_path / "tiny", tmp_path / "mine.jinja"
+    mine.write_text("{{ messages }}", encoding="utf-8")
+    for template, expected in ((None, TEMPLATE), (mine, "{{ messages }}"), (None, TEMPLATE)):
+        build(order(checkpoint, target, chat_template=template), quiet)
+        assert (target / "chat_template.jinja").read_text(encoding="utf-8") == expected
+    first = build(order(checkpoint, target, chat_template=mine), quiet)
+    assert build(order(checkpoint, target, chat_template=mine), quiet) == first, "built once"
+    mine.write_text("{{ messages[0] }}", encoding="utf-8")
+    assert build(order(checkpoint, target, chat_template=mine), quiet) != first
+
+
 def test_a_failed_gate_installs_nothing(checkpoint: Path, tmp_path: Path) -> None:
     strict = order(checkpoint, tmp_path / "tiny", recipe=recipe(-0.9))
     with pytest.raises(QualityGateFailed, match=r"tiny: perplexity rose by .* not installed"):

@@ -11,10 +11,14 @@ import pytest
 import torch
 from tiny_checkpoints import save_folder, tiny_model
 
+from engines import gate
+
 MIB = 1024 * 1024
 MEASURE = r"""
-import json, re, sys
+import json, pathlib, re, sys
+from engines import gate
 from engines.__main__ import main
+gate.TEXTS = pathlib.Path(sys.argv[4])
 def peak():  # not getrusage: that counts what the parent had before exec
     return int(re.search(r"VmHWM:\s+(\d+) kB", open("/proc/self/status").read()).group(1)) * 1024
 before = peak()
@@ -34,7 +38,10 @@ def test_memory_follows_the_output_and_the_largest_tensor(tmp_path: Path) -> Non
     largest = max(parameter.numel() for parameter in model.parameters()) * 4
     del model
     (tmp_path / "loose.toml").write_text("[gate]\nmax_perplexity_loss = 100.0\n", encoding="utf-8")
-    command = [sys.executable, "-c", MEASURE, str(source), str(tmp_path / "engine"), str(tmp_path / "loose.toml")]
+    for text in gate.TEXTS.glob("*.txt"):  # memory goes by the segment: their beginnings take as much and less time
+        (tmp_path / text.name).write_text(text.read_text(encoding="utf-8")[:1500], encoding="utf-8")
+    arguments = (source, tmp_path / "engine", tmp_path / "loose.toml", tmp_path)
+    command = [sys.executable, "-c", MEASURE, *map(str, arguments)]
     found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
     assert found["code"] == 0
     output = sum(path.stat().st_size for path in (tmp_path / "engine").iterdir())

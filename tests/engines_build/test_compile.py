@@ -4,33 +4,39 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
-import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from plans import CONTEXT, MAX_TOKENS, plan_order, products
 from tiny_checkpoints import save_folder, tiny_model
 from variants import VARIANTS
 
-from edged.engine.manifest import read_manifest, verify_files
+from edged.config import EngineConfig
+from edged.engine.engine import load_engine
+from edged.engine.manifest import file_names, read_manifest, verify_files
 from edged.engine.tensorrt_module import load_tensorrt
 from edged.errors import ArtefactError, EdgedError, InvalidInput, MissingExtra
 from engines.__main__ import main
 from engines.build import Order, build
 from engines.recipe import load_recipe
-from engines.tensorrt import builder, preflight, process
-from engines.tensorrt.builder import PlanOrder, build_plan
+from engines.tensorrt import preflight, process
+from engines.tensorrt.builder import build_plan
 from engines.tensorrt.compile import TARGETS, CompileOrder, compile_artefact
 from engines.tensorrt.lower import lower
+from tests.e2e.program import require_namespaces
 
-CONTEXT, MAX_TOKENS = 128, 64
+T = TypeVar("T")
 
 
 def quiet(line: str) -> None:
@@ -67,21 +73,51 @@ def test_plans_for_all_targets_lie_beside_each_other(artefact: Path) -> None:
     manifest = read_manifest(artefact)
     verify_files(artefact, manifest)
     assert [(plan.file, plan.part, plan.target) for plan in manifest.plans] == [
-        (f"text.{target}.plan", "text", target) for target in TARGETS
+        (f"text.{target}.{manifest.files[plan.file].sha256[:8]}.plan", "text", target)
+        for target, plan in zip(TARGETS, manifest.plans, strict=True)
     ]
     assert all((plan.capacity, plan.max_tokens) == (CONTEXT, MAX_TOKENS) for plan in manifest.plans)
     assert all(re.fullmatch(r"tensorrt_rtx \d+\.\d+\.\d+.*", plan.builder) for plan in manifest.plans)
     assert dataclasses.replace(manifest, plans=(), files=before.files) == before
-    assert said[0].startswith("tiny: text.sm89.plan, ") or said[0].startswith("tiny: text.sm86.plan, ")
+    assert [re.sub(r"[0-9a-f]{8}\.plan, \d+ MB", "", line).partition(" by ")[0] for line in said] == [
+        f"tiny: text.{target}.," for target in TARGETS
+    ]
     assert [path.name for path in artefact.parent.iterdir()] == ["tiny"]
 
 
-def test_compiling_again_replaces(artefact: Path) -> None:
-    compile_artefact(order(artefact), quiet)
-    compile_artefact(order(artefact, context=96, max_tokens=80, workspace_mb=64), quiet)
-    (plan,) = read_manifest(artefact).plans
-    assert (plan.capacity, plan.max_tokens) == (96, 80)
+def test_compiling_again_replaces_plan_and_record(artefact: Path) -> None:
+    other = compile_artefact(order(artefact, "sm86"), quiet).plans[0]
+    for context, max_tokens in ((CONTEXT, MAX_TOKENS), (96, 80), (200, 100)):
+        compile_artefact(order(artefact, context=context, max_tokens=max_tokens, workspace_mb=64), quiet)
+        manifest = read_manifest(artefact)
+        verify_files(artefact, manifest)
+        kept, plan = manifest.plans
+        assert kept == other and (plan.target, plan.capacity, plan.max_tokens) == ("sm89", context, max_tokens)
+        assert {path.name for path in artefact.glob("*.plan")} == {kept.file, plan.file}
+        assert file_names(artefact) == set(manifest.files)
+
+
+@pytest.mark.parametrize("damage", ["gone", "torn", "tampered"])
+def test_a_damaged_plan_is_replaced_by_the_command_that_its_error_names(
+    damage: str, artefact: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (plan,) = compile_artefact(order(artefact), quiet).plans
+    file = artefact / plan.file
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    match damage:
+        case "gone":
+            file.unlink()
+        case "torn":
+            file.write_bytes(content[:100])
+        case "tampered":
+            file.write_bytes(content)
+    with pytest.raises(ArtefactError, match=r"\.plan: .*: python -m engines compile \S+tiny --target sm89$") as raised:
+        load_engine(artefact, EngineConfig())
+    command = shlex.split(raised.value.message.partition("python -m engines ")[2])
+    assert main([*command, "--context", "128", "--max-tokens", "64"]) == 0
     verify_files(artefact, read_manifest(artefact))
+    assert "tiny: text.sm89." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("variant", ["gemma2", "qwen3", "mistral, sliding window", "glm4v"])
@@ -100,77 +136,6 @@ def test_every_kind_of_model_parses_and_builds(variant: str, tmp_path: Path) -> 
     lower(folder / "standard.onnx", folder / "lowered.onnx", capacity=CONTEXT)
     build_plan(load_tensorrt(), plan_order(folder / "lowered.onnx"), folder / "text.plan")
     assert (folder / "text.plan").stat().st_size > 10_000
-
-
-def plan_order(graph: Path, target: str = "sm89") -> PlanOrder:
-    one = (1, 1, 1)
-    profiles = [{"tokens": one, "positions": one}, {"tokens": (1, MAX_TOKENS, MAX_TOKENS), "positions": one}]
-    return PlanOrder(graph=graph, profiles=profiles, target=target, workspace_bytes=None, title="tiny")
-
-
-def test_weights_stay_4_bits_in_the_network(artefact: Path, tmp_path: Path) -> None:
-    """INT4 constants feed DequantizeLinear, and no float constant is as large as the smallest matrix."""
-    lower(artefact / "standard.onnx", tmp_path / "lowered.onnx", capacity=CONTEXT)
-    trt = load_tensorrt()
-    log = builder._log(trt)
-    network = builder._parsed(trt, trt.Builder(log), plan_order(tmp_path / "lowered.onnx"), log)
-    layers = [network.get_layer(index) for index in range(network.num_layers)]
-    constants = {layer.get_output(0).name: layer for layer in layers if layer.type == trt.LayerType.CONSTANT}
-    four = {name for name, layer in constants.items() if layer.get_output(0).dtype == trt.DataType.INT4}
-    dequantized = [layer for layer in layers if layer.type == trt.LayerType.DEQUANTIZE]
-    assert len(four) == len(dequantized) == 4 * 2 + 2
-    assert {layer.get_input(0).name for layer in dequantized} == four
-    smallest = 128 * 128
-    for name in constants.keys() - four:
-        tensor = constants[name].get_output(0)
-        assert np.prod(list(tensor.shape)) < smallest, f"{name} is a float copy of a matrix"
-
-
-@pytest.mark.slow
-def test_the_plan_of_a_larger_model_is_as_small_as_its_integers(tmp_path: Path) -> None:
-    """What a plan has besides weights, the source of its kernels, is the same for every width."""
-    sizes = []
-    for width in (1024, 2048):
-        graph = products(tmp_path / f"{width}.onnx", width)
-        build_plan(load_tensorrt(), plan_order(graph), tmp_path / f"{width}.plan")
-        sizes.append((tmp_path / f"{width}.plan").stat().st_size)
-    parameters = 4 * (2048**2 - 1024**2)
-    assert (sizes[1] - sizes[0]) / parameters < 0.6
-    # No kernel writes a dequantized matrix: the plan lists what each does.
-    assert not re.search(rb"function=\{ name=__myl_\w*ReplCastMulCast ", (tmp_path / "2048.plan").read_bytes())
-
-
-def products(path: Path, width: int) -> Path:
-    """Four square INT4 products."""
-    random = np.random.default_rng(0)
-    nodes, weights, x = [], [], "x"
-    for number in range(4):
-        codes = random.integers(0, 256, width * width // 2, np.uint8)
-        scale = random.uniform(0.001, 0.01, (width // 32, width)).astype(np.float16)
-        weights.append(helper.make_tensor(f"q{number}", TensorProto.INT4, [width, width], codes.tobytes(), raw=True))
-        weights.append(onnx.numpy_helper.from_array(scale, f"s{number}"))
-        nodes.append(
-            helper.make_node("DequantizeLinear", [f"q{number}", f"s{number}"], [f"w{number}"], axis=0, block_size=32)
-        )
-        nodes.append(helper.make_node("MatMul", [x, f"w{number}"], [f"y{number}"]))
-        x = f"y{number}"
-    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT16, [1, "tokens", width]) for name in ("x", x)]
-    graph = helper.make_graph(nodes, "products", values[:1], values[1:], weights)
-    path.write_bytes(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 24)], ir_version=11).SerializeToString()
-    )
-    return path
-
-
-@pytest.mark.slow
-def test_the_default_engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    default = Path(__file__).parents[2] / "build" / "engines" / "smollm2-135m"
-    folder = Path(shutil.copytree(default, tmp_path / "default"))
-    assert main(["compile", str(folder), "--target", "sm89"]) == 0
-    assert "default: text.sm89.plan, " in capsys.readouterr().out
-    assert (folder / "text.sm89.plan").stat().st_size < 160e6
-    (plan,) = read_manifest(folder).plans
-    assert (plan.capacity, plan.max_tokens) == (4096, 512)
 
 
 @pytest.mark.parametrize(
@@ -192,10 +157,19 @@ def test_what_cannot_be_compiled_is_refused_before_it_begins(
     assert sorted(path.name for path in artefact.iterdir()) == before
 
 
-def test_a_full_disk_is_refused_with_numbers(artefact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1_000_000))
-    with pytest.raises(InvalidInput, match=r"compiling takes about \d+ MB in .*tiny, 1 MB are free"):
-        compile_artefact(order(artefact), quiet)
+def test_a_full_disk_is_refused_with_numbers(artefact: Path, tmp_path: Path) -> None:
+    """A real one, of 6 MB, in a mount namespace that needs no root."""
+    require_namespaces("-rm")
+    (disk := tmp_path / "disk").mkdir()
+    script = (
+        'mount -t tmpfs -o size=6m tmpfs "$1" && cp -r "$2" "$1/tiny" && before=$(ls -A "$1" "$1/tiny")\n'
+        '"$3" -m engines compile "$1/tiny" --target sm89 --context 128\n'
+        'echo "code $?"; test "$before" = "$(ls -A "$1" "$1/tiny")" && echo unchanged'
+    )
+    command = ["unshare", "-rm", "sh", "-c", script, "sh", disk, artefact, sys.executable]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "code 1\nunchanged\n"
+    assert re.fullmatch(r"engines: compiling takes about \d+ MB in \S+/tiny, \d MB are free\n", done.stderr)
 
 
 def test_a_disk_that_fills_up_while_the_plan_is_written(artefact: Path, tmp_path: Path) -> None:
@@ -211,6 +185,35 @@ def test_memory_limits_of_a_process_and_its_group_count(tmp_path: Path) -> None:
     (tmp_path / "memory.max").write_text("5000000\n", encoding="ascii")
     (tmp_path / "memory.current").write_text("2000000\n", encoding="ascii")
     assert preflight.available_memory_bytes(info, tmp_path) == 3_000_000
+
+
+def test_plans_that_are_installed_together_need_the_disk_together(tmp_path: Path) -> None:
+    text = preflight.need_of(10**6, 10, is_lowered=True)
+    vision = preflight.need_of(10**6, 10, is_lowered=False)
+    assert text.disk - vision.disk == 10**6 and text.memory == vision.memory
+    half = shutil.disk_usage(tmp_path).free * 2 // 3
+    fits = preflight.Need(memory=10**9, disk=half)
+    preflight.require_room([fits], tmp_path, available_memory=10**9)
+    with pytest.raises(InvalidInput, match=r"MB are free$"):
+        preflight.require_room([fits, fits], tmp_path, available_memory=10**9)
+
+
+def test_a_limit_of_the_process_counts() -> None:
+    """As `ulimit -v` sets it; less than the machine has."""
+    program = (
+        "import resource\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (3_000_000_000, resource.RLIM_INFINITY))\n"
+        "from engines.tensorrt import preflight\n"
+        "free = preflight.available_memory_bytes()\n"
+        "used = 3_000_000_000 - free\n"
+        "taken = bytearray(500_000_000)\n"
+        "print(free < 3_000_000_000, used > 0, free - preflight.available_memory_bytes() >= 500_000_000)\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + 600_000_000, resource.RLIM_INFINITY))\n"
+        "preflight.require_room([preflight.Need(memory=10**9, disk=0)], preflight.Path('.'))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "True True True\n"
+    assert re.search(r"compiling takes about 1,000 MB of memory, \d+ MB are free: stop other", done.stderr)
 
 
 def test_a_tampered_graph_is_one_line(artefact: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -298,3 +301,82 @@ def test_an_interrupt_ends_the_build_and_changes_nothing(artefact: Path) -> None
     assert (done.returncode, done.stderr) == (1, "engines: interrupted, nothing was installed\n")
     assert read_manifest(artefact) == before
     assert [path.name for path in artefact.parent.iterdir()] == ["tiny"]
+
+
+@pytest.mark.parametrize("moment", ["building", "installing"])
+def test_a_killed_compilation_leaves_the_engine_as_it_was(moment: str, artefact: Path) -> None:
+    """With SIGKILL, while the builder works or between new plans and the manifest."""
+    compile_artefact(order(artefact), quiet)
+    before = {path.name: path.read_bytes() for path in artefact.iterdir()}
+    program = (
+        "import os, signal, sys, threading\n"
+        "from pathlib import Path\n"
+        "from engines.tensorrt import compile\n"
+        "inner = compile.build_apart\n"
+        "def die(): os.kill(os.getpid(), signal.SIGKILL)\n"
+        "def watched(*arguments):\n"
+        "    if sys.argv[2] == 'building': threading.Timer(0.3, die).start()\n"
+        "    inner(*arguments)\n"
+        "replace = Path.replace\n"
+        "def dying(path, target): die() if path.name == 'manifest.json' else replace(path, target)\n"
+        "compile.build_apart, Path.replace = watched, dying\n"
+        "from engines.__main__ import main\n"
+        "main(['compile', sys.argv[1], '--target', 'sm89', '--context', '96'])\n"
+    )
+    command = [sys.executable, "-c", program, str(artefact), moment]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (-signal.SIGKILL, "")
+    verify_files(artefact, read_manifest(artefact))
+    assert {name: (artefact / name).read_bytes() for name in before} == before
+    compile_artefact(order(artefact, context=96, max_tokens=80), quiet)
+    assert file_names(artefact) == set(read_manifest(artefact).files)
+    assert [path.name for path in artefact.parent.iterdir()] == ["tiny"]
+
+
+@pytest.mark.parametrize("seconds", [0.05, 2.0], ids=["as it starts", "as it works"])
+def test_the_builder_dies_with_its_command(seconds: float, tmp_path: Path) -> None:
+    """It would wait for ever for somebody to read this plan."""
+    products(tmp_path / "graph.onnx", 64)
+    os.mkfifo(tmp_path / "text.plan")
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from plans import plan_order\n"
+        "from engines.tensorrt.process import build_apart\n"
+        "build_apart(plan_order(Path(sys.argv[1]) / 'graph.onnx'), Path(sys.argv[1]) / 'text.plan')\n"
+    )
+    path = os.pathsep.join(sys.path)
+    parent = subprocess.Popen([sys.executable, "-c", program, tmp_path], env=os.environ | {"PYTHONPATH": path})
+    try:
+        child = wait_for(lambda: builders(tmp_path))
+        time.sleep(seconds)
+        assert builders(tmp_path) == child
+    finally:
+        parent.kill()
+        parent.wait()
+    try:
+        wait_for(lambda: not builders(tmp_path))
+    finally:
+        for left in builders(tmp_path):
+            os.kill(int(left), signal.SIGKILL)
+
+
+def wait_for(found: Callable[[], T]) -> T:
+    for _ in range(600):
+        if what := found():
+            return what
+        time.sleep(0.05)
+    raise AssertionError("nothing came")
+
+
+def builders(folder: Path) -> list[str]:
+    """Builder processes whose plan is to lie in the folder."""
+    plan = os.fsencode(folder / "text.plan")
+    return [path.parent.name for path in Path("/proc").glob("[0-9]*/cmdline") if plan in words(path)]
+
+
+def words(path: Path) -> list[bytes]:
+    try:
+        return path.read_bytes().split(b"\0")
+    except OSError:  # it has just ended
+        return []

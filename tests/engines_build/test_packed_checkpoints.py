@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_memory import CONSTANTS, stored_bytes
 from tiny_checkpoints import integer_session, reference_logits, relative_error, save_folder, tiny_model, tokens_of
 
 from edged.errors import CheckpointError
@@ -19,6 +20,7 @@ from engines.build import Order, build
 from engines.checkpoint import open_checkpoint
 from engines.checkpoint.packed import joined, read_packing
 from engines.graph.integer_weights import IntegerFormat
+from engines.plan import plan
 from engines.quantize import Rounding, kept, quantized
 from engines.recipe import load_recipe
 
@@ -151,6 +153,14 @@ def test_a_packed_folder_builds_and_says_so(tmp_path: Path) -> None:
     manifest = build(Order(recipe=recipe, source=tmp_path / "model", destination=tmp_path / "tiny"), lambda line: None)
     assert manifest.precision.label == "INT4 (AWQ blocks kept), INT8 head and embedding"
     assert (manifest.precision.linear, manifest.precision.block_size) == ("awq", 64)
+
+
+def test_memory_is_planned_by_the_blocks_of_the_folder(tmp_path: Path) -> None:
+    save_packed(tmp_path / "model", "gptq", 128, symmetric=True)
+    recipe = load_recipe("cpu")
+    needs = plan(recipe, str(tmp_path / "model")).footprint
+    build(Order(recipe=recipe, source=tmp_path / "model", destination=tmp_path / "tiny"), lambda line: None)
+    assert 0 <= stored_bytes(tmp_path / "tiny" / "model.onnx") - needs.weights <= CONSTANTS
 
 
 @settings(deadline=None, max_examples=20)

@@ -69,6 +69,20 @@ def test_an_engine_that_was_built_for_a_gpu_stays_that(
     assert read_manifest(tmp_path / "engines" / "tiny").graph.activations == "float32"
 
 
+def test_an_engine_with_a_template_of_the_users_keeps_it(
+    named: None, hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.jinja").write_text("{{ messages }}", encoding="utf-8")
+    assert main(["pull", "tiny"]) == 0
+    assert main(["build", "tiny", "--chat-template", str(tmp_path / "mine.jinja")]) == 0
+    (tmp_path / "mine.jinja").unlink()
+    built = read_manifest(tmp_path / "engines" / "tiny")
+    assert main(["prepare", "tiny"]) == 0
+    assert read_manifest(tmp_path / "engines" / "tiny") == built
+    assert main(["build", "tiny"]) == 0, "said plainly, it has its own"
+    assert "im_start" in (tmp_path / "engines/tiny/chat_template.jinja").read_text(encoding="utf-8")
+
+
 def test_a_gguf_of_the_catalog_is_built_where_it_was_carried_to(named: None, hub: Hub, tmp_path: Path) -> None:
     assert main(["pull", "tiny-q8"]) == 0
     assert names(tmp_path / "models" / "tiny-q8") == {"tiny-q8_0.gguf", "README.md", "pulled.json"}

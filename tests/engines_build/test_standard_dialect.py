@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from standard_run import CAPACITY, StandardRun
 from tiny_checkpoints import (
     float_session,
@@ -235,3 +237,42 @@ def integers(tmp_path: Path, name: str) -> Path:
     integer_session(checkpoint, tmp_path / "engine", format_)
     write_standard(tmp_path / "engine" / "model.onnx", tmp_path / "engine" / "standard.onnx")
     return tmp_path / "engine"
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_a_table_is_lowered_in_pieces(bits: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of 151,552 x 4,096 would take gigabytes as a whole."""
+    rows, columns, size = 2**14, 1024, 32
+    kind, random = (TensorProto.UINT4 if bits == 4 else TensorProto.UINT8), np.random.default_rng(0)
+    codes = random.integers(0, 256, rows * columns * bits // 8, np.uint8)
+    scale = np.full((rows, columns // size), 0.01, np.float16)
+    zero = np.full(scale.size * bits // 8, 0x88 if bits == 4 else 0x80, np.uint8)
+    (tmp_path / "weights").write_bytes(codes.tobytes())
+    table = TensorProto(name="q", data_type=kind, dims=[rows, columns], data_location=TensorProto.EXTERNAL)
+    for key, value in {"location": "weights", "offset": 0, "length": codes.size}.items():
+        table.external_data.add(key=key, value=str(value))
+    graph = helper.make_graph(
+        [
+            helper.make_node("DequantizeLinear", ["q", "s", "z"], ["table"], "q", axis=1, block_size=size),
+            helper.make_node("Gather", ["table", "input_ids"], ["rows"], "rows", axis=0),
+        ],
+        "table",
+        [helper.make_tensor_value_info("input_ids", TensorProto.INT64, [1, "tokens"])],
+        [helper.make_tensor_value_info("rows", TensorProto.FLOAT16, [1, "tokens", columns])],
+        [table, numpy_helper.from_array(scale, "s"), helper.make_tensor("z", kind, scale.shape, zero.tobytes(), True)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 24)], ir_version=11)
+    (tmp_path / "standard.onnx").write_bytes(model.SerializeToString())
+    monkeypatch.setattr("engines.tensorrt.lower.CHUNK_VALUES", 2**18)
+    tracemalloc.start()
+    lower(tmp_path / "standard.onnx", tmp_path / "lowered.onnx", capacity=CAPACITY, floats=TensorProto.FLOAT)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2 * rows * columns, "twice a byte for each weight"
+
+    session = onnxruntime.InferenceSession(tmp_path / "lowered.onnx", providers=["CPUExecutionProvider"])
+    asked = np.array([[0, 255, 256, 257, rows - 1]])
+    (found,) = session.run(None, {"input_ids": asked})
+    values = codes if bits == 8 else np.stack([codes & 15, codes >> 4], axis=-1)
+    expected = (values.reshape(rows, columns)[asked[0]].astype(np.float32) - 2 ** (bits - 1)) * np.float32(scale[0, 0])
+    assert np.abs(found[0] - expected).max() < 1e-3 * np.abs(expected).max()

@@ -36,6 +36,11 @@ def test_chunks_and_recorded_steps_equal_the_cpu(tmp_path: Path) -> None:
     ours, theirs = gpu.allocate(), cpu.allocate()
     expected = cpu.prefill(theirs, 0, tokens, (10, -1))
     assert np.abs(gpu.prefill(ours, 0, tokens, (10, -1)) - expected).max() < 0.05 * np.abs(expected).max()
+    other = gpu.allocate()
+    gpu.copy_prefix(ours, other, 90)
     for position in range(90, 95):
-        step = cpu.decode(theirs, position, 7)
-        assert np.abs(gpu.decode(ours, position, 7) - step).max() < 0.05 * np.abs(step).max()
+        step = cpu.decode(theirs, position, 7).copy()
+        for memory in (ours, other):  # by turns: each has its own recording
+            assert np.abs(gpu.decode(memory, position, 7) - step).max() < 0.05 * np.abs(step).max()
+    expected = cpu.prefill(theirs, 95, tokens[:70])
+    assert np.abs(gpu.prefill(other, 95, tokens[:70]) - expected).max() < 0.05 * np.abs(expected).max()

@@ -1,0 +1,160 @@
+"""TensorRTVision against a scripted runtime, and who reads pictures beside a text plan. No GPU computes here."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edged.config import EngineConfig
+from edged.engine import cuda, cuda_stream, engine, open_session, tensorrt_module
+from edged.engine.buffer import Host
+from edged.engine.gpu import Gpu, Gpus
+from edged.engine.manifest import Manifest, Plan, Vision, read_manifest
+from edged.engine.open_session import Opened
+from edged.engine.tensorrt_session import TensorRTSession
+from edged.engine.tensorrt_vision import TensorRTVision
+from edged.errors import ArtefactError, EdgedError, InvalidInput
+from edged.vision.preprocess import Grid
+from edged.vision.tower_inputs import tower_inputs
+from tests.engine.scripted_tensorrt import PLAN, Engine, Recording, runtime, text_tensors
+from tests.tiny_artefact import tiny_artefact
+
+VISION = Vision(
+    file="vision.onnx",
+    standard="vision_standard.onnx",
+    precision="int8",
+    patch_size=14,
+    temporal_patch_size=2,
+    merge_size=2,
+    position_side=4,
+    min_pixels=28 * 28 * 2,
+    max_pixels=28 * 28 * 2 * 40,
+    rescale_factor=1 / 255,
+    mean=(0.5, 0.5, 0.5),
+    std=(0.5, 0.5, 0.5),
+    image_token=7,
+    image_text="<|image|>",
+    cosine_similarity=1.0,
+)
+EYES = dataclasses.replace(PLAN, file="vision.sm89.plan", part="vision", capacity=0, max_tokens=160)
+
+
+def vision_tensors(hidden_size: int) -> dict[str, tuple[str, tuple[int, ...]]]:
+    widths = {"patches": 3 * 2 * 14 * 14, "places": 2, "row_weights": 4, "column_weights": 4, "embeddings": hidden_size}
+    return {name: ("FLOAT", (-1, width)) for name, width in widths.items()}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tiny_artefact(tmp_path)
+
+
+def manifest_of(folder: Path, *plans: Plan) -> Manifest:
+    """Of a model that sees, whose plans lie in the folder."""
+    manifest = read_manifest(folder)
+    for plan in plans:
+        (folder / plan.file).write_bytes(plan.part.encode())
+    graph = dataclasses.replace(manifest.graph, sees=True)
+    return dataclasses.replace(manifest, graph=graph, vision=VISION, plans=plans)
+
+
+def opened(folder: Path, **changes: Any) -> tuple[TensorRTVision, Engine]:
+    manifest = manifest_of(folder, EYES)
+    engine = Engine(vision_tensors(manifest.hidden_size) | changes)
+    eyes = TensorRTVision(folder, manifest, EYES, trt=runtime(engine), device=Host(), stream=Recording())
+    return eyes, engine
+
+
+def inputs(rows: int, columns: int) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
+    grid = Grid(height=rows, width=columns)
+    patches = np.repeat(np.arange(rows * columns, dtype=np.float32)[:, None], 3 * 2 * 14 * 14, axis=1)
+    return tower_inputs(patches, grid, merge_size=2, position_side=4)
+
+
+def test_pictures_of_all_sizes_have_their_own_memory(folder: Path) -> None:
+    eyes, played = opened(folder)
+    for rows, columns in ((4, 6), (2, 2), (10, 16)):
+        given = inputs(rows, columns)
+        found = eyes.run(given, lambda: False)
+        tokens = rows * columns // 4
+        assert found is not None and found.dtype == np.float32
+        assert found.tolist() == [[4.0 * row + tokens] * found.shape[1] for row in range(tokens)]
+        (context,) = {*played.contexts_run}
+        assert context.shapes == {name: values.shape for name, values in given.items()}
+        assert context.working[1] == 1000 * rows * columns and context.profile == 0
+
+
+def test_nothing_is_computed_for_nobody(folder: Path) -> None:
+    eyes, played = opened(folder)
+    assert eyes.run(inputs(2, 2), lambda: True) is None
+    assert not played.contexts_run
+
+
+def test_what_the_plan_does_not_take_is_one_line(folder: Path) -> None:
+    eyes, played = opened(folder)
+    with pytest.raises(InvalidInput, match=r"^the picture has 176 patches, vision.sm89.plan takes 160$"):
+        eyes.run(inputs(22, 8), lambda: False)
+    played.succeeds = False
+    with pytest.raises(EdgedError, match=r"^TensorRT failed in vision.sm89.plan: the header is strange$"):
+        eyes.run(inputs(2, 2), lambda: False)
+
+
+def test_a_plan_of_another_tower_is_refused(folder: Path) -> None:
+    with pytest.raises(ArtefactError, match=r"embeddings is FLOAT \[-1, 7\], .*: python -m engines compile .* sm89$"):
+        opened(folder, embeddings=("FLOAT", (-1, 7)))
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One with an RTX 4090 and TensorRT, whose engines are those that the plans' bytes name."""
+    gpus = Gpus(found=(Gpu(name="RTX 4090", capability="sm89", memory_bytes=2**34),), has_driver=True)
+    monkeypatch.setattr(open_session, "find_gpus", lambda: gpus)
+    monkeypatch.setattr(cuda, "CudaDevice", lambda index: Host())
+    monkeypatch.setattr(cuda_stream, "CudaStream", lambda index: Recording())
+
+
+def open_on(machine: None, folder: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> Opened:
+    trt = runtime(None)
+    tensors = {b"text": text_tensors(manifest), b"vision": vision_tensors(manifest.hidden_size)}
+    trt.Runtime = lambda log: _Loader(tensors)
+    monkeypatch.setattr(tensorrt_module, "load_tensorrt", lambda: trt)
+    return open_session.open_session(folder, manifest, EngineConfig())
+
+
+class _Loader:
+    def __init__(self, tensors: dict[bytes, dict[str, tuple[str, tuple[int, ...]]]]) -> None:
+        self.tensors = tensors
+
+    def deserialize_cuda_engine(self, data: bytes) -> Engine:
+        return Engine(self.tensors[data])
+
+
+def test_the_vision_plan_is_used_beside_the_text_plan(
+    machine: None, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = manifest_of(folder, PLAN, EYES)
+    found = open_on(machine, folder, manifest, monkeypatch)
+    assert isinstance(found.session, TensorRTSession) and isinstance(found.vision, TensorRTVision)
+    assert found.remark == "" and found.vision.run(inputs(2, 2), lambda: False) is not None
+    eyes = engine._eyes(folder, manifest, EngineConfig(), found)
+    assert eyes is not None and eyes._session is found.vision
+    assert manifest.graph.activations == "float32" and found.kv_bytes_per_token == manifest.kv_bytes_per_token // 2
+
+
+@pytest.mark.parametrize(
+    ("plans", "reason"),
+    [
+        ((PLAN,), "has no TensorRT plan of its vision part for this GPU, sm89: python -m engines compile"),
+        ((PLAN, dataclasses.replace(EYES, builder="tensorrt_rtx 1.6")), "was built by tensorrt_rtx 1.6, here is"),
+    ],
+)
+def test_without_a_fitting_vision_plan_the_cpu_reads_pictures_and_says_so(
+    plans: tuple[Plan, ...], reason: str, machine: None, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = open_on(machine, folder, manifest_of(folder, *plans), monkeypatch)
+    assert isinstance(found.session, TensorRTSession) and found.vision is None and found.devices == (Host(),)
+    assert found.remark.startswith("the CPU reads pictures: ") and reason in found.remark
