@@ -213,10 +213,12 @@ MAX_NAME_CHARACTERS = 200
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """` (did you mean "x"?)` for the closest known name, or an empty string."""
-    if len(name) > MAX_NAME_CHARACTERS:
+    """` (did you mean "x"?)` for the closest known name, before all one that begins so, or an empty string."""
+    if not 0 < len(name) <= MAX_NAME_CHARACTERS:
         return ""
-    matches = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    names = list(known)
+    begun = [other for other in names if other.startswith(name)]
+    matches = get_close_matches(name, begun, n=1, cutoff=0.0) or get_close_matches(name, names, n=1, cutoff=0.5)
     return f' (did you mean "{matches[0]}"?)' if matches else ""
 
 

@@ -12,7 +12,7 @@ from types import FrameType
 from edged.errors import EdgedError
 
 try:
-    from .build import build
+    from .build import artefact_folder, build
     from .catalog import CATALOG, catalog_table
     from .checkpoint.text_file import one_line
     from .plan import describe, plan
@@ -70,14 +70,14 @@ def _parser() -> argparse.ArgumentParser:
     building.add_argument("--chat-template", type=Path, metavar="FILE", help="a Jinja template to use instead")
     building.set_defaults(run=_build)
     verifying = commands.add_parser("verify", help="check an engine's files and what it computes")
-    verifying.add_argument("artefact", type=Path, metavar="ARTEFACT")
-    verifying.set_defaults(run=lambda options: print(verify(options.artefact)))
+    verifying.add_argument("artefact", metavar="NAME|FOLDER", help="an engine of build/engines, or its folder")
+    verifying.set_defaults(run=lambda options: print(verify(artefact_folder(options.artefact))))
     planning = commands.add_parser("plan", help="what a recipe makes of a model: memory and least time of a token")
     planning.add_argument("recipe", metavar="RECIPE", help=f"one of {', '.join(recipe_names())}")
     planning.add_argument("model", nargs="?", default="autoglm-phone-9b", metavar="NAME|FOLDER|FILE.gguf")
     planning.set_defaults(run=lambda options: print(describe(plan(load_recipe(options.recipe), options.model))))
     compiling = commands.add_parser("compile", help="add a TensorRT plan for one kind of GPU to an engine")
-    compiling.add_argument("artefact", type=Path, metavar="ARTEFACT")
+    compiling.add_argument("artefact", metavar="NAME|FOLDER", help="an engine of build/engines, or its folder")
     compiling.add_argument("--target", required=True, metavar="sm86|sm89|sm120", help="sm87 on the Jetson itself")
     compiling.add_argument("--context", type=_count, metavar="N", help="places of the key/value cache (4096)")
     compiling.add_argument("--max-tokens", type=_count, metavar="N", help="of a prompt computed at once (512)")
@@ -110,7 +110,7 @@ def _compile(options: argparse.Namespace) -> None:
     from .tensorrt.compile import CompileOrder, compile_artefact
 
     order = CompileOrder(
-        folder=options.artefact,
+        folder=artefact_folder(options.artefact),
         target=options.target,
         context=options.context,
         max_tokens=options.max_tokens,

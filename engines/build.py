@@ -33,7 +33,7 @@ from edged.engine.manifest import (
     read_manifest,
     verify_files,
 )
-from edged.errors import ArtefactError, CheckpointError, InvalidInput
+from edged.errors import ArtefactError, CheckpointError, InvalidInput, NotFound, nearest
 
 from . import gate
 from .architecture import Architecture
@@ -78,6 +78,17 @@ def default_destination(name: str) -> Path:
     return DESTINATION / (slug or "engine")
 
 
+def artefact_folder(source: str) -> Path:
+    """The folder of an engine named by its path, or by its name in build/engines. Raises NotFound."""
+    path = Path(source).expanduser()
+    if "/" not in source and not path.exists():
+        path = DESTINATION / source
+    if not path.is_dir():
+        built = [folder.name for folder in DESTINATION.glob("*") if (folder / FILE_NAME).is_file()]
+        raise NotFound(f"{source[:100]!r}: no such engine or folder{nearest(path.name, built)}")
+    return path
+
+
 def build(order: Order, say: Callable[[str], object]) -> Manifest:
     """Build and install, or keep what is there when it is the same; says in one line which. Returns its manifest.
 
@@ -91,7 +102,7 @@ def build(order: Order, say: Callable[[str], object]) -> Manifest:
     sha256 = checkpoint_sha256(order.source)
     if order.recipe.source is not None:
         verify_source(order.source, sha256, order.recipe.source)
-    with locked(target):
+    with locked(target, say):
         if (present := _same(order, sha256)) is not None:
             say(f"{target.name}: up to date ({target})")
             return present
@@ -127,6 +138,7 @@ def _write(order: Order, sha256: str, folder: Path) -> Manifest:
         graph = _graph(checkpoint.architecture, recipe, folder)
         vision = write_vision(checkpoint, recipe.vision, recipe.target.activations, folder)
         manifest = with_vision(_manifest(order, checkpoint, sha256, folder, written, graph), vision, checkpoint)
+        bar.total = bar.n + checkpoint.architecture.layers  # kept blocks needed no calibration
         bar.set_description(f"{order.destination.name}: measuring")
         text = gate.read_text(recipe.text, vocabulary.tokenizer, manifest.context_length)
         quality = gate.measure(checkpoint, folder, manifest, text, recipe.max_perplexity_loss, bar.update)
@@ -210,7 +222,10 @@ def _with_chat_template(order: Order, checkpoint: Checkpoint) -> Checkpoint:
         vocabulary = dataclasses.replace(checkpoint.vocabulary, chat_template=template)
         return dataclasses.replace(checkpoint, vocabulary=vocabulary)
     if not checkpoint.vocabulary.chat_template.strip():
-        raise CheckpointError(f"{order.source}: no chat template in the checkpoint: name one with --chat-template FILE")
+        raise CheckpointError(
+            f"{order.source}: no chat template in the checkpoint: python -m engines build takes one with "
+            "--chat-template FILE, a folder also as its chat_template.jinja"
+        )
     return checkpoint
 
 

@@ -249,7 +249,7 @@ def _refusal(response: httpx2.Response, repository: str) -> EdgedError:
         case _, "GatedRepo":
             return gated(repository)
         case _, "RevisionNotFound":
-            return NotFound(f"{repository} has no such revision: {page}/commits lists them")
+            return NotFound(f"{repository} has no such revision: {page}/commits lists them", field="revision")
         case _, "EntryNotFound":
             return NotFound(f"{repository} has no such file: {page}/tree/main lists them")
         case (404, _) | (_, "RepoNotFound"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,15 +12,19 @@ from edged.errors import InvalidInput
 
 
 @contextmanager
-def locked(target: Path) -> Iterator[None]:
-    """Hold the folder that the engine's folder is in; a second writer waits, and may then find its work done."""
+def locked(target: Path, say: Callable[[str], object]) -> Iterator[None]:
+    """Hold the folder that the engine's folder is in; a second writer says so, waits, and may find its work done."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = os.open(target.parent, os.O_RDONLY)
     except OSError as exc:
         raise InvalidInput(f"{target.parent}: cannot be written: {exc.strerror}") from exc
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"{target.name}: waiting for another build or compilation in {target.parent}")
+            fcntl.flock(folder, fcntl.LOCK_EX)
         yield
     finally:
         os.close(folder)

@@ -102,6 +102,8 @@ def _describe(request: Request) -> Repository:
     try:
         return hub.describe(request.repository, request.revision)
     except NotFound as exc:
+        if exc.field == "revision":  # of a repository that is there
+            raise
         known = [entry.repository for entry in CATALOG.values() if entry.repository != request.repository]
         raise NotFound(f"{exc.message}{nearest(request.repository, known)}") from exc
 

@@ -10,6 +10,12 @@ def test_the_nearest_name_is_suggested():
     assert nearest("qwen", ["tiny", "smollm2"]) == ""
 
 
+def test_a_name_that_begins_so_comes_before_one_that_only_looks_so():
+    known = ["qwen3-1.7b", "qwen2.5-1.5b-instruct"]
+    assert nearest("qwen2.5-1.5b", known) == ' (did you mean "qwen2.5-1.5b-instruct"?)'
+    assert nearest("", ["tiny"]) == ""
+
+
 def test_a_name_of_megabytes_is_not_compared():
     assert nearest("a" * 201, ["a" * 200]) == ""
 

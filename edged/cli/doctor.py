@@ -190,7 +190,7 @@ def _engines(config: Config) -> Check:
     default = find_engine(config.paths.engines, config.engine.default)
     found = f"{len(names)} intact, default {config.engine.default} in {default.parent}"
     seeing = [manifest.name for manifest in manifests if manifest.vision]
-    advice = f"{', '.join(seeing)} cannot see without: pip install 'edged[vision]'"
+    advice = f"{', '.join(seeing)} cannot see without: `make setup EXTRAS=vision` or pip install 'edged[vision]'"
     return judged("engines", found, not seeing or _has_pillow(), advice=advice, otherwise=Verdict.WARN)
 
 

@@ -101,10 +101,11 @@ class OnnxSession:
         """Text stands where it stands, in all three axes; no token of it is below 0, which would take an embedding."""
         shape = (1, count, self._manifest.hidden_size)
         positions = np.broadcast_to(np.arange(position, position + count), (3, count)) if not sight else sight.positions
-        embeddings = sight.embeddings.reshape(shape) if sight else np.zeros(shape)
+        kind = self._stages[0].activations
+        embeddings = sight.embeddings.reshape(shape) if sight else np.zeros(shape, kind)
         return {
             "position_ids": _value(np.ascontiguousarray(positions, np.int64)),
-            "embeddings": _value(np.ascontiguousarray(embeddings, self._stages[0].activations)),
+            "embeddings": _value(np.ascontiguousarray(embeddings, kind)),
         }
 
 

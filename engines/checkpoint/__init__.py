@@ -9,6 +9,7 @@ from edged.errors import CheckpointError
 from engines.tensor import Tensor
 
 from .model import Checkpoint, Vocabulary
+from .text_file import one_line
 
 __all__ = ["Checkpoint", "Tensor", "Vocabulary", "checkpoint_sha256", "open_checkpoint"]
 
@@ -36,6 +37,10 @@ def checkpoint_sha256(path: Path) -> str:
 def _require(path: Path) -> None:
     if not path.is_dir() and not path.is_file():
         raise CheckpointError(f"{path}: no such file or folder")
+    if path.is_dir() and not (path / "config.json").exists():  # before everything in it is hashed
+        named = ", ".join(one_line(item.name) for item in sorted(path.glob("*.gguf"))[:3])
+        hint = f"; name one of its GGUF files instead: {named}" if named else ""
+        raise CheckpointError(f"{path}: no config.json in the folder{hint}")
 
 
 def _file_sha256(path: Path) -> str:

@@ -35,11 +35,11 @@ def channel_factors(matrices: Sequence[Floats], moments: Floats, rounding: Round
     magnitude = np.sqrt(_shared(np.diagonal(moments), groups, of))
     if not magnitude.any():
         return np.ones_like(magnitude)
-    magnitude /= magnitude.max()
     best, least = np.ones_like(magnitude), _loss(some, np.ones_like(magnitude), moments, rounding)
     for ratio in _RATIOS:
-        factors = np.maximum(magnitude ** np.float32(ratio), np.float32(1 / _SPREAD))
-        factors /= np.sqrt(factors.min())
+        factors = magnitude ** np.float32(ratio)
+        factors = np.maximum(factors, factors.max() / _SPREAD)
+        factors /= np.sqrt(factors.max() * factors.min())
         loss = _loss(some, factors, moments, rounding)
         if loss < least:
             best, least = factors, loss

@@ -61,7 +61,7 @@ def compile_artefact(order: CompileOrder, say: Callable[[str], object]) -> Manif
     trt = load_tensorrt()
     _require_buildable(trt, order.target)
     folder = order.folder.resolve()
-    with locked(folder):
+    with locked(folder, say):
         manifest = read_manifest(folder, plans_too=False)  # broken ones may be what this is run for
         verify_files(folder, manifest, plans_too=False)
         parts = _parts(folder, manifest, order)

@@ -77,7 +77,9 @@ def test_doctor_knows_what_eyes_need(healthy: Path, edged: Edged, monkeypatch: p
     seeing.write(healthy / "engines/tiny")
     found = checks(edged, 0)["engines"]
     assert found["verdict"] == "warn"
-    assert found["detail"].endswith("tiny cannot see without: pip install 'edged[vision]'")
+    assert found["detail"].endswith(
+        "tiny cannot see without: `make setup EXTRAS=vision` or pip install 'edged[vision]'"
+    )
 
 
 def test_doctor_wants_the_key_for_this_user_only(healthy: Path, edged: Edged) -> None:

@@ -151,7 +151,7 @@ def test_what_a_build_killed_while_installing_had_moved_away_comes_back(checkpoi
 def test_a_checkpoint_without_a_template_wants_one(checkpoint: Path, tmp_path: Path) -> None:
     source = save_folder(tiny_model("llama"), tmp_path / "bare")
     (source / "tokenizer_config.json").write_text('{"eos_token": "<|im_end|>"}', encoding="utf-8")
-    with pytest.raises(CheckpointError, match="no chat template in the checkpoint: name one with --chat-template"):
+    with pytest.raises(CheckpointError, match="engines build takes one with --chat-template FILE, a folder"):
         build(order(source, tmp_path / "out" / "bare"), quiet)
     assert _others(tmp_path / "out") == []
     (tmp_path / "mine.jinja").write_text("{{ messages }}", encoding="utf-8")
@@ -214,6 +214,15 @@ def test_an_interrupted_build_leaves_no_half_artefact(sign: signal.Signals, chec
         assert b"interrupted, nothing was installed" in error and _others(tmp_path) == []
     build(order(checkpoint, target), quiet)
     assert _others(tmp_path, "tiny") == [], "what a killed build left is cleared away"
+
+
+def test_a_disk_that_cannot_hold_it_is_one_line_and_nothing_is_left(checkpoint: Path, tmp_path: Path) -> None:
+    program = f'ulimit -f 60; exec "{sys.executable}" -m engines build "$0" --out "$1"'
+    command = ["sh", "-c", program, str(checkpoint), str(tmp_path / "tiny")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith("File too large\n") and "Traceback" not in done.stderr
+    assert _others(tmp_path) == []
 
 
 def test_verify_reads_files_and_computes(checkpoint: Path, tmp_path: Path) -> None:

@@ -29,9 +29,9 @@ print(json.dumps({"code": code, "before": before, "peak": peak()}))
 
 @pytest.mark.slow
 def test_memory_follows_the_output_and_the_largest_tensor(tmp_path: Path) -> None:
-    """300 MB of float16 weights, 600 MB as float32, which must never be in memory."""
+    """200 MB of float16 weights, 400 MB as float32, which must never be in memory."""
     model = tiny_model(
-        "llama", hidden_size=768, intermediate_size=3072, num_hidden_layers=18, num_attention_heads=12, head_dim=64
+        "llama", hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12, head_dim=64
     )
     source = save_folder(model, tmp_path / "model", torch.float16)
     parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -46,7 +46,7 @@ def test_memory_follows_the_output_and_the_largest_tensor(tmp_path: Path) -> Non
     assert found["code"] == 0
     output = sum(path.stat().st_size for path in (tmp_path / "engine").iterdir())
     grown = found["peak"] - found["before"]
-    assert parameters * 2 > 280 * MIB and output < parameters
+    assert parameters * 2 > 190 * MIB and output < parameters
     # The engine is loaded to be measured: its file is mapped, and the kernels keep a copy packed to their liking.
     assert grown < 2 * output + 8 * largest, f"{grown / MIB:.0f} MiB for an output of {output / MIB:.0f} MiB"
     assert grown < parameters * 4 * 0.75

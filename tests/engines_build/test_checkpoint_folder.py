@@ -87,6 +87,15 @@ def test_broken_files(file: str, content: str | None, message: str, folder: Path
         open_checkpoint(folder)
 
 
+def test_a_folder_of_gguf_files_is_answered_with_their_names(tmp_path: Path) -> None:
+    (tmp_path / "model.Q4_0.gguf").touch()
+    for read in (open_checkpoint, checkpoint_sha256):
+        with pytest.raises(
+            CheckpointError, match=r"no config.json .*; name one of its GGUF files instead: model.Q4_0.gguf"
+        ):
+            read(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [

@@ -93,6 +93,17 @@ def test_a_gguf_of_the_catalog_is_built_where_it_was_carried_to(named: None, hub
     assert hub.seen == [] and read_manifest(tmp_path / "engines" / "tiny-q8_0").source.name.startswith("tiny/gguf@")
 
 
+def test_an_engine_is_verified_by_its_name(named: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prepare", "tiny"]) == 0
+    assert main(["verify", "tiny"]) == 0 and main(["verify", str(tmp_path / "engines/tiny")]) == 0
+    capsys.readouterr()
+    for wrong in ("tinny", f"{tmp_path}/engines/tinny"):
+        for arguments in (["verify", wrong], ["compile", wrong, "--target", "sm89"]):
+            assert main(arguments) == 1
+            error = f'engines: {wrong!r}: no such engine or folder (did you mean "tiny"?)\n'
+            assert capsys.readouterr().err == error
+
+
 def test_an_unknown_model_is_answered_with_the_nearest(named: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["prepare", "tini-q8"]) == 1
     error = capsys.readouterr().err
