@@ -104,9 +104,10 @@ def _measure(model: str, sets: int) -> EngineFigures:
         length: [measure_prompt(session, memory, manifest.vocab_size, length, DECODED) for _ in range(sets)]
         for length in PROMPTS
     }
+    peak_bytes = peak_resident_bytes()  # before bandwidth is measured, on arrays of its own
     on_host = opened.devices[0].kind == "cpu"
     bandwidth = copy_bandwidth(threads) if on_host else device_copy_bandwidth(opened.devices[0])
-    return _figures(manifest, session.device, load_seconds, measured, peak_resident_bytes(), bandwidth)
+    return _figures(manifest, session.device, load_seconds, measured, peak_bytes, bandwidth)
 
 
 def _figures(
@@ -160,9 +161,10 @@ def measure_prompt(
 
 
 def least_read_bytes(manifest: Manifest, length: int) -> int:
-    """What decoding a token after `length` others has to read at least: the weights, keys and values."""
-    weights = sum(entry.bytes for name, entry in manifest.files.items() if name.endswith(".data"))
-    return weights + length * manifest.kv_bytes_per_token
+    """What decoding a token after `length` others has to read at least: the text model's weights, keys and values."""
+    pictures = f"{manifest.vision.file}.data" if manifest.vision else None
+    weights = (entry.bytes for name, entry in manifest.files.items() if name.endswith(".data") and name != pictures)
+    return sum(weights) + length * manifest.kv_bytes_per_token
 
 
 def copy_bandwidth(threads: int, *, size: int = 128 * 1024 * 1024, rounds: int = 5) -> float:

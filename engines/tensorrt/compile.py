@@ -90,6 +90,11 @@ class _Part:
 
 
 def _parts(folder: Path, manifest: Manifest, order: CompileOrder) -> list[_Part]:
+    if (stages := len(manifest.graph.stages)) > 1:
+        raise ArtefactError(
+            f"{folder}: is in {stages} stages, one for each GPU, and a plan is for one GPU: "
+            "build it by a recipe for one, such as rtx-4090"
+        )
     if manifest.graph.standard is None:
         raise ArtefactError(f"{folder}: has no graph in standard operators, which TensorRT needs: build it again")
     capacity = min(order.context or DEFAULT_CONTEXT, manifest.context_length)

@@ -3,12 +3,16 @@ from __future__ import annotations
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edged.cli import bench
 from edged.cli.bench import percentile
+from edged.engine.manifest import FileEntry, read_manifest
 from tests.bench import engine_worker
 from tests.bench.counters import Instructions
 from tests.bench.interval import ratio_with_interval
@@ -58,3 +62,31 @@ def test_counter_counts_threads_started_later() -> None:
     thread.join()
     after = counter.read()
     assert after is not None and after - before > 1_000_000  # nanoseconds
+
+
+def test_memory_is_read_before_bandwidth_takes_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny_artefact(tmp_path / "engines")
+    monkeypatch.setenv("EDGED_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("EDGED_ENGINES_DIR", str(tmp_path / "engines"))
+    order: list[str] = []
+
+    def peak() -> int:
+        order.append("peak")
+        return 1
+
+    def bandwidth(threads: int) -> float:
+        order.append("bandwidth")
+        return 1.0
+
+    monkeypatch.setattr(bench, "peak_resident_bytes", peak)
+    monkeypatch.setattr(bench, "copy_bandwidth", bandwidth)
+    bench._measure("tiny", sets=1)
+    assert order == ["peak", "bandwidth"]
+
+
+def test_a_token_reads_no_weights_of_the_vision_tower(tmp_path: Path) -> None:
+    manifest = read_manifest(tiny_artefact(tmp_path))
+    without = bench.least_read_bytes(manifest, 0)
+    files = {**manifest.files, "vision.onnx.data": FileEntry(sha256="0" * 64, bytes=10**9)}
+    seeing: Any = SimpleNamespace(files=files, vision=SimpleNamespace(file="vision.onnx"), kv_bytes_per_token=0)
+    assert bench.least_read_bytes(seeing, 0) == without > 0

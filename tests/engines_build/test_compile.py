@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import onnx
 import pytest
 from plans import CONTEXT, MAX_TOKENS, plan_order, products
-from tiny_checkpoints import save_folder, tiny_model
+from tiny_checkpoints import gentle, save_folder, tiny_model
 from variants import VARIANTS
 
 from edged.config import EngineConfig
@@ -222,6 +222,14 @@ def test_a_tampered_graph_is_one_line(artefact: Path, capsys: pytest.CaptureFixt
         file.write(b"tampered")
     assert main(["compile", str(artefact), "--target", "sm89"]) == 1
     assert re.fullmatch(r"engines: .*standard\.onnx: SHA-256 differs.*\n", capsys.readouterr().err)
+
+
+def test_an_engine_in_stages_is_for_several_gpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = save_folder(gentle(tiny_model("qwen2")), tmp_path / "two")
+    out = ["--out", str(tmp_path / "out" / "two")]
+    assert main(["build", str(source), "--recipe", "rtx-4090-x2", *out]) == 0
+    assert main(["compile", out[1], "--target", "sm89"]) == 1
+    assert "is in 2 stages, one for each GPU, and a plan is for one GPU: build it by" in capsys.readouterr().err
 
 
 def test_an_engine_without_a_standard_graph(artefact: Path) -> None:
