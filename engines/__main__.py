@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     verifying.set_defaults(run=lambda options: print(verify(artefact_folder(options.artefact))))
     planning = commands.add_parser("plan", help="what a recipe makes of a model: memory and least time of a token")
     planning.add_argument("recipe", metavar="RECIPE", help=f"one of {', '.join(recipe_names())}")
-    planning.add_argument("model", nargs="?", default="autoglm-phone-9b", metavar="NAME|FOLDER|FILE.gguf")
+    planning.add_argument("model", nargs="?", metavar="NAME|FOLDER|FILE.gguf", help="else the recipe's own")
     planning.set_defaults(run=lambda options: print(describe(plan(load_recipe(options.recipe), options.model))))
     compiling = commands.add_parser("compile", help="add a TensorRT plan for one kind of GPU to an engine")
     compiling.add_argument("artefact", metavar="NAME|FOLDER", help="an engine of build/engines, or its folder")

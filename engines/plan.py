@@ -27,6 +27,7 @@ from .quantize import fitting
 from .recipe import Recipe
 from .vision.tower import read_tower
 
+USUAL_MODEL = "autoglm-phone-9b"
 SCREENSHOT_PATCHES = 12432
 """Of a picture of 1080 x 2400."""
 
@@ -46,11 +47,16 @@ class Plan:
         return self.footprint.weights + self.footprint.kv(context) + self.screenshot
 
 
-def plan(recipe: Recipe, model: str) -> Plan:
-    """`model`: a name of the catalog, a checkpoint folder or a GGUF file. Raises InvalidInput or CheckpointError."""
+def plan(recipe: Recipe, model: str | None = None) -> Plan:
+    """`model`: a name of the catalog, a checkpoint folder or a GGUF file; None takes what the recipe names, else the
+    model that the device recipes are made for.
+
+    Raises InvalidInput, CheckpointError, or MissingExtra where the recipe's package is not installed.
+    """
+    model = model or (str(recipe.source.find()) if recipe.source else USUAL_MODEL)
     shape, vision, storage, kept_minimum = _shapes(recipe, model)
     activations = recipe.target.activations
-    dequantized = recipe.vision.bits == 8 and recipe.target.device != "tensorrt"
+    dequantized = recipe.vision.bits == 8 and recipe.target.device == "cuda"
     return Plan(
         recipe=recipe,
         model=Path(model).name,

@@ -123,8 +123,7 @@ def test_arithmetic_is_what_the_writer_stores(
 def test_the_default_engine_to_the_byte() -> None:
     """Kept Q4_1 blocks with all that stands for their minimum, in the engine that `make setup` has built."""
     recipe = load_recipe("smollm2-135m")
-    assert recipe.source is not None
-    needs = plan(recipe, str(recipe.source.find())).footprint
+    needs = plan(recipe).footprint
     assert 0 <= stored_bytes(DESTINATION / recipe.name / "model.onnx") - needs.weights <= CONSTANTS
 
 
@@ -135,6 +134,11 @@ def test_every_device_has_a_recipe_and_room(name: str) -> None:
     said = describe(found)
     assert f"weights {found.footprint.weights / GB:.2f} GB" in said
     assert f"{found.footprint.token_ms(DEVICES[name], CONTEXTS[0]):.1f} ms at 4,096" in said
+
+
+def test_without_a_model_the_plan_is_of_what_the_recipe_names() -> None:
+    assert plan(load_recipe("smollm2-135m")).model.startswith("SmolLM2")
+    assert plan(load_recipe("rtx-4090")).model == "autoglm-phone-9b"
 
 
 def test_plan_of_what_is_not_there() -> None:
