@@ -37,7 +37,7 @@ class Engine(Generic[Memory]):
     eyes: VisionEncoder | None = None
     """None: it reads text only."""
     remark: str = ""
-    """Why a GPU of this machine is not used; empty where it is, or where there is none."""
+    """See `Opened`."""
     load_seconds: float = 0.0
 
 

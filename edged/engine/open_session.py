@@ -19,6 +19,9 @@ from edged.errors import DeviceUnavailable
 
 log = logging.getLogger(__name__)
 
+UNPROVED = "edged's makers have not run it on such a GPU yet, compare answers with those of engine.device = cpu"
+"""Said by `edged status` of everything but the CPU, until somebody has (README.md)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
@@ -32,7 +35,7 @@ class Opened:
     vision: VisionSession | None = None
     """What reads pictures, where there is a plan of that too; else its graph is to be loaded on the first device."""
     remark: str = ""
-    """Why the GPU of this machine is not used; empty where it is, or where there is none."""
+    """What whoever asks for the status should know: why the GPU is not used, or that it is unproved there."""
 
 
 def open_session(folder: Path, manifest: Manifest, config: EngineConfig) -> Opened:
@@ -50,7 +53,12 @@ def open_session(folder: Path, manifest: Manifest, config: EngineConfig) -> Open
         return _tensorrt(folder, manifest, gpus.found[chosen.indices[0]], chosen.indices[0])
     devices = _devices(chosen.device, chosen.indices)
     session = OnnxSession(folder, manifest, max_seq_len=config.max_seq_len, threads=config.threads, devices=devices)
-    return Opened(session=session, devices=devices, kv_bytes_per_token=manifest.kv_bytes_per_token, remark=remark)
+    return Opened(
+        session=session,
+        devices=devices,
+        kv_bytes_per_token=manifest.kv_bytes_per_token,
+        remark=UNPROVED if chosen.device == "cuda" else remark,
+    )
 
 
 def _tensorrt(folder: Path, manifest: Manifest, gpu: Gpu, index: int) -> Opened:
@@ -65,14 +73,15 @@ def _tensorrt(folder: Path, manifest: Manifest, gpu: Gpu, index: int) -> Opened:
     plan = plan_for(folder, manifest, "text", gpu.capability, lambda: trt)
     session = TensorRTSession(folder, manifest, plan, trt=trt, device=device, stream=stream, title=gpu.name)
     halved = replace(manifest, graph=replace(manifest.graph, activations="float16"))  # as every plan computes
-    vision, remark = None, ""
+    vision, remark = None, UNPROVED
     if manifest.vision is not None:
         try:
             plan = plan_for(folder, manifest, "vision", gpu.capability, lambda: trt)
             vision = TensorRTVision(folder, manifest, plan, trt=trt, device=device, stream=stream)
         except DeviceUnavailable as exc:
-            remark = f"the CPU reads pictures: {exc.message}"
-            log.warning("%s: %s", manifest.name, remark)
+            eyes = f"the CPU reads pictures: {exc.message}"
+            log.warning("%s: %s", manifest.name, eyes)
+            remark = f"{eyes}; {UNPROVED}"
     return Opened(
         session=session,
         devices=(Host(),),

@@ -14,7 +14,7 @@ from edged.engine import cuda, cuda_stream, engine, open_session, tensorrt_modul
 from edged.engine.buffer import Host
 from edged.engine.gpu import Gpu, Gpus
 from edged.engine.manifest import Manifest, Plan, Vision, read_manifest
-from edged.engine.open_session import Opened
+from edged.engine.open_session import UNPROVED, Opened
 from edged.engine.tensorrt_session import TensorRTSession
 from edged.engine.tensorrt_vision import TensorRTVision
 from edged.errors import ArtefactError, EdgedError, InvalidInput
@@ -139,7 +139,7 @@ def test_the_vision_plan_is_used_beside_the_text_plan(
     manifest = manifest_of(folder, PLAN, EYES)
     found = open_on(machine, folder, manifest, monkeypatch)
     assert isinstance(found.session, TensorRTSession) and isinstance(found.vision, TensorRTVision)
-    assert found.remark == "" and found.vision.run(inputs(2, 2), lambda: False) is not None
+    assert found.remark == UNPROVED and found.vision.run(inputs(2, 2), lambda: False) is not None
     eyes = engine._eyes(folder, manifest, EngineConfig(), found)
     assert eyes is not None and eyes._session is found.vision
     assert manifest.graph.activations == "float32" and found.kv_bytes_per_token == manifest.kv_bytes_per_token // 2
@@ -157,4 +157,4 @@ def test_without_a_fitting_vision_plan_the_cpu_reads_pictures_and_says_so(
 ) -> None:
     found = open_on(machine, folder, manifest_of(folder, *plans), monkeypatch)
     assert isinstance(found.session, TensorRTSession) and found.vision is None and found.devices == (Host(),)
-    assert found.remark.startswith("the CPU reads pictures: ") and reason in found.remark
+    assert found.remark.startswith("the CPU reads pictures: ") and reason in found.remark and UNPROVED in found.remark
