@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from edged.client import Client
 
 Result = TypeVar("Result")
+
+DEVICE_VARIABLES = ("EDGED_ENGINE__DEVICE", "EDGED_ENGINE__DEVICES")
+"""Whoever sets one of these means that nothing else may compute."""
 
 
 async def with_client(
@@ -43,5 +47,7 @@ async def connected(config: Config) -> AsyncIterator[Client]:
     async with daemon_for(config) as daemon:
         if daemon.started:
             say("no daemon is running, started one for this command (`edged serve` keeps one)")
+        elif ignored := [name for name in DEVICE_VARIABLES if name in os.environ]:
+            say(f"{ignored[0]} does not reach the daemon that runs already; `edged status` says what computes there")
         async with Client(daemon.address) as client:
             yield client

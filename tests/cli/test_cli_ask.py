@@ -20,6 +20,16 @@ def test_text_goes_to_stdout_and_ends_its_line(daemon: ScriptedDaemon, edged: Ed
     assert (done.exit_code, done.stdout, done.stderr) == (0, "Paris.\n", "")
 
 
+def test_a_device_that_a_running_daemon_knows_nothing_of_is_remarked(
+    daemon: ScriptedDaemon, edged: Edged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGED_ENGINE__DEVICE", "cuda")
+    done = edged("ask", "What is the capital of France?")
+    assert (done.exit_code, done.stdout) == (0, "Paris.\n")
+    assert "EDGED_ENGINE__DEVICE does not reach the daemon that runs already" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_json_is_one_object_with_the_agreed_keys(daemon: ScriptedDaemon, edged: Edged) -> None:
     done = edged("ask", "--json", "What is the capital of France?")
     assert json.loads(done.stdout) == {
