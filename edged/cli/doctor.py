@@ -195,11 +195,7 @@ def _engines(config: Config) -> Check:
 
 
 def _has_pillow() -> bool:
-    try:
-        import PIL  # noqa: F401
-    except ImportError:
-        return False
-    return True
+    return importlib.util.find_spec("PIL") is not None
 
 
 def _devices(config: Config) -> list[Check]:

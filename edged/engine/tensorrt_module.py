@@ -29,4 +29,26 @@ def builder_of(module: Any) -> str:
     return f"{module.__name__.removesuffix('_bindings')} {module.__version__}"
 
 
+def error_log(trt: Any, ignored: str | None = None) -> Any:
+    """A logger of that module which prints nothing and keeps errors, but those that hold the text `ignored`."""
+
+    class Log(trt.ILogger):  # type: ignore[misc]  # a base class of a module that mypy does not see
+        """`reason()` is the first error since the last time."""
+
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.errors: list[str] = []
+
+        def log(self, severity: Any, message: str) -> None:
+            is_ignored = ignored is not None and ignored in message
+            if severity <= trt.ILogger.Severity.ERROR and not is_ignored:
+                self.errors = [*self.errors[:9], message]
+
+        def reason(self) -> str:
+            errors, self.errors = self.errors, []
+            return " ".join(errors[0].split())[:300] if errors else "it does not say why"
+
+    return Log()
+
+
 _ADVICE = "`make setup EXTRAS=rtx` or pip install 'edged[rtx]'; on a Jetson it comes with JetPack (python3-libnvinfer)"

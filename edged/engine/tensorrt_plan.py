@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike
 
 from edged.engine.buffer import Buffer
 from edged.engine.manifest import Manifest, Plan
-from edged.engine.tensorrt_module import builder_of
+from edged.engine.tensorrt_module import builder_of, error_log
 from edged.errors import ArtefactError, DeviceUnavailable, EdgedError
 
 FREE = -1
@@ -73,7 +73,7 @@ class LoadedPlan:
     def __init__(self, folder: Path, plan: Plan, *, trt: Any, stream: Stream, bound: Mapping[str, Bound]) -> None:
         """bound: all inputs and outputs by name. Raises ArtefactError where TensorRT refuses the plan or it differs."""
         self.plan, self.stream = plan, stream
-        self._trt, self._log = trt, _log(trt)
+        self._trt, self._log = trt, error_log(trt)
         self._runtime = trt.Runtime(self._log)
         path = folder / plan.file
         self._engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
@@ -153,23 +153,3 @@ class LoadedPlan:
                 if engine.get_aliased_input_tensor(name) != past:
                     return f"{name} is not written in place"
         return ""
-
-
-def _log(trt: Any) -> Any:
-    class Log(trt.ILogger):  # type: ignore[misc]
-        """Keeps errors for messages and prints nothing."""
-
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-            self.errors: list[str] = []
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity <= trt.ILogger.Severity.ERROR:
-                self.errors = [*self.errors[:9], message]
-
-        def reason(self) -> str:
-            """The first error since the last time."""
-            errors, self.errors = self.errors, []
-            return " ".join(errors[0].split())[:300] if errors else "it does not say why"
-
-    return Log()

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
+from edged.engine.tensorrt_module import error_log
 from edged.errors import ArtefactError, EdgedError, InvalidInput
 
 Sizes = tuple[int, int, int]
@@ -33,7 +34,7 @@ class PlanOrder:
 
 def build_plan(trt: Any, order: PlanOrder, plan: Path) -> None:
     """Write the plan. Raises ArtefactError or EdgedError in one line with what TensorRT says."""
-    log = _log(trt)
+    log = error_log(trt, ignored="cudaError")  # builds need no driver
     builder = trt.Builder(log)
     network = _parsed(trt, builder, order, log)
     config = _config(trt, builder, network, order)
@@ -46,7 +47,7 @@ def build_plan(trt: Any, order: PlanOrder, plan: Path) -> None:
     if writer.error is not None:
         raise writer.error
     if not done:
-        raise EdgedError(f"TensorRT cannot build {order.graph.name} for {order.target}: {log.first_error()}")
+        raise EdgedError(f"TensorRT cannot build {order.graph.name} for {order.target}: {log.reason()}")
 
 
 def _parsed(trt: Any, builder: Any, order: PlanOrder, log: Any) -> Any:
@@ -55,7 +56,7 @@ def _parsed(trt: Any, builder: Any, order: PlanOrder, log: Any) -> Any:
     if not parser.parse_from_file(str(order.graph)):
         error = parser.get_error(0) if parser.num_errors else None
         where = f"operator {error.node_operator()} ({error.node_name()}): {_line(error.desc())}" if error else ""
-        raise ArtefactError(f"{order.graph.name}: TensorRT cannot read it: {where or log.first_error()}")
+        raise ArtefactError(f"{order.graph.name}: TensorRT cannot read it: {where or log.reason()}")
     for layer in (network.get_layer(index) for index in range(network.num_layers)):
         if layer.type == trt.LayerType.ATTENTION_OUTPUT:
             layer.__class__ = trt.IAttentionOutputLayer  # get_layer knows the base class only
@@ -85,24 +86,6 @@ def _config(trt: Any, builder: Any, network: Any, order: PlanOrder) -> Any:
 def _fixed(tensor: Any, shape: Sequence[int], sizes: Profile, which: int) -> tuple[int, ...]:
     names = [tensor.get_dimension_name(axis) for axis in range(len(shape))]
     return tuple(sizes[name][which] if size < 0 else size for name, size in zip(names, shape, strict=True))
-
-
-def _log(trt: Any) -> Any:
-    class Log(trt.ILogger):  # type: ignore[misc]
-        """Keeps what is an error and prints nothing."""
-
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-            self.errors: list[str] = []
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity <= trt.ILogger.Severity.ERROR and "cudaError" not in message:  # builds need no driver
-                self.errors.append(message)
-
-        def first_error(self) -> str:
-            return _line(self.errors[0]) if self.errors else "it does not say why"
-
-    return Log()
 
 
 def _progress(trt: Any, bar: tqdm[Any]) -> Any:

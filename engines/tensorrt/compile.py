@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+from google.protobuf.message import DecodeError
 
 from edged.engine.gpu import find_gpus, machine_model
 from edged.engine.manifest import FILE_NAME, Manifest, Plan, describe_file, read_manifest, verify_files
@@ -181,7 +182,7 @@ def _size(graph: Path) -> tuple[int, int]:
     """Bytes of the weights that a graph reads, and its nodes."""
     try:
         model = onnx.load(graph, load_external_data=False).graph
-    except Exception as exc:  # protobuf's errors share no base class
+    except DecodeError as exc:
         raise ArtefactError(f"{graph}: not a valid ONNX file") from exc
     places = {
         (place.get("location"), place.get("offset")): int(place.get("length", 0))

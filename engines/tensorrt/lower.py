@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
@@ -44,7 +45,7 @@ def lower(standard: Path, lowered: Path, *, capacity: int, floats: int = TensorP
     """
     try:
         model = onnx.load(standard, load_external_data=False)
-    except Exception as exc:  # protobuf's errors share no base class
+    except DecodeError as exc:
         raise ArtefactError(f"{standard}: not a valid ONNX file") from exc
     with lowered.with_name(lowered.name + ".data").open("wb") as data:
         graph = _Lowering(model.graph, standard, data, floats, capacity).graph()

@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import platform
 import statistics
-import subprocess
 import sys
 from contextlib import ExitStack
 from datetime import date
@@ -19,9 +17,9 @@ from edged.engine.installed import find_engine
 from edged.engine.manifest import read_manifest
 from engines.recipe import load_recipe
 from tests.bench import engine_worker, peer, server_path
+from tests.bench.conditions import commit, processor
 from tests.bench.interval import ratio_with_interval
 from tests.bench.rivals import Rival, Set, rival
-from tests.docs import ROOT
 
 LENGTHS = (64, 512)
 DECODED = 32
@@ -63,13 +61,8 @@ def main() -> None:
 
 
 def _conditions(options: argparse.Namespace) -> str:
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.strip()
-    lines = Path("/proc/cpuinfo").read_text(encoding="ascii").splitlines()
-    cpu = next((line.split(": ", 1)[1] for line in lines if line.startswith("model name")), platform.machine())
     return (
-        f"{options.model}, {cpu}, {options.threads} threads, {date.today()}, commit {commit}, "
+        f"{options.model}, {processor()}, {options.threads} threads, {date.today()}, commit {commit()}, "
         f"medians of {options.sets} sets\n"
     )
 

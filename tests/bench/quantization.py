@@ -9,8 +9,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
-import platform
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -22,7 +20,7 @@ from engines.build import Order, build
 from engines.calibrate import Calibration, Method
 from engines.quantize import Rounding
 from engines.recipe import Recipe, load_recipe
-from tests.docs import ROOT
+from tests.bench.conditions import commit, processor
 
 HEADER = (
     "| linear weights | perplexity | against float | KL divergence | top-1 agreement | MB | build, s |\n"
@@ -81,13 +79,8 @@ def _row(name: str, recipe: Recipe) -> str:
 
 
 def _conditions(tokens: int) -> str:
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.strip()
-    lines = Path("/proc/cpuinfo").read_text(encoding="ascii").splitlines()
-    cpu = next((line.split(": ", 1)[1] for line in lines if line.startswith("model name")), platform.machine())
     return (
-        f"smollm2-135m, {len(os.sched_getaffinity(0))} cores of {cpu}, {date.today()}, commit {commit}, "
+        f"smollm2-135m, {len(os.sched_getaffinity(0))} cores of {processor()}, {date.today()}, commit {commit()}, "
         f"calibrated on {tokens} tokens"
     )
 

@@ -6,10 +6,8 @@ import asyncio
 import dataclasses
 import io
 import json
-import tempfile
 import threading
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -37,12 +35,9 @@ from edged.events import (
     Text,
     TurnEvent,
 )
-from edged.pipeline.turn import TurnConductor
-from edged.server import Server
-from edged.store import AsyncStore, KeySource
 from edged.vision.preprocess import ImageFormat, begin_patches
 from engines.__main__ import main
-from tests.server.scripted import privacy
+from tests.server.real import everything_real
 from tests.tiny_artefact import tiny_artefact
 
 
@@ -65,30 +60,6 @@ def encoded(picture: Pillow.Image, kind: str = "PNG") -> Image:
 PHOTO = encoded(photo(140, 60))
 
 
-@asynccontextmanager
-async def daemon(engines: Path, default: str = "seeing") -> AsyncIterator[Client]:
-    with tempfile.TemporaryDirectory(prefix="edged") as name:
-        run_dir = Path(name)
-        store = await AsyncStore.open(run_dir, KeySource(kind="file", directory=run_dir))
-        worker = EngineWorker(EngineConfig(default=default, threads=1), [engines])
-        server = Server(
-            turns=TurnConductor(worker, store, 1_000_000),
-            conversations=store,
-            engines=worker,
-            privacy=privacy,
-            sampling=Sampling(temperature=0, max_tokens=8),
-            max_message_bytes=4_000_000,
-        )
-        (address,) = await server.start(run_dir / "s")
-        await worker.start()
-        server.serve()
-        async with Client(address) as client:
-            yield client
-        await server.drain(5)
-        await worker.close()
-        await store.close()
-
-
 async def asked(client: Client, *parts: Part, conversation: str = "", model: str = "") -> list[TurnEvent]:
     async with aclosing(client.ask(parts, conversation_id=conversation, model=model)) as turn:
         return [event async for event in turn]
@@ -109,7 +80,7 @@ def test_the_manifest_says_what_the_folder_says(engines: Path) -> None:
 
 
 async def test_a_conversation_about_a_picture_goes_on(engines: Path) -> None:
-    async with daemon(engines) as client:
+    async with everything_real(engines, "seeing") as client:
         first = await asked(client, PHOTO, Text(text="What is this?"))
         started = next(event for event in first if isinstance(event, Started))
         second = await asked(client, Text(text="Sure?"), conversation=started.conversation_id)
@@ -134,7 +105,7 @@ async def test_a_conversation_about_a_picture_goes_on(engines: Path) -> None:
 async def test_what_cannot_be_read_is_refused_before_it_is_stored(
     engines: Path, part: Part, model: str, code: Code, message: str
 ) -> None:
-    async with daemon(engines) as client:
+    async with everything_real(engines, "seeing") as client:
         with pytest.raises(RemoteError, match=message) as raised:
             await asked(client, part, Text(text="What is this?"), model=model)
         assert raised.value.code is code
@@ -144,7 +115,7 @@ async def test_what_cannot_be_read_is_refused_before_it_is_stored(
 
 async def test_pictures_that_do_not_fit_the_context_are_refused(engines: Path) -> None:
     pictures = [encoded(photo(140, 224, seed), "JPEG") for seed in range(CONTEXT // 40 + 1)]
-    async with daemon(engines) as client:
+    async with everything_real(engines, "seeing") as client:
         with pytest.raises(RemoteError) as raised:
             await asked(client, *pictures, Text(text="Which?"))
     assert raised.value.code is Code.OUT_OF_RANGE
@@ -156,7 +127,7 @@ async def test_what_cannot_fit_is_not_decoded(engines: Path, default: str, monke
     decoded: list[object] = []
     monkeypatch.setattr("edged.vision.preprocess.read_patches", lambda *picture: decoded.append(picture))
     pictures = [encoded(photo(140, 224, seed)) for seed in range(CONTEXT // 40 + 1)]
-    async with daemon(engines, default) as client:
+    async with everything_real(engines, default) as client:
         with pytest.raises(RemoteError, match=rf"the pictures need \d+ tokens, the context holds {CONTEXT}") as raised:
             await asked(client, *pictures, Text(text="Which?"), model="seeing")
     assert raised.value.code is Code.OUT_OF_RANGE
@@ -191,7 +162,7 @@ async def test_a_client_that_left_is_not_waited_for(engines: Path, monkeypatch: 
 
 
 async def test_an_engine_that_is_not_loaded_yet_is_known_to_see(engines: Path) -> None:
-    async with daemon(engines, default="blind") as client:
+    async with everything_real(engines, "blind") as client:
         assert isinstance((await asked(client, PHOTO, Text(text="?"), model="seeing"))[-1], Finished)
         with pytest.raises(RemoteError, match="damaged"):
             await asked(client, Image(data=PHOTO.data[:200], media_type="image/png"), model="seeing")

@@ -2,45 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
 from edged.client import Client
-from edged.config import EngineConfig
-from edged.engine.worker import EngineWorker
 from edged.errors import Code, RemoteError
-from edged.events import Audio, Finished, MessageState, Sampling, Text, TextDelta, TurnEvent
-from edged.pipeline.turn import TurnConductor
-from edged.server import Server
-from edged.store import AsyncStore, KeySource
-from tests.server.scripted import privacy
+from edged.events import Audio, Finished, MessageState, Text, TextDelta, TurnEvent
+from tests.server.real import everything_real
 from tests.tiny_artefact import tiny_artefact
-
-
-@asynccontextmanager
-async def everything_real(run_dir: Path) -> AsyncIterator[Client]:
-    tiny_artefact(run_dir / "engines", "tiny")
-    store = await AsyncStore.open(run_dir, KeySource(kind="file", directory=run_dir))
-    worker = EngineWorker(EngineConfig(default="tiny", threads=1), [run_dir / "engines"])
-    server = Server(
-        turns=TurnConductor(worker, store, 1_000_000),
-        conversations=store,
-        engines=worker,
-        privacy=privacy,
-        sampling=Sampling(temperature=0, max_tokens=8),
-        max_message_bytes=4_000_000,
-    )
-    (address,) = await server.start(run_dir / "s")
-    await worker.start()
-    server.serve()
-    async with Client(address) as client:
-        yield client
-    await server.drain(5)
-    await worker.close()
-    await store.close()
 
 
 async def asked(client: Client, **arguments: object) -> list[TurnEvent]:
@@ -48,8 +19,9 @@ async def asked(client: Client, **arguments: object) -> list[TurnEvent]:
         return [event async for event in turn]
 
 
-async def test_an_answer_is_what_is_stored(run_dir: Path) -> None:
-    async with everything_real(run_dir) as client:
+async def test_an_answer_is_what_is_stored(tmp_path: Path) -> None:
+    tiny_artefact(tmp_path)
+    async with everything_real(tmp_path) as client:
         events = await asked(client)
         (conversation,) = (await client.list_conversations()).conversations
         answer = (await client.get_conversation(conversation.id)).messages[-1]
@@ -70,8 +42,9 @@ async def test_an_answer_is_what_is_stored(run_dir: Path) -> None:
         ({"conversation_id": "nothing"}, Code.NOT_FOUND),
     ],
 )
-async def test_what_is_refused_leaves_nothing_behind(run_dir: Path, arguments: dict[str, object], code: Code) -> None:
-    async with everything_real(run_dir) as client:
+async def test_what_is_refused_leaves_nothing_behind(tmp_path: Path, arguments: dict[str, object], code: Code) -> None:
+    tiny_artefact(tmp_path)
+    async with everything_real(tmp_path) as client:
         with pytest.raises(RemoteError) as raised:
             await asked(client, **arguments)
         assert raised.value.code is code
