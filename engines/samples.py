@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from edged.engine.chat_template import ChatTemplate
 from edged.engine.positions import Area, rope_positions
-from edged.engine.session import Sight
+from edged.engine.session import Sight, TokenType
 from edged.errors import CheckpointError, InvalidInput
 from edged.vision.preprocess import Grid, ImageFormat, Patches, patchify, read_patches, smart_resize
 from edged.vision.tower_inputs import tower_inputs
@@ -145,9 +145,10 @@ def _embeddings(tower: VisionTower, inputs: Mapping[str, Floats]) -> Floats:
 
 def _sight(tokens: int, area: Area, rows: Floats) -> Sight:
     """Of a prompt of so many tokens with one picture."""
-    shown = np.zeros((tokens, rows.shape[1]), np.float32)
+    shown, types = np.zeros((tokens, rows.shape[1]), np.float32), np.full(tokens, TokenType.TEXT, np.int64)
     shown[area.start : area.stop] = rows
-    return Sight(positions=rope_positions(tokens, [area]), embeddings=shown)
+    types[area.start : area.stop] = TokenType.IMAGE
+    return Sight(positions=rope_positions(tokens, [area]), embeddings=shown, types=types)
 
 
 def _around_picture(checkpoint: Checkpoint, question: str, image: int) -> tuple[list[int], list[int]]:

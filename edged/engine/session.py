@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -14,14 +15,24 @@ Memory = TypeVar("Memory")
 """A session's own keys and values of one sequence; nobody else looks inside."""
 
 
+class TokenType(enum.IntEnum):
+    """What a token is part of, which chooses its adapter in a model that has some."""
+
+    TEXT = 0
+    IMAGE = 1
+    AUDIO = 2
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
-    """What a model that sees is told about a chunk of tokens besides the tokens themselves."""
+    """What a model that sees or hears is told about a chunk of tokens besides the tokens themselves."""
 
     positions: NDArray[np.int64]
-    """Position of each token in time, height and width.  # (3, tokens)"""
+    """Position of each token in time, height and width; all the same where a model knows one axis.  # (3, tokens)"""
     embeddings: NDArray[np.float32]
-    """Rows that stand for the tokens below 0, which are parts of pictures.  # (tokens, hidden_size)"""
+    """Rows that stand for the tokens below 0, parts of pictures and recordings.  # (tokens, hidden_size)"""
+    types: NDArray[np.int64]
+    """`TokenType` of each token.  # (tokens,)"""
 
 
 class Session(Protocol, Generic[Memory]):
@@ -63,13 +74,13 @@ class Session(Protocol, Generic[Memory]):
     ) -> Logits:
         """Compute tokens from `position` on; scores of the positions within `tokens` named by logits_index.
 
-        Without `sight` the tokens are text, at the positions where they stand.
+        Without `sight` the tokens are text (type 0), at the positions where they stand.
         Returns (len(logits_index), vocab_size), the caller's to keep.
         """
         ...
 
     def decode(self, memory: Memory, position: int, token: int, shift: int = 0) -> Logits:
-        """Compute one token. Returns (vocab_size,), overwritten by this memory's next decode.
+        """Compute one token of text. Returns (vocab_size,), overwritten by this memory's next decode.
 
         shift: what pictures before it took fewer (negative) positions than tokens.
         """

@@ -8,7 +8,7 @@ import numpy as np
 
 from edged.engine.positions import rope_positions, rope_shift
 from edged.engine.prompt import Prompt
-from edged.engine.session import Sight
+from edged.engine.session import Sight, TokenType
 from edged.engine.vision_encoder import Embeddings, VisionEncoder
 
 
@@ -44,10 +44,12 @@ class PromptSight:
         if not self._pictures:
             return None
         rows = np.zeros((stop - start, self._hidden_size), np.float32)
+        types = np.full(stop - start, TokenType.TEXT, np.int64)
         for index, (area, _) in enumerate(self._pictures):
             first, last = max(start, area.start), min(stop, area.stop)
             if first < last:
                 rows[first - start : last - start] = self._embeddings[index][first - area.start : last - area.start]
+                types[first - start : last - start] = TokenType.IMAGE
             if area.stop <= stop:
                 self._embeddings.pop(index, None)
-        return Sight(positions=self._positions[:, start:stop], embeddings=rows)
+        return Sight(positions=self._positions[:, start:stop], embeddings=rows, types=types)

@@ -196,7 +196,11 @@ def _bound(manifest: Manifest, capacity: int) -> dict[str, Bound]:
 
 
 def _part_of(sight: Sight, start: int, stop: int) -> Sight:
-    return Sight(positions=sight.positions[:, start:stop], embeddings=sight.embeddings[start:stop])
+    return Sight(
+        positions=sight.positions[:, start:stop],
+        embeddings=sight.embeddings[start:stop],
+        types=sight.types[start:stop],
+    )
 
 
 def _filled(values: Array, count: int) -> Array:

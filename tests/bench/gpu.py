@@ -130,7 +130,7 @@ def _screenshot(manifest: Manifest) -> Sight:
     places = np.indices((rows, columns)).reshape(2, -1)
     positions = np.concatenate([np.zeros((1, rows * columns), np.int64), places])
     embeddings = np.random.default_rng(0).normal(size=(rows * columns, manifest.hidden_size)).astype(np.float32)
-    return Sight(positions=positions, embeddings=embeddings)
+    return Sight(positions=positions, embeddings=embeddings, types=np.ones(rows * columns, np.int64))
 
 
 def _timed(call: Callable[[], object]) -> float:

@@ -140,7 +140,7 @@ def test_positions_and_pictures_are_cut_like_tokens(folder: Path) -> None:
     positions = np.arange(30).reshape(3, 10)
     width = read_manifest_with(folder).hidden_size
     rows = np.repeat(np.arange(10, dtype=np.float32)[:, None], width, axis=1)
-    sight = Sight(positions=positions, embeddings=rows)
+    sight = Sight(positions=positions, embeddings=rows, types=np.zeros(10, np.int64))
     memory = session.allocate()
     session.prefill(memory, 0, list(range(10)), sight=sight)
     assert [run["positions"] for run in engine.runs] == [positions[:, :8].tolist(), positions[:, 8:].tolist()]

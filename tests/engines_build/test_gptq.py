@@ -158,7 +158,7 @@ def test_pictures_calibrate_like_the_tokens_whose_rows_they_are(tmp_path: Path) 
     checkpoint = open_checkpoint(save_folder(model, tmp_path / "model"))
     tokens = tokens_of(40)
     table = checkpoint.tensors["embedding.weight"].read()
-    sight = Sight(positions=np.tile(np.arange(40), (3, 1)), embeddings=table[tokens])
+    sight = Sight(positions=np.tile(np.arange(40), (3, 1)), embeddings=table[tokens], types=np.zeros(40, np.int64))
     shown = Sample(tokens=(*tokens[:10], *[-1] * 20, *tokens[30:]), sight=sight)
     turned = dataclasses.replace(shown, sight=dataclasses.replace(sight, positions=sight.positions[:, ::-1]))
     read, seen, moved = (

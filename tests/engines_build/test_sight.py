@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def a_picture_between_words() -> tuple[list[int], Sight]:
     positions[:, PICTURE.stop :] = start + 4 + np.arange(COUNT - PICTURE.stop)
     embeddings = np.zeros((COUNT, 64), np.float32)
     embeddings[PICTURE] = np.random.default_rng(3).normal(size=(12, 64))
-    return tokens, Sight(positions=positions, embeddings=embeddings)
+    return tokens, Sight(positions=positions, embeddings=embeddings, types=(np.array(tokens) < 0).astype(np.int64))
 
 
 def expected_logits(model: Any, tokens: list[int], sight: Sight) -> np.ndarray[Any, Any]:
@@ -69,8 +70,8 @@ def test_logits_with_a_picture_equal_transformers(model: Any, checkpoint: Checkp
 def test_pictures_and_places_matter(model: Any, checkpoint: Checkpoint, tmp_path: Path) -> None:
     """What the test above compares would differ without either."""
     tokens, sight = a_picture_between_words()
-    flat = Sight(positions=np.tile(np.arange(COUNT), (3, 1)), embeddings=sight.embeddings)
-    blind = Sight(positions=sight.positions, embeddings=np.zeros_like(sight.embeddings))
+    flat = replace(sight, positions=np.tile(np.arange(COUNT), (3, 1)))
+    blind = replace(sight, embeddings=np.zeros_like(sight.embeddings))
     expected = expected_logits(model, tokens, sight)
     engine = float_session(checkpoint, tmp_path / "engine")
     for other in (flat, blind):
@@ -84,7 +85,11 @@ def test_chunks_that_cut_a_picture_and_decode_with_a_shift(model: Any, checkpoin
     memory = engine.allocate()
     found = []
     for start, stop in ((0, 5), (5, 13), (13, 25)):
-        part = Sight(positions=sight.positions[:, start:stop], embeddings=sight.embeddings[start:stop])
+        part = Sight(
+            positions=sight.positions[:, start:stop],
+            embeddings=sight.embeddings[start:stop],
+            types=sight.types[start:stop],
+        )
         found.append(engine.prefill(memory, start, tokens[start:stop], range(stop - start), part))
     shift = int(sight.positions[0, -1]) - (COUNT - 1)
     assert shift == 4 - 12
@@ -95,7 +100,7 @@ def test_chunks_that_cut_a_picture_and_decode_with_a_shift(model: Any, checkpoin
 def test_text_alone_needs_no_sight(model: Any, checkpoint: Checkpoint, tmp_path: Path) -> None:
     tokens = tokens_of(COUNT)
     nothing = np.full((COUNT, 64), np.nan, np.float32)
-    text = Sight(positions=np.tile(np.arange(COUNT), (3, 1)), embeddings=nothing)
+    text = Sight(positions=np.tile(np.arange(COUNT), (3, 1)), embeddings=nothing, types=np.zeros(COUNT, np.int64))
     engine = float_session(checkpoint, tmp_path / "engine")
     said = engine.prefill(engine.allocate(), 0, tokens, range(COUNT))
     np.testing.assert_array_equal(said, engine.prefill(engine.allocate(), 0, tokens, range(COUNT), text))
@@ -109,7 +114,7 @@ def test_positions_far_away_turn_as_in_transformers(tmp_path: Path) -> None:
     model = tiny_model("glm4v", **SETTINGS, rope_parameters=GLM4V_ROPE | {"rope_theta": 100.0})
     checkpoint = open_checkpoint(save_folder(model, tmp_path / "model"))
     tokens, sight = a_picture_between_words()
-    far = Sight(positions=sight.positions + np.array([[4099], [8195], [16411]]), embeddings=sight.embeddings)
+    far = replace(sight, positions=sight.positions + np.array([[4099], [8195], [16411]]))
     expected = expected_logits(model, tokens, far)
     for activations, tolerance in (("float32", 1e-3), ("float16", 2e-2)):
         engine = session(checkpoint, tmp_path / activations, FloatWeights, activations)

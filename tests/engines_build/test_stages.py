@@ -112,6 +112,7 @@ def test_pictures_enter_in_the_first_stage_and_turn_in_every_one(tmp_path: Path)
     sight = Sight(
         positions=np.array([[0, 1, 2, 2, 4], [0, 1, 2, 2, 4], [0, 1, 2, 3, 4]]),
         embeddings=np.random.default_rng(0).standard_normal((5, hidden_size)).astype(np.float32),
+        types=np.array([0, 0, 1, 1, 0]),
     )
     results = []
     for each in (whole, staged):
