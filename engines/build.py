@@ -170,7 +170,13 @@ def _graph(arch: Architecture, recipe: Recipe, folder: Path) -> Graph:
     else:
         stages, standard = (Stage(file=whole.name, layers=arch.layers),), "standard.onnx"
         write_standard(whole, folder / standard)
-    return Graph(stages=stages, standard=standard, activations=recipe.target.activations, sees=arch.sees)
+    return Graph(
+        stages=stages,
+        standard=standard,
+        activations=recipe.target.activations,
+        embeddings=arch.sees,
+        mrope=arch.sees,
+    )
 
 
 def _manifest(

@@ -23,9 +23,9 @@ from edged.engine.manifest import (
     Source,
     Stage,
     Tokens,
-    Vision,
     describe_files,
 )
+from edged.engine.senses import Vision
 
 LAYERS, HEADS, KV_HEADS, HEAD_DIM, FFN = 2, 4, 2, 16, 128
 HIDDEN = HEADS * HEAD_DIM
@@ -117,9 +117,7 @@ def _manifest(artefact: Path, name: str, tokenizer: Tokenizer, context_length: i
         head_dim=HEAD_DIM,
         precision=Precision(linear="float32", block_size=32, head="float32", embedding="float32", label="float32"),
         hidden_size=HIDDEN,
-        graph=Graph(
-            stages=(Stage(file="model.onnx", layers=LAYERS),), standard=None, activations="float32", sees=False
-        ),
+        graph=Graph(stages=(Stage(file="model.onnx", layers=LAYERS),), standard=None, activations="float32"),
         tokens=Tokens(
             bos=None,
             eos=(tokenizer.token_to_id("<|im_end|>"), tokenizer.token_to_id("<|endoftext|>")),

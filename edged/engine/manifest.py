@@ -12,14 +12,15 @@ import json
 import re
 import shlex
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from edged.engine.senses import Audio, Vision, check_audio, check_vision
 from edged.engine.strict_json import refuse_constant, typed, unique_keys
 from edged.errors import ArtefactError
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever an older reader could misread the folder."""
 FILE_NAME = "manifest.json"
 MAX_MANIFEST_BYTES = 1024 * 1024
@@ -61,8 +62,14 @@ class Graph:
     """File of the whole model in standard operators over the same weights, which `engines compile` reads."""
     activations: str
     """"float32" or "float16": hidden states, keys and values."""
-    sees: bool
-    """Pictures can enter: there are inputs for embeddings and for positions in time, height and width."""
+    embeddings: bool = False
+    """Pictures or recordings can enter: there is an input for embeddings, which stand for tokens below 0."""
+    mrope: bool = False
+    """Tokens stand in time, height and width: there is an input for such positions."""
+    adapters: bool = False
+    """Each layer adapts to what a token is part of: there is an input for `TokenType`."""
+    experts: int = 0
+    """Of each layer; 0 where a layer is no mixture of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,33 +87,6 @@ class Plan:
     """Positions its key/value cache holds; 0 for vision."""
     max_tokens: int
     """Most tokens (patches for vision) it takes at once."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vision:
-    """The part that turns pictures into embeddings; `edged.vision` says what the numbers mean."""
-
-    file: str
-    """The graph in ONNX Runtime's attention."""
-    standard: str
-    """The same in standard operators over the same weights, which `engines compile` reads."""
-    precision: str
-    """How its weights are stored, e.g. "int8"."""
-    patch_size: int
-    temporal_patch_size: int
-    merge_size: int
-    position_side: int
-    min_pixels: int
-    """Of a picture as the model reads it, counted once for each of temporal_patch_size frames; so is max_pixels."""
-    max_pixels: int
-    rescale_factor: float
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    image_token: int
-    """Where the chat template wants a picture it writes this token, once; each token of the picture takes its place."""
-    image_text: str
-    cosine_similarity: float
-    """Least of a picture's embeddings with those of the checkpoint's own weights, measured at build time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +176,9 @@ class Manifest:
     graph: Graph
     plans: tuple[Plan, ...] = ()
     vision: Vision | None = None
-    """None: it reads text only."""
+    """None: it sees no pictures."""
+    audio: Audio | None = None
+    """None: it hears no recordings."""
     tokens: Tokens
     tokenizer_file: str
     chat_template_file: str
@@ -321,26 +303,17 @@ def _check_values(manifest: Manifest, path: Path) -> None:
         require("plans.target", _TARGET.fullmatch(plan.target) is not None)
         require("plans.builder", plan.builder.isprintable() and len(plan.builder) <= 100)
         require("plans.capacity", 0 <= plan.capacity <= 2**30 and 0 < plan.max_tokens <= 2**30)
-    if (vision := manifest.vision) is not None:
-        _check_vision(vision, manifest, require)
+    require("graph.experts", 0 <= graph.experts <= _MAX_EXPERTS)
+    require("graph.embeddings", graph.embeddings or (manifest.vision is None and manifest.audio is None))
+    if manifest.vision is not None:
+        check_vision(manifest.vision, manifest.files, manifest.vocab_size, require)
+    if manifest.audio is not None:
+        check_audio(manifest.audio, manifest.files, manifest.vocab_size, require)
     require("tokenizer_file", manifest.tokenizer_file in manifest.files)
     require("chat_template_file", manifest.chat_template_file in manifest.files)
 
 
-def _check_vision(vision: Vision, manifest: Manifest, require: Callable[[str, bool], None]) -> None:
-    require("graph.sees", manifest.graph.sees)
-    require("vision.file", vision.file in manifest.files)
-    require("vision.standard", vision.standard in manifest.files)
-    for key, limit in _VISION_COUNTS.items():
-        require(f"vision.{key}", 0 < getattr(vision, key) <= limit)
-    require("vision.max_pixels", vision.min_pixels <= vision.max_pixels)
-    require("vision.rescale_factor", 0 < vision.rescale_factor <= 1)
-    require("vision.mean", len(vision.mean) == 3)
-    require("vision.std", len(vision.std) == 3 and min(vision.std) > 0)
-    require("vision.image_token", 0 <= vision.image_token < manifest.vocab_size)
-    require("vision.image_text", bool(vision.image_text))
-
-
+_MAX_EXPERTS = 4096
 _COUNTS: Mapping[str, int] = types.MappingProxyType(
     {
         "parameters": 10**15,
@@ -350,16 +323,6 @@ _COUNTS: Mapping[str, int] = types.MappingProxyType(
         "kv_heads": 4096,
         "head_dim": 4096,
         "hidden_size": 2**17,
-    }
-)
-_VISION_COUNTS: Mapping[str, int] = types.MappingProxyType(
-    {
-        "patch_size": 256,
-        "temporal_patch_size": 16,
-        "merge_size": 16,
-        "position_side": 1024,
-        "min_pixels": 2**27,
-        "max_pixels": 2**27,
     }
 )
 

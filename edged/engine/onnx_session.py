@@ -78,8 +78,7 @@ class OnnxSession:
         index = np.array([place % count for place in logits_index], dtype=np.int64)
         logits = np.empty((1, len(index), self._manifest.vocab_size), dtype=np.float32)
         inputs = {"input_ids": _value(np.array([tokens], dtype=np.int64)), "logits_index": _value(index)}
-        if self._manifest.graph.sees:
-            inputs |= self._seen(position, count, sight)
+        inputs |= self._seen(position, count, sight)
         for part in memory.parts:
             result = _value(logits) if part.stage.layers.is_last else self._hidden(part.stage, count)
             part.prefill(position, count, inputs, result)
@@ -99,14 +98,15 @@ class OnnxSession:
 
     def _seen(self, position: int, count: int, sight: Sight | None) -> dict[str, onnxruntime.OrtValue]:
         """Text stands where it stands, in all three axes; no token of it is below 0, which would take an embedding."""
-        shape = (1, count, self._manifest.hidden_size)
-        positions = np.broadcast_to(np.arange(position, position + count), (3, count)) if not sight else sight.positions
-        kind = self._stages[0].activations
-        embeddings = sight.embeddings.reshape(shape) if sight else np.zeros(shape, kind)
-        return {
-            "position_ids": _value(np.ascontiguousarray(positions, np.int64)),
-            "embeddings": _value(np.ascontiguousarray(embeddings, kind)),
-        }
+        graph, shape, kind = self._manifest.graph, (1, count, self._manifest.hidden_size), self._stages[0].activations
+        inputs = {}
+        if graph.mrope:
+            text = np.broadcast_to(np.arange(position, position + count), (3, count))
+            inputs["position_ids"] = _value(np.ascontiguousarray(sight.positions if sight else text, np.int64))
+        if graph.embeddings:
+            embeddings = sight.embeddings.reshape(shape) if sight else np.zeros(shape, kind)
+            inputs["embeddings"] = _value(np.ascontiguousarray(embeddings, kind))
+        return inputs
 
 
 def _layers(manifest: Manifest) -> Iterator[Layers]:

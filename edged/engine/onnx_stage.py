@@ -83,8 +83,8 @@ def _check_signature(stage: OnnxStage, path: Path) -> None:
     inputs |= {"input_ids"} if layers.is_first else {HIDDEN_IN}
     inputs |= {"logits_index"} if layers.is_last else set()
     outputs = {"logits" if layers.is_last else HIDDEN_OUT, *(f"present.{name}" for name in layers.caches)}
-    if manifest.graph.sees:
-        inputs |= {"position_ids"} | ({"embeddings"} if layers.is_first else set())
+    inputs |= {"position_ids"} if manifest.graph.mrope else set()
+    inputs |= {"embeddings"} if manifest.graph.embeddings and layers.is_first else set()
     what = f"those of {layers.count} layers from {layers.first}"
     if inputs != set(stage.inputs):
         raise ArtefactError(f"{path}: its inputs are not {what}: {_differences(inputs, set(stage.inputs))}")

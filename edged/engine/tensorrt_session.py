@@ -143,14 +143,16 @@ class TensorRTSession:
         many["logits_index"].write(count - 1)
         shapes = {name: buffer.shape for name, buffer in many.items() if name != "logits"}
         shapes["input_ids"] = (1, count)
+        # Rows of a shorter input follow each other without a gap.
         if "position_ids" in many:
             text = np.tile(np.arange(position, position + count), (3, 1))
-            # Rows of a shorter input follow each other without a gap.
             many["position_ids"].write(_packed(text if sight is None else sight.positions, (3, most)))
+            shapes["position_ids"] = (3, count)
+        if "embeddings" in many:
             hidden = self._manifest.hidden_size
             if sight is not None:  # without pictures no row of them is looked at
                 many["embeddings"].write(_packed(sight.embeddings, (1, most, hidden)))
-            shapes |= {"position_ids": (3, count), "embeddings": (1, count, hidden)}
+            shapes["embeddings"] = (1, count, hidden)
         self._loaded.shape(self._prefill, shapes)
         self._loaded.bind(self._prefill, self._addresses(memory, many), self._working)
         self._loaded.enqueue(self._prefill)
@@ -168,8 +170,9 @@ class TensorRTSession:
             "logits_index": zeros((1,), np.int64),
             "logits": zeros((1, 1, manifest.vocab_size), _HALF),
         }
-        if manifest.graph.sees:
+        if manifest.graph.mrope:
             buffers["position_ids"] = zeros((3, tokens), np.int64)
+        if manifest.graph.embeddings:
             buffers["embeddings"] = zeros((1, tokens, manifest.hidden_size), _HALF)
         return buffers
 
@@ -186,8 +189,9 @@ def _bound(manifest: Manifest, capacity: int) -> dict[str, Bound]:
         "logits_index": Bound(np.int64, (FREE,)),
         "logits": Bound(_HALF, (1, FREE, manifest.vocab_size)),
     }
-    if manifest.graph.sees:
+    if manifest.graph.mrope:
         bound["position_ids"] = Bound(np.int64, (3, FREE))
+    if manifest.graph.embeddings:
         bound["embeddings"] = Bound(_HALF, (1, FREE, manifest.hidden_size))
     for layer in range(manifest.layers):
         for part in ("key", "value"):

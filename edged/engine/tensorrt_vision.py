@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edged.engine.buffer import Device
-from edged.engine.manifest import Manifest, Plan, Vision
+from edged.engine.manifest import Manifest, Plan
+from edged.engine.senses import Vision
 from edged.engine.tensorrt_plan import FREE, Bound, LoadedPlan, Stream
 from edged.errors import InvalidInput
 

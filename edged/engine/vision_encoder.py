@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edged.engine.manifest import Vision
+from edged.engine.senses import Vision
 from edged.vision.preprocess import ImageFormat, Patches, begin_patches, read_grid
 from edged.vision.tower_inputs import tower_inputs
 

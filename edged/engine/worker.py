@@ -11,8 +11,9 @@ from edged.engine.device import DeviceThread, Job, LoadedEngine
 from edged.engine.engine import load_engine
 from edged.engine.generate import require_readable
 from edged.engine.installed import find_engine, installed_engines
-from edged.engine.manifest import Manifest, Vision, read_manifest
+from edged.engine.manifest import Manifest, read_manifest
 from edged.engine.sampling import validate
+from edged.engine.senses import Vision
 from edged.engine.stream import EventStream
 from edged.engine.vision_encoder import image_format
 from edged.errors import ContextOverflow

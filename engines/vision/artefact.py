@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from edged.engine.manifest import Manifest, Vision
+from edged.engine.manifest import Manifest
 from edged.engine.onnx_vision import OnnxVision
+from edged.engine.senses import Vision
 from edged.engine.vision_encoder import image_format
 from edged.errors import CheckpointError, QualityGateFailed
 from edged.vision.preprocess import Grid, ImageFormat, patchify

@@ -73,7 +73,7 @@ def test_doctor_knows_what_eyes_need(healthy: Path, edged: Edged, monkeypatch: p
     monkeypatch.setitem(sys.modules, "PIL", None)
     assert checks(edged, 0)["engines"]["verdict"] == "ok"
     manifest = read_manifest(healthy / "engines/tiny")
-    seeing = replace(manifest, vision=EYES, graph=replace(manifest.graph, sees=True))
+    seeing = replace(manifest, vision=EYES, graph=replace(manifest.graph, embeddings=True))
     seeing.write(healthy / "engines/tiny")
     found = checks(edged, 0)["engines"]
     assert found["verdict"] == "warn"

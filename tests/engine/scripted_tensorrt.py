@@ -133,8 +133,9 @@ def text_tensors(manifest: Manifest, capacity: int = CAPACITY) -> dict[str, tupl
         "logits_index": ("INT64", (-1,)),
         "seqlens_k": ("INT32", (1,)),
     }
-    if manifest.graph.sees:
+    if manifest.graph.mrope:
         tensors["position_ids"] = ("INT64", (3, -1))
+    if manifest.graph.embeddings:
         tensors["embeddings"] = ("HALF", (1, -1, manifest.hidden_size))
     for layer in range(manifest.layers):
         for name in (f"{side}.{layer}.{part}" for side in ("past_key_values", "present") for part in ("key", "value")):

@@ -53,7 +53,7 @@ def test_reads_what_was_written(artefact: Path, tmp_path: Path) -> None:
         (("name",), "../../etc", "name is out of range"),
         (("title",), "two\nlines", "title must be one line"),
         (("title",), "\ud800", "title must be one line"),
-        (("format",), 99, "format 99, this edged reads 2"),
+        (("format",), 99, "format 99, this edged reads 3"),
         (("graph", "stages"), [{"file": "/etc/passwd", "layers": 2}], "graph.stages is out of range or names no file"),
         (("graph", "stages"), [{"file": "model.onnx", "layers": 1}], "graph.stages is out of range"),
         (("graph", "stages"), [], "graph.stages is out of range"),

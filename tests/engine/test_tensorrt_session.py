@@ -41,7 +41,7 @@ def read_manifest_with(folder: Path, *, sees: bool = False) -> Manifest:
     (folder / PLAN.file).unlink()
     manifest = read_manifest(folder)
     (folder / PLAN.file).write_bytes(b"plan")
-    return dataclasses.replace(manifest, graph=dataclasses.replace(manifest.graph, sees=sees))
+    return dataclasses.replace(manifest, graph=dataclasses.replace(manifest.graph, embeddings=sees, mrope=sees))
 
 
 def test_a_long_prompt_comes_in_chunks_that_follow_each_other(folder: Path) -> None:

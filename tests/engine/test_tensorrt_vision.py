@@ -13,8 +13,9 @@ from edged.config import EngineConfig
 from edged.engine import cuda, cuda_stream, engine, open_session, tensorrt_module
 from edged.engine.buffer import Host
 from edged.engine.gpu import Gpu, Gpus
-from edged.engine.manifest import Manifest, Plan, Vision, read_manifest
+from edged.engine.manifest import Manifest, Plan, read_manifest
 from edged.engine.open_session import UNPROVED, Opened
+from edged.engine.senses import Vision
 from edged.engine.tensorrt_session import TensorRTSession
 from edged.engine.tensorrt_vision import TensorRTVision
 from edged.errors import ArtefactError, EdgedError, InvalidInput
@@ -58,7 +59,7 @@ def manifest_of(folder: Path, *plans: Plan) -> Manifest:
     manifest = read_manifest(folder)
     for plan in plans:
         (folder / plan.file).write_bytes(plan.part.encode())
-    graph = dataclasses.replace(manifest.graph, sees=True)
+    graph = dataclasses.replace(manifest.graph, embeddings=True, mrope=True)
     return dataclasses.replace(manifest, graph=graph, vision=VISION, plans=plans)
 
 

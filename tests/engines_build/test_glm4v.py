@@ -20,10 +20,10 @@ from edged.engine.chat_template import ChatTemplate
 from edged.engine.engine import Engine
 from edged.engine.generate import generate
 from edged.engine.kv_cache import KvCache
-from edged.engine.manifest import Vision
 from edged.engine.onnx_vision import OnnxVision
 from edged.engine.positions import rope_positions, rope_shift
 from edged.engine.prompt import PromptWriter
+from edged.engine.senses import Vision
 from edged.engine.sight import PromptSight
 from edged.engine.tokenizer import Tokenizer
 from edged.engine.vision_encoder import VisionEncoder

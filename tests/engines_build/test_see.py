@@ -69,7 +69,7 @@ def test_the_manifest_says_what_the_folder_says(engines: Path) -> None:
     manifest = read_manifest(engines / "seeing")
     verify_files(engines / "seeing", manifest)
     vision = manifest.vision
-    assert vision is not None and manifest.graph.sees
+    assert vision is not None and manifest.graph.embeddings and manifest.graph.mrope
     assert {"vision.onnx", "vision.onnx.data", "vision_standard.onnx"} < set(manifest.files)
     assert (vision.patch_size, vision.merge_size, vision.temporal_patch_size, vision.position_side) == (14, 2, 2, 4)
     assert (vision.min_pixels, vision.max_pixels) == (28 * 28 * 2, 28 * 28 * 2 * 40)
@@ -200,8 +200,8 @@ def test_eyes_need_a_graph_that_takes_pictures(engines: Path, tmp_path: Path) ->
     for path in (engines / "seeing").iterdir():
         if path.name != FILE_NAME:
             (tmp_path / path.name).symlink_to(path)
-    dataclasses.replace(manifest, graph=dataclasses.replace(manifest.graph, sees=False)).write(tmp_path)
-    with pytest.raises(ArtefactError, match=r"graph\.sees is out of range"):
+    dataclasses.replace(manifest, graph=dataclasses.replace(manifest.graph, embeddings=False)).write(tmp_path)
+    with pytest.raises(ArtefactError, match=r"graph\.embeddings is out of range"):
         read_manifest(tmp_path)
 
 
