@@ -1,0 +1,63 @@
+"""The mixture of experts: a router, and SwiGLU experts of which a token passes a few."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .config import TextConfig
+
+
+class Expert(nn.Module):
+    """down(silu(gate(x)) * up(x))"""
+
+    def __init__(self, hidden_size: int, intermediate_size: int) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(hidden_size, intermediate_size, bias=False)
+        self.up_proj = nn.Linear(hidden_size, intermediate_size, bias=False)
+        self.down_proj = nn.Linear(intermediate_size, hidden_size, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(tokens, hidden) to the same."""
+        return cast(Tensor, self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x)))
+
+
+class MixtureOfExperts(nn.Module):
+    """Tokens go to the experts that the router scores highest, weighted by the softmax over those."""
+
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        self.chosen = config.num_experts_per_tok
+        self.router = nn.Linear(config.hidden_size, config.num_experts, bias=False)
+        self.experts = nn.ModuleList(
+            Expert(config.hidden_size, config.moe_intermediate_size) for _ in range(config.num_experts)
+        )
+        self.router_logits = torch.empty(0)
+        """Of the last forward pass.  # (tokens, experts)"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, tokens, hidden) to the same."""
+        flat = x.reshape(-1, x.shape[-1])
+        with torch.autocast(x.device.type, enabled=False):  # half precision would choose other experts
+            self.router_logits = functional.linear(flat.float(), self.router.weight)
+        best, choice = self.router_logits.topk(self.chosen, dim=-1)
+        order = choice.flatten().argsort(stable=True)  # places, expert by expert
+        tokens = order // self.chosen
+        counts = torch.bincount(choice.flatten(), minlength=len(self.experts)).tolist()
+        pieces = flat[tokens].split(counts)
+        outputs = torch.cat([expert(piece) for expert, piece in zip(self.experts, pieces, strict=True)])
+        weights = best.softmax(-1).flatten()[order, None]
+        mixed = torch.zeros_like(flat, dtype=torch.float32).index_add(0, tokens, outputs.float() * weights)
+        return mixed.view_as(x)
+
+    def load_balance(self, counted: Tensor) -> Tensor:
+        """Auxiliary loss: 1 when all experts are asked equally often, more when few are. Of the last forward pass.
+
+        counted: (tokens,) of bool, which tokens are no padding. Source: Switch Transformers, arXiv:2101.03961, eq. 4.
+        """
+        logits = self.router_logits[counted]
+        share = functional.one_hot(logits.topk(self.chosen, dim=-1).indices, logits.shape[1]).float().mean((0, 1))
+        return logits.shape[1] * (share * logits.softmax(-1).mean(0)).sum()

@@ -1,0 +1,58 @@
+"""The eyes of autoglm_phone: pixels to embeddings."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from edged.vision.tower_inputs import cubic_weights
+
+from .blocks import Block, projector
+from .config import VisionConfig
+
+
+class VisionTower(nn.Module):
+    """Strided convolutions, blocks, and 2 x 2 neighbours to an embedding of the text model."""
+
+    def __init__(self, config: VisionConfig, hidden_size: int) -> None:
+        super().__init__()
+        self.config = config
+        first, second = config.stem_channels
+        wide, patch = config.hidden_size, config.patch_size
+        self.stem = nn.ModuleList(
+            [
+                nn.Conv2d(3, first, patch, stride=patch),
+                nn.Conv2d(first, second, 3, stride=2, padding=1),
+                nn.Conv2d(second, wide, 3, stride=2, padding=1),
+            ]
+        )
+        self.position_embedding = nn.Embedding(config.position_side**2, wide)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_hidden_layers))
+        self.norm = nn.RMSNorm(wide, config.rms_norm_eps)
+        self.projector = projector(config.merge_size**2 * wide, hidden_size)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Normalised pixels (batch, 3, height, width) to (batch, tokens, hidden_size), row by row.
+
+        Height and width are multiples of 2 x stride.
+        """
+        for index, convolution in enumerate(self.stem):
+            pixels = convolution(functional.gelu(pixels) if index else pixels)
+        batch, wide, rows, columns = pixels.shape
+        x = pixels.flatten(2).transpose(1, 2) + self.positions(rows, columns)
+        for block in self.blocks:
+            x = block(x)
+        merge = self.config.merge_size
+        squares = self.norm(x).view(batch, rows // merge, merge, columns // merge, merge, wide)
+        tokens: Tensor = self.projector(squares.transpose(2, 3).reshape(batch, -1, merge * merge * wide))
+        return tokens
+
+    def positions(self, rows: int, columns: int) -> Tensor:
+        """The table, resampled bicubically to a picture of so many states.  # (rows * columns, hidden)"""
+        side, wide = self.config.position_side, self.config.hidden_size
+        table = self.position_embedding.weight.view(side, side * wide)
+        high = torch.from_numpy(cubic_weights(np.arange(rows), rows, side)).to(table)
+        broad = torch.from_numpy(cubic_weights(np.arange(columns), columns, side)).to(table)
+        return torch.matmul(broad, (high @ table).view(rows, side, wide)).reshape(rows * columns, wide)

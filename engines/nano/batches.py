@@ -1,0 +1,165 @@
+"""Samples to what the model reads: tokens, their types, which of them count, pictures and spectra."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import IterableDataset
+
+from edged.audio.mel import log_mel
+from engines.autoglm_phone.model import AUDIO, IMAGE, TEXT
+
+from . import charts, dialogues, menus, pictures, speech
+from .canvas import SIZES, Look
+from .fonts import TRAINING as TRAINING_FONTS
+from .fonts import Fonts
+from .samples import Part, Picture, Sample, Sound, Turn
+from .tokenizer import ASSISTANT, END, USER, tokenizer
+from .voices import TRAINING as TRAINING_VOICES
+
+STRIDE, FRAMES = 32, 8
+"""Pixels of a token's side, mel frames of a token."""
+_SECONDS = {"word": (1.6, 2.0), "number": (2.0, 2.4), "command": (3.2,), "asking": (2.4,)}
+_MIXTURE = (("picture", 0.5), ("sound", 0.3), ("both", 0.15), ("text", 0.05))
+_PICTURED = ((pictures.reading, 0.42), (pictures.naming, 0.2), (charts.charting, 0.14), (menus.ordering, 0.24))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Samples whose pictures share a size, and whose recordings a length."""
+
+    tokens: Tensor
+    """(samples, tokens)"""
+    types: Tensor
+    """TEXT, IMAGE or AUDIO.  # (samples, tokens)"""
+    targets: Tensor
+    """The token that follows where it is part of an answer, else -100.  # (samples, tokens)"""
+    used: Tensor
+    """False for padding.  # (samples, tokens)"""
+    pixels: Tensor | None
+    """uint8 (pictures, 3, height, width)"""
+    mels: Tensor | None
+    """(recordings, mel bins, frames)"""
+
+
+class Encoder:
+    """Conversations as token numbers, as the chat template writes them."""
+
+    def __init__(self) -> None:
+        made = tokenizer()
+        self._encode = made.encode
+        numbers = made.get_vocab()
+        self._user, self._assistant, self._end = numbers[USER], numbers[ASSISTANT], numbers[END]
+        self._around = {
+            kind: (numbers[f"<|begin_of_{name}|>"], numbers[f"<|{name}|>"], numbers[f"<|end_of_{name}|>"])
+            for kind, name in ((IMAGE, "image"), (AUDIO, "audio"))
+        }
+
+    def text(self, words: str) -> list[int]:
+        """Without control tokens."""
+        return self._encode(words, add_special_tokens=False).ids
+
+    def rows(self, turns: Sequence[Turn], *, is_open: bool = False) -> list[tuple[int, int, bool]]:
+        """(token, type, is part of an answer) of a conversation; is_open: without the last answer."""
+        rows: list[tuple[int, int, bool]] = []
+        for number, turn in enumerate(turns):
+            rows.append((self._user, TEXT, False))
+            for part in turn.parts:
+                rows += self._part(part)
+            rows.append((self._assistant, TEXT, False))
+            if not (is_open and number + 1 == len(turns)):
+                rows += [(token, TEXT, True) for token in (*self.text(turn.answer), self._end)]
+        return rows
+
+    def _part(self, part: Part) -> list[tuple[int, int, bool]]:
+        if isinstance(part, str):
+            return [(token, TEXT, False) for token in self.text(part)]
+        kind = IMAGE if isinstance(part, Picture) else AUDIO
+        first, middle, last = self._around[kind]
+        return [(first, TEXT, False), *[(middle, kind, False)] * media_tokens(part), (last, TEXT, False)]
+
+
+def media_tokens(part: Picture | Sound) -> int:
+    """How many tokens stand for it."""
+    if isinstance(part, Picture):
+        return (part.pixels.shape[0] // STRIDE) * (part.pixels.shape[1] // STRIDE)
+    return spectrum(part).shape[1] // FRAMES
+
+
+def spectrum(sound: Sound) -> NDArray[np.float32]:
+    """What the ears read.  # (mel bins, frames)"""
+    return log_mel(sound.samples)
+
+
+def collate(encoder: Encoder, samples: Sequence[Sample]) -> Batch:
+    """One batch; pictures and recordings in the order of their tokens."""
+    rows = [encoder.rows(sample.turns) for sample in samples]
+    longest = -(-max(map(len, rows)) // 16) * 16
+    tokens, types = torch.zeros(len(rows), longest, dtype=torch.long), torch.zeros(len(rows), longest, dtype=torch.long)
+    targets, used = torch.full((len(rows), longest), -100), torch.zeros(len(rows), longest, dtype=torch.bool)
+    for index, row in enumerate(rows):
+        numbers, kinds, answered = (torch.tensor(column) for column in zip(*row, strict=True))
+        tokens[index, : len(row)], types[index, : len(row)], used[index, : len(row)] = numbers, kinds, True
+        targets[index, : len(row) - 1] = torch.where(answered, numbers, -100)[1:]
+    media = [part for sample in samples for turn in sample.turns for part in turn.parts]
+    seen = [part.pixels for part in media if isinstance(part, Picture)]
+    heard = [spectrum(part) for part in media if isinstance(part, Sound)]
+    return Batch(
+        tokens=tokens,
+        types=types,
+        targets=targets,
+        used=used,
+        pixels=torch.from_numpy(np.stack(seen)).permute(0, 3, 1, 2).contiguous() if seen else None,
+        mels=torch.from_numpy(np.stack(heard)) if heard else None,
+    )
+
+
+def normalised(pixels: Tensor) -> Tensor:
+    """uint8 pixels as the eyes read them: mean and deviation 0.5."""
+    return pixels.float() / 127.5 - 1
+
+
+class TrainingBatches(IterableDataset[Batch]):
+    """Batches without end. Each worker has a seed of its own; the same seed makes the same batches."""
+
+    def __init__(self, *, seed: int, size: int, speech_cache: Path, per_text: int) -> None:
+        self._seed, self._size = seed, size
+        self._corpus = speech.spoken(TRAINING_VOICES, 1, per_text, speech_cache)
+
+    def __iter__(self) -> Iterator[Batch]:
+        torch.set_num_threads(1)
+        worker = torch.utils.data.get_worker_info()
+        rng = random.Random(f"{self._seed}/{worker.id if worker else 0}")
+        look = Look(fonts=Fonts(TRAINING_FONTS), noise="training")
+        encoder = Encoder()
+        while True:
+            yield collate(encoder, draw(rng, self._corpus, look, self._size))
+
+
+def draw(rng: random.Random, corpus: speech.Corpus, look: Look, size: int) -> list[Sample]:
+    """Samples of one kind that fit a batch."""
+    look = replace(look, sizes=(rng.choice(SIZES),))
+    kinds, weights = zip(*_MIXTURE, strict=True)
+    match rng.choices(kinds, weights)[0]:
+        case "picture":
+            if rng.random() < 0.06:
+                return [pictures.several(rng, look) for _ in range(size // 2)]
+            makers, shares = zip(*_PICTURED, strict=True)
+            return [maker(rng, look) for maker in rng.choices(makers, shares, k=size)]
+        case "sound":
+            task = rng.choices(("word", "number", "command"), (0.6, 0.15, 0.25))[0]
+            seconds = rng.choice(_SECONDS[task])
+            return [speech.listening(rng, corpus, look, task, seconds) for _ in range(size)]
+        case "both":
+            ask = partial(speech.asking, rng, corpus, look, rng.choice(_SECONDS["asking"]))
+            return [ask() for _ in range(size)]
+        case _:
+            return [dialogues.talking(rng) for _ in range(size)]

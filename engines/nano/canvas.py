@@ -1,0 +1,101 @@
+"""A surface to draw on, in the sizes that training uses, and what a camera does to it."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
+
+from .fonts import Fonts
+
+Pixels = NDArray[np.uint8]
+"""(height, width, 3)"""
+Colour = tuple[int, int, int]
+Noise = Literal["training", "held-out"]
+SIZES = ((224, 224), (160, 288), (192, 256), (256, 192))
+"""(height, width): multiples of a token's side within the model's limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What pictures are made with."""
+
+    fonts: Fonts
+    noise: Noise
+    sizes: tuple[tuple[int, int], ...] = SIZES
+    """(height, width) to choose from."""
+
+
+def paper(rng: random.Random, apart: float = 70) -> tuple[Colour, Colour]:
+    """A ground and an ink whose brightness (0 to 255) stands apart."""
+    while True:
+        ground = _any_colour(rng)
+        ink = _any_colour(rng)
+        if abs(_luma(ground) - _luma(ink)) > apart:
+            return ground, ink
+
+
+def _any_colour(rng: random.Random) -> Colour:
+    kind = rng.random()
+    if kind < 0.35:
+        level = rng.randint(215, 255)
+        return level, level - rng.randint(0, 25), level - rng.randint(0, 40)
+    if kind < 0.7:
+        return rng.randint(0, 70), rng.randint(0, 70), rng.randint(0, 90)
+    return rng.randint(0, 255), rng.randint(0, 255), rng.randint(0, 255)
+
+
+def _luma(colour: Colour) -> float:
+    return 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
+
+
+def blank(size: tuple[int, int], ground: Colour, scale: int = 1) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+    """A canvas (height, width), `scale` times as large."""
+    image = Image.new("RGB", (size[1] * scale, size[0] * scale), ground)
+    return image, ImageDraw.Draw(image)
+
+
+def photographed(
+    rng: random.Random, image: Image.Image, size: tuple[int, int], look: Look, *, tilt: float = 0
+) -> Pixels:
+    """Tilted by up to so many degrees, brought to its size, unsharp, unevenly lit and noisy, each now and then."""
+    if tilt and rng.random() < 0.5:
+        angle = rng.uniform(-tilt, tilt)
+        border = tuple(rng.randint(0, 255) for _ in range(3)) if rng.random() < 0.5 else image.getpixel((0, 0))
+        image = image.rotate(angle, resample=Image.Resampling.BILINEAR, fillcolor=border, expand=rng.random() < 0.6)
+    if image.size != (size[1], size[0]):
+        image = image.resize((size[1], size[0]), Image.Resampling.BICUBIC)
+    if rng.random() < 0.25:
+        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.1)))
+    pixels = np.asarray(image, np.float32)
+    noise = np.random.default_rng(rng.getrandbits(32))
+    if rng.random() < 0.5:
+        pixels = _lit(noise, pixels, look.noise)
+    if rng.random() < 0.4:
+        pixels = _noisy(noise, pixels, look.noise)
+    return np.clip(pixels, 0, 255).astype(np.uint8)
+
+
+def _lit(rng: np.random.Generator, pixels: NDArray[np.float32], noise: Noise) -> NDArray[np.float32]:
+    """A gradient across the picture; in held-out pictures a spot of light instead."""
+    high, wide = pixels.shape[:2]
+    y, x = np.linspace(-1, 1, high)[:, None], np.linspace(-1, 1, wide)[None, :]
+    if noise == "training":
+        field = 1 + rng.uniform(-0.2, 0.2) * x + rng.uniform(-0.2, 0.2) * y + rng.uniform(-0.1, 0.1)
+    else:
+        centre = rng.uniform(-1, 1, 2)
+        field = 0.8 + 0.35 * np.exp(-((y - centre[0]) ** 2 + (x - centre[1]) ** 2))
+    return np.asarray(pixels * field[..., None], np.float32)
+
+
+def _noisy(rng: np.random.Generator, pixels: NDArray[np.float32], noise: Noise) -> NDArray[np.float32]:
+    """Gaussian grain; in held-out pictures single dots and grain that all colours share."""
+    if noise == "training":
+        return pixels + rng.standard_normal(pixels.shape, np.float32) * np.float32(rng.uniform(1, 12))
+    grain = rng.standard_normal(pixels.shape[:2], np.float32) * np.float32(rng.uniform(1, 10))
+    grain += np.where(rng.random(pixels.shape[:2]) < 0.003, rng.choice([-120, 120]), 0).astype(np.float32)
+    return pixels + grain[..., None]
