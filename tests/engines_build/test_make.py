@@ -15,7 +15,7 @@ from tiny_checkpoints import gentle, save_folder, save_gguf, tiny_model
 
 from tests.docs import ROOT
 
-STAMP = ".venv/.installed-daemon,build"
+STAMP = ".venv/.installed-audio,build,daemon"
 
 
 @pytest.fixture(scope="module")

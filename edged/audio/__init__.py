@@ -1,0 +1,1 @@
+"""What is heard: recordings on their way to a model."""
