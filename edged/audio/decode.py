@@ -91,7 +91,7 @@ def begin_samples(data: bytes, recording_format: RecordingFormat) -> Future[Samp
 def _length(file: SoundFile, recording_format: RecordingFormat) -> int:
     """Samples of each channel, at the file's own rate. Raises InvalidInput where that is nothing, or too much."""
     most = int((recording_format.max_seconds + _SLACK_SECONDS) * file.samplerate)
-    length = file.frames
+    length: int = file.frames
     if length >= _UNKNOWN_LENGTH:
         raise InvalidInput("the recording does not say how long it is; save it again", field="parts")
     if length > most:

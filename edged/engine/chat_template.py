@@ -13,7 +13,7 @@ from edged.engine.template_sandbox import TemplateSandbox
 from edged.errors import ArtefactError, InvalidInput
 
 Content = str | Sequence[Mapping[str, str]]
-"""Of a message: its text, or its parts, {"type": "text", "text": ...} and {"type": "image"}."""
+"""Of a message: its text, or its parts, {"type": "text", "text": ...}, {"type": "image"} and {"type": "audio"}."""
 MAX_TEMPLATE_CHARACTERS = 1024 * 1024
 _WORK = 20_000_000
 _WORK_PER_CHARACTER = 1000

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic
 
 from edged.config import EngineConfig
 from edged.engine.chat_template import ChatTemplate
+from edged.engine.encoder import Encoder, MediaType, Reader, TowerSession
 from edged.engine.kv_cache import KvCache
 from edged.engine.manifest import Manifest, read_manifest, verify_files
-from edged.engine.onnx_vision import OnnxVision
+from edged.engine.onnx_tower import OnnxTower
 from edged.engine.open_session import Opened, open_session
 from edged.engine.prompt import PromptWriter
+from edged.engine.readers import readers
 from edged.engine.session import Memory, Session
 from edged.engine.tokenizer import Tokenizer
-from edged.engine.vision_encoder import VisionEncoder
 from edged.errors import ArtefactError
+from edged.events import Image
 
-KEPT_PICTURES_BYTES = 128 * 1024 * 1024
-"""Embeddings of pictures kept for the next turn; a screenshot has 51 MB of them in a model 4,096 wide."""
+KEPT_BYTES = 128 * 1024 * 1024
+"""Embeddings of pictures kept for the next turn, and as many of recordings; a screenshot has 51 MB of them in a model
+4,096 wide."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +38,8 @@ class Engine(Generic[Memory]):
     tokenizer: Tokenizer
     prompts: PromptWriter
     prefill_chunk: int
-    eyes: VisionEncoder | None = None
-    """None: it reads text only."""
+    senses: Mapping[MediaType, Encoder] = field(default_factory=dict)
+    """What it reads besides text."""
     remark: str = ""
     """See `Opened`."""
     load_seconds: float = 0.0
@@ -56,7 +60,7 @@ def load_engine(folder: Path, config: EngineConfig) -> Engine[Any]:
     if tokenizer.vocab_size > manifest.vocab_size:
         path = folder / manifest.tokenizer_file
         raise ArtefactError(f"{path}: {tokenizer.vocab_size} tokens, the graph knows {manifest.vocab_size}")
-    eyes = _eyes(folder, manifest, config, opened)
+    senses = _senses(folder, manifest, config, opened)
     return Engine(
         name=folder.name,
         manifest=manifest,
@@ -68,22 +72,32 @@ def load_engine(folder: Path, config: EngineConfig) -> Engine[Any]:
         ),
         tokenizer=tokenizer,
         prompts=PromptWriter(
-            tokenizer, _template(folder, manifest), context=session.capacity, think_mark=marks[0], eyes=eyes
+            tokenizer,
+            _template(folder, manifest),
+            context=session.capacity,
+            think_mark=marks[0],
+            readers=readers(manifest),
         ),
         prefill_chunk=config.prefill_chunk,
-        eyes=eyes,
+        senses=senses,
         remark=opened.remark,
         load_seconds=time.perf_counter() - began,
     )
 
 
-def _eyes(folder: Path, manifest: Manifest, config: EngineConfig, opened: Opened) -> VisionEncoder | None:
-    if manifest.vision is None:
-        return None
-    session = opened.vision or OnnxVision(
-        folder / manifest.vision.file, threads=config.threads, device=opened.devices[0]
-    )
-    return VisionEncoder(manifest.vision, session, limit_bytes=KEPT_PICTURES_BYTES)
+def _senses(folder: Path, manifest: Manifest, config: EngineConfig, opened: Opened) -> dict[MediaType, Encoder]:
+    """Eyes and ears, computing where the first layers do."""
+
+    def tower(media: MediaType, reader: Reader) -> TowerSession:
+        if media is Image and opened.vision is not None:
+            return opened.vision
+        file = folder / reader.file
+        return OnnxTower(file, reader.input_names, threads=config.threads, device=opened.devices[0])
+
+    return {
+        media: Encoder(reader, tower(media, reader), limit_bytes=KEPT_BYTES)
+        for media, reader in readers(manifest).items()
+    }
 
 
 def _template(folder: Path, manifest: Manifest) -> ChatTemplate:

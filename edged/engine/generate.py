@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from dataclasses import dataclass
 
 from edged.engine.answer import Answer, Step
+from edged.engine.encoder import MediaType
 from edged.engine.engine import Engine
 from edged.engine.kv_cache import CachedSequence
+from edged.engine.perception import Perception
 from edged.engine.sampling import validate
 from edged.engine.session import Logits, Memory
-from edged.engine.sight import PromptSight
 from edged.errors import UnsupportedPart
 from edged.events import (
+    Audio,
     ContextTrimmed,
     Finished,
     FinishReason,
@@ -29,6 +31,8 @@ from edged.events import (
     Text,
     Usage,
 )
+
+_MEDIA: dict[MediaType, str] = {Image: "images", Audio: "audio"}
 
 
 def generate(
@@ -45,7 +49,7 @@ def generate(
     anything is computed.
     """
     validate(request.sampling, engine.manifest.vocab_size)
-    require_readable(request, engine.name, sees=engine.eyes is not None)
+    require_readable(request, engine.name, engine.senses)
     stopwatch = Stopwatch(clock=clock, arrived=arrived, started=clock())
     prompt = engine.prompts.fit(
         request.messages, enable_thinking=request.enable_thinking, max_tokens=request.sampling.max_tokens
@@ -61,10 +65,12 @@ def generate(
     )
     with engine.cache.lease(prompt.tokens) as sequence:
         cached = len(sequence.tokens)
-        sight = PromptSight(prompt, engine.eyes, engine.manifest.hidden_size)
-        logits = yield from _prefill(sequence, prompt.tokens, sight, engine.prefill_chunk, cancelled, stopwatch)
+        perception = Perception(
+            prompt, engine.senses, hidden_size=engine.manifest.hidden_size, has_axes=engine.manifest.graph.mrope
+        )
+        logits = yield from _prefill(sequence, prompt.tokens, perception, engine.prefill_chunk, cancelled, stopwatch)
         if logits is not None:
-            yield from _decode(sequence, answer, logits, sight.shift, cancelled, stopwatch)
+            yield from _decode(sequence, answer, logits, perception.shift, cancelled, stopwatch)
     usage = Usage(prompt_tokens=len(prompt.tokens), completion_tokens=len(answer.tokens), cached_tokens=cached)
     yield (
         *answer.flush(),
@@ -73,32 +79,33 @@ def generate(
     )
 
 
-def require_readable(request: GenerationRequest, name: str, *, sees: bool) -> None:
-    """Raises UnsupportedPart if a message holds what the model cannot read."""
+def require_readable(request: GenerationRequest, name: str, media: Collection[MediaType]) -> None:
+    """Raises UnsupportedPart if a message holds what the model, which reads text and these, cannot read."""
+    readable = " and ".join(["text", *(words for kind, words in _MEDIA.items() if kind in media)])
     for message in request.messages:
         for part in message.parts:
-            if not isinstance(part, Text) and not (sees and isinstance(part, Image)):
+            if not isinstance(part, Text) and type(part) not in media:
                 kind = type(part).__name__.lower()
-                readable = "text and images" if sees else "text only"
-                raise UnsupportedPart(f"{name} reads {readable}, not {kind}; choose another engine with --model")
+                only = "" if media else " only"
+                raise UnsupportedPart(f"{name} reads {readable}{only}, not {kind}; choose another engine with --model")
 
 
 def _prefill(
     sequence: CachedSequence[Memory],
     tokens: list[int],
-    sight: PromptSight,
+    perception: Perception,
     chunk: int,
     cancelled: Callable[[], bool],
     stopwatch: Stopwatch,
 ) -> Generator[Step, None, Logits | None]:
-    """Compute the prompt picture by picture and chunk by chunk; scores after its last token, None if cancelled."""
+    """Compute the prompt file by file and chunk by chunk; scores after its last token, None if cancelled."""
     while not cancelled():
         began = stopwatch.clock()
         done = len(sequence.tokens)
         end = min(done + chunk, len(tokens))
         logits = None
-        if not sight.open_eyes(done, end, cancelled):
-            logits = sequence.prefill(tokens[done:end], sight.of(done, end))
+        if not perception.perceive(done, end, cancelled):
+            logits = sequence.prefill(tokens[done:end], perception.of(done, end))
         stopwatch.prefill_seconds += stopwatch.clock() - began
         if len(sequence.tokens) == len(tokens):
             return logits

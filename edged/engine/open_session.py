@@ -10,11 +10,11 @@ from typing import Any
 from edged.config import EngineConfig
 from edged.engine.buffer import Device, Host
 from edged.engine.device_choice import candidates, choose, passed_over
+from edged.engine.encoder import TowerSession
 from edged.engine.gpu import Gpu, Gpus, find_gpus
 from edged.engine.manifest import Manifest
 from edged.engine.onnx_session import OnnxSession
 from edged.engine.session import Session
-from edged.engine.vision_encoder import VisionSession
 from edged.errors import DeviceUnavailable
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class Opened:
     """One for each stage."""
     kv_bytes_per_token: int
     """Memory of one token's keys and values, both, in every layer."""
-    vision: VisionSession | None = None
+    vision: TowerSession | None = None
     """What reads pictures, where there is a plan of that too; else its graph is to be loaded on the first device."""
     remark: str = ""
     """What whoever asks for the status should know: why the GPU is not used, or that it is unproved there."""

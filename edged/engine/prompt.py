@@ -5,8 +5,8 @@ those ten characters and cannot end its own turn. So every place where a control
 inside a message, or across its edge, is marked by a character that occurs nowhere else; the rendered prompt
 is cut at the marks and its pieces are encoded apart. Messages without such places encode as usual.
 
-Where the template writes the token that means a picture, the picture's own tokens take its place. Nobody can type
-that token, so the pictures of the messages and the places in the prompt are the same in number and order.
+Where the template writes the token that means a picture or a recording, the file's own tokens take its place. Nobody
+can type that token, so the files of the messages and the places in the prompt are the same in number, kind and order.
 """
 
 from __future__ import annotations
@@ -15,16 +15,38 @@ import bisect
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TypeGuard
 
 from edged.engine.chat_template import ChatTemplate, Content
+from edged.engine.encoder import Media, MediaType, Percept, Reader
 from edged.engine.positions import Area
+from edged.engine.session import TokenType
 from edged.engine.tokenizer import Tokenizer
-from edged.engine.vision_encoder import Picture, VisionEncoder
 from edged.errors import ArtefactError, ContextOverflow, InvalidInput
-from edged.events import Image, Message, Role, Text
+from edged.events import Image, Message, Part, Role, Text
 
 _MARKS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
 """Unicode noncharacters, reserved for use inside a program."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """A picture or a recording among the tokens of a prompt."""
+
+    start: int
+    """Index of its first token."""
+    percept: Percept
+
+    @property
+    def stop(self) -> int:
+        """Index after its last."""
+        return self.start + len(self.percept.tokens)
+
+    @property
+    def area(self) -> Area:
+        """The same as rows and columns."""
+        return Area(start=self.start, rows=self.percept.rows, columns=self.percept.columns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +54,11 @@ class Prompt:
     """What the model reads before it answers."""
 
     tokens: list[int]
-    """Those below 0 are parts of pictures."""
+    """Those below 0 are parts of pictures and recordings."""
     is_thinking: bool
     """The prompt ends by opening the model's thinking."""
-    pictures: tuple[tuple[Area, Picture], ...] = ()
-    """Where pictures are among the tokens, in their order."""
+    placed: tuple[Placed, ...] = ()
+    """Pictures and recordings, in their order."""
     dropped_messages: int = 0
 
 
@@ -74,27 +96,27 @@ class PromptWriter:
         *,
         context: int,
         think_mark: str | None,
-        eyes: VisionEncoder | None = None,
+        readers: Mapping[MediaType, Reader] = MappingProxyType({}),
     ) -> None:
+        """readers: of what the model reads besides text."""
         self._tokenizer = tokenizer
         self._template = template
         self._context = context
         self._think_mark = think_mark
-        self._eyes = eyes
-        marks = {think_mark, eyes.vision.image_text if eyes else None} - {None, ""}
+        self._readers = readers
+        self._types = {reader.token: reader.type for reader in readers.values()}
+        marks = {think_mark, *(reader.text for reader in readers.values())} - {None, ""}
         self._control = ControlTokens({*tokenizer.control_tokens, *map(str, marks)})
 
     def write(self, messages: Sequence[Message], *, enable_thinking: bool) -> Prompt:
         """All messages, whatever their length."""
-        return self._write(messages, self._look_at(messages), enable_thinking)
+        return self._write(messages, self._perceived(messages), enable_thinking)
 
-    def _look_at(self, messages: Sequence[Message]) -> Mapping[Image, Picture]:
-        if self._eyes is None:
-            return {}
-        images = {part for message in messages for part in message.parts if isinstance(part, Image)}
-        return {image: self._eyes.look(image.data) for image in images}
+    def _perceived(self, messages: Sequence[Message]) -> Mapping[Media, Percept]:
+        files = {part for message in messages for part in message.parts if not isinstance(part, Text)}
+        return {file: self._readers[type(file)].perceive(file.data) for file in files if type(file) in self._readers}
 
-    def _write(self, messages: Sequence[Message], seen: Mapping[Image, Picture], enable_thinking: bool) -> Prompt:
+    def _write(self, messages: Sequence[Message], perceived: Mapping[Media, Percept], enable_thinking: bool) -> Prompt:
         texts = [part.text for message in messages for part in message.parts if isinstance(part, Text)]
         mark = next((mark for mark in _MARKS if not any(mark in text for text in texts)), None)
         if mark is None:
@@ -105,35 +127,37 @@ class PromptWriter:
         )
         tokens = [token for piece in rendered.split(mark) if piece for token in self._tokenizer.encode(piece)]
         is_thinking = bool(self._think_mark) and rendered.rstrip().endswith(str(self._think_mark))
-        pictures = [seen[part] for message in messages for part in message.parts if isinstance(part, Image)]
-        return self._placed(Prompt(tokens=tokens, is_thinking=is_thinking), pictures)
+        files = [perceived[part] for message in messages for part in message.parts if self._is_readable(part)]
+        return self._placed(Prompt(tokens=tokens, is_thinking=is_thinking), files)
+
+    def _is_readable(self, part: Part) -> TypeGuard[Media]:
+        return not isinstance(part, Text) and type(part) in self._readers
 
     def _content(self, message: Message, mark: str) -> Content:
-        """A text, or a list of parts where there is a picture among them, as transformers has it."""
-        if not any(isinstance(part, Image) for part in message.parts):
+        """A text, or a list of parts where there is a file among them, as transformers has it."""
+        if all(isinstance(part, Text) for part in message.parts):
             return self._control.disarm(message.text, mark)
         return [
             {"type": "text", "text": self._control.disarm(part.text, mark)}
             if isinstance(part, Text)
-            else {"type": "image"}
+            else {"type": "image" if isinstance(part, Image) else "audio"}
             for part in message.parts
         ]
 
-    def _placed(self, prompt: Prompt, pictures: Sequence[Picture]) -> Prompt:
-        """The prompt with each picture's tokens where the template wanted the picture."""
-        if self._eyes is None:
-            return prompt
-        places = [place for place, token in enumerate(prompt.tokens) if token == self._eyes.vision.image_token]
-        if len(places) != len(pictures):
-            raise ArtefactError(f"the chat template has places for {len(places)} pictures, there are {len(pictures)}")
+    def _placed(self, prompt: Prompt, files: Sequence[Percept]) -> Prompt:
+        """The prompt with each file's tokens where the template wanted the file."""
+        places = [place for place, token in enumerate(prompt.tokens) if token in self._types]
+        wanted, given = [self._types[prompt.tokens[place]] for place in places], [file.type for file in files]
+        if wanted != given:
+            raise ArtefactError(f"the chat template has places for {_counted(wanted)}, there are {_counted(given)}")
         tokens: list[int] = []
-        placed: list[tuple[Area, Picture]] = []
-        for begin, place, picture in zip([0, *(one + 1 for one in places)], places, pictures, strict=False):
+        placed: list[Placed] = []
+        for begin, place, file in zip([0, *(one + 1 for one in places)], places, files, strict=False):
             tokens += prompt.tokens[begin:place]
-            placed.append((Area(start=len(tokens), rows=picture.rows, columns=picture.columns), picture))
-            tokens += picture.tokens
+            placed.append(Placed(start=len(tokens), percept=file))
+            tokens += file.tokens
         tokens += prompt.tokens[places[-1] + 1 :] if places else prompt.tokens
-        return replace(prompt, tokens=tokens, pictures=tuple(placed))
+        return replace(prompt, tokens=tokens, placed=tuple(placed))
 
     def fit(self, messages: Sequence[Message], *, enable_thinking: bool, max_tokens: int) -> Prompt:
         """The newest turns that leave room for an answer: the oldest are dropped whole, the system prompt stays.
@@ -143,11 +167,11 @@ class PromptWriter:
         """
         system = [message for message in messages[:1] if message.role is Role.SYSTEM]
         turns = _turns(messages[len(system) :])
-        seen = self._look_at(messages)
+        perceived = self._perceived(messages)
 
         def write(first_turn: int) -> Prompt:
             kept = [message for turn in turns[first_turn:] for message in turn]
-            return self._write([*system, *kept], seen, enable_thinking)
+            return self._write([*system, *kept], perceived, enable_thinking)
 
         limit = self._context - min(max_tokens, self._context // 4)
         prompt, first = write(0), 0
@@ -175,3 +199,10 @@ def _turns(messages: Sequence[Message]) -> list[list[Message]]:
             turns.append([])
         turns[-1].append(message)
     return turns
+
+
+def _counted(types: Sequence[TokenType]) -> str:
+    """In their order, should it be that which differs."""
+    if len({*types}) > 1:
+        return " then ".join(one.name.lower() for one in types[:20])
+    return f"{len(types)} {'recordings' if TokenType.AUDIO in types else 'pictures'}"

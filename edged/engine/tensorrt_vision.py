@@ -20,7 +20,7 @@ from edged.errors import InvalidInput
 
 
 class TensorRTVision:
-    """Satisfies `edged.engine.vision_encoder.VisionSession`."""
+    """Satisfies `edged.engine.encoder.TowerSession`."""
 
     def __init__(
         self, folder: Path, manifest: Manifest, plan: Plan, *, trt: Any, device: Device, stream: Stream
@@ -37,7 +37,7 @@ class TensorRTVision:
     def run(
         self, inputs: Mapping[str, NDArray[np.float32]], cancelled: Callable[[], bool]
     ) -> NDArray[np.float32] | None:
-        """See VisionSession. Cancelled only before it begins: a GPU takes less than a second.
+        """See TowerSession. Cancelled only before it begins: a GPU takes less than a second.
 
         Raises Unavailable when the GPU has no room, InvalidInput for more patches than the plan takes.
         """

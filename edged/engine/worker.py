@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 
 from edged.config import EngineConfig
 from edged.engine.device import DeviceThread, Job, LoadedEngine
+from edged.engine.encoder import Media, MediaType, Reader
 from edged.engine.engine import load_engine
 from edged.engine.generate import require_readable
 from edged.engine.installed import find_engine, installed_engines
 from edged.engine.manifest import Manifest, read_manifest
+from edged.engine.readers import readers
 from edged.engine.sampling import validate
-from edged.engine.senses import Vision
 from edged.engine.stream import EventStream
-from edged.engine.vision_encoder import image_format
 from edged.errors import ContextOverflow
 from edged.events import Finished, GenerationEvent, GenerationRequest, Image, Text
 from edged.records import EngineStatus, ModelInfo
-from edged.vision.preprocess import begin_patches, read_grid
 
 DEMO_PARAMETERS = 500_000_000
 TEMPLATE_TOKENS = 256
@@ -63,15 +62,15 @@ class EngineWorker:
         validate(request.sampling)
         self._device.require_room()
         engine = next((one for one in self._device.snapshot.loaded if one.name == request.model), None)
-        parts = [part for message in request.messages for part in message.parts]
-        images = [part for part in parts if isinstance(part, Image)]
-        if not all(isinstance(part, Text) for part in parts):
+        files = [part for message in request.messages for part in message.parts if not isinstance(part, Text)]
+        if files:
             manifest = engine.manifest if engine else read_manifest(find_engine(self._directories, request.model))
-            require_readable(request, request.model, sees=manifest.vision is not None)
-            await _require_pictures(images, manifest.vision, self._context(manifest))
+            known = readers(manifest)
+            require_readable(request, request.model, known)
+            await _require_files(files, known, self._context(manifest))
         # No token is shorter than a byte, so only long messages have to be counted, and that takes a while.
         size = sum(len(message.text.encode()) for message in request.messages)
-        if engine and (images or size + TEMPLATE_TOKENS > engine.session.capacity):
+        if engine and (files or size + TEMPLATE_TOKENS > engine.session.capacity):
             await asyncio.to_thread(
                 engine.prompts.fit,
                 request.messages,
@@ -142,20 +141,24 @@ class EngineWorker:
         return load_engine(find_engine(self._directories, name), self._config)
 
 
-async def _require_pictures(images: Sequence[Image], vision: Vision | None, context: int) -> None:
+async def _require_files(files: Sequence[Media], known: Mapping[MediaType, Reader], context: int) -> None:
     """Decode what is about to be stored, unless that is more than any prompt can hold: it may take seconds each.
 
     Raises InvalidInput, ContextOverflow, MissingExtra.
     """
-    if vision is None:
-        return
-    wanted = image_format(vision)
-    grids = await asyncio.to_thread(lambda: [read_grid(image.data, wanted) for image in images])
-    tokens = sum(grid.patches for grid in grids) // vision.merge_size**2
+    percepts = await asyncio.to_thread(lambda: [known[type(file)].perceive(file.data) for file in files])
+    tokens = sum(len(percept.tokens) for percept in percepts)
     if tokens >= context:
-        raise ContextOverflow(f"the pictures need {tokens} tokens, the context holds {context}; send fewer")
-    for image in images:
-        await asyncio.wrap_future(begin_patches(image.data, wanted))
+        raise ContextOverflow(f"{_named(files)} need {tokens} tokens, the context holds {context}; send fewer")
+    for file in files:
+        await asyncio.wrap_future(known[type(file)].begin(file.data))
+
+
+def _named(files: Sequence[Media]) -> str:
+    kinds = {type(file) for file in files}
+    if len(kinds) > 1:
+        return "the pictures and recordings"
+    return "the pictures" if Image in kinds else "the recordings"
 
 
 def _where(engine: LoadedEngine) -> str:

@@ -1,7 +1,8 @@
-"""An encoded picture to the patches that a vision tower of GLM-4V's kind reads.
+"""An encoded picture to what a vision tower reads: the patches of GLM-4V's kind, or the pixels of autoglm_phone's.
 
 The numbers are those of transformers' Glm4vImageProcessorPil, bit for bit: RGB, resized bicubically to multiples
-of a merged patch within a limit of pixels, scaled, normalized, cut into patches, four neighbours after each other.
+of a merged patch within a limit of pixels, scaled, normalized. Patches are cut from that, four neighbours after each
+other; pixels are all of it.
 Files come from anywhere, so their size is judged by the header before a pixel is decoded, and they are decoded one
 after another, in the order they came, by a thread of their own: the largest take more than a gigabyte.
 """
@@ -54,7 +55,7 @@ class ImageFormat:
     """How a model wants its pictures."""
 
     patch_size: int
-    """Pixels of a patch's side."""
+    """Pixels of a patch's side, or of the square that the strided convolutions of a tower make one state."""
     temporal_patch_size: int
     """Frames in a patch: a picture is repeated so often, and the pixels count so often in the limits."""
     merge_size: int
@@ -85,6 +86,8 @@ class Grid:
         return self.height * self.width
 
 
+Pixels = tuple[NDArray[np.float32], Grid]
+"""All of a picture, normalized, and its grid.  # (3, height, width)"""
 Patches = tuple[NDArray[np.float32], Grid]
 """The patches of a picture and their grid.  # (patches, 3 * temporal_patch_size * patch_size ** 2)
 
@@ -105,8 +108,14 @@ def read_patches(data: bytes, image_format: ImageFormat) -> Patches:
 
     Raises InvalidInput for what is no whole picture of a known format and a possible shape, MissingExtra.
     """
-    pixels, grid = _pixels(data, image_format)
+    pixels, grid = _resized(data, image_format)
     return patchify(pixels, image_format), grid
+
+
+def read_pixels(data: bytes, image_format: ImageFormat) -> Pixels:
+    """The same picture in one piece. Raises what `read_patches` raises."""
+    pixels, grid = _resized(data, image_format)
+    return normalize(pixels, image_format), grid
 
 
 def begin_patches(data: bytes, image_format: ImageFormat) -> Future[Patches]:
@@ -114,7 +123,12 @@ def begin_patches(data: bytes, image_format: ImageFormat) -> Future[Patches]:
     return _DECODER.submit(read_patches, data, image_format)
 
 
-def _pixels(data: bytes, image_format: ImageFormat) -> tuple[NDArray[np.uint8], Grid]:
+def begin_pixels(data: bytes, image_format: ImageFormat) -> Future[Pixels]:
+    """As `begin_patches`, and by the same thread."""
+    return _DECODER.submit(read_pixels, data, image_format)
+
+
+def _resized(data: bytes, image_format: ImageFormat) -> tuple[NDArray[np.uint8], Grid]:
     """Resized RGB pixels.  # (height, width, 3)"""
     with _opened(data) as opened:
         orientation = _orientation(opened)  # of the header, as `read_grid` sees it
@@ -126,15 +140,23 @@ def _pixels(data: bytes, image_format: ImageFormat) -> tuple[NDArray[np.uint8], 
 
 def patchify(pixels: NDArray[np.uint8], image_format: ImageFormat) -> NDArray[np.float32]:
     """Resized RGB pixels (height, width, 3) to normalized patches, see `read_patches`."""
+    patch, merge = image_format.patch_size, image_format.merge_size
+    rows, columns = pixels.shape[0] // (patch * merge), pixels.shape[1] // (patch * merge)
+    squares = (
+        normalize(pixels, image_format)
+        .reshape(3, rows, merge, patch, columns, merge, patch)
+        .transpose(1, 4, 2, 5, 0, 3, 6)
+    )
+    frames = np.repeat(squares[:, :, :, :, :, None], image_format.temporal_patch_size, axis=5)
+    return frames.reshape(rows * columns * merge * merge, -1)
+
+
+def normalize(pixels: NDArray[np.uint8], image_format: ImageFormat) -> NDArray[np.float32]:
+    """RGB pixels (height, width, 3) scaled, less the mean, by the deviation.  # (3, height, width)"""
     scaled = (np.arange(256, dtype=np.float64) * image_format.rescale_factor).astype(np.float32)
     mean, std = np.array(image_format.mean, np.float32), np.array(image_format.std, np.float32)
     values = (scaled[:, None] - mean) / std  # (256, 3): all there are
-    patch, merge = image_format.patch_size, image_format.merge_size
-    rows, columns = pixels.shape[0] // (patch * merge), pixels.shape[1] // (patch * merge)
-    normalized = np.stack([values[pixels[..., channel], channel] for channel in range(3)])
-    squares = normalized.reshape(3, rows, merge, patch, columns, merge, patch).transpose(1, 4, 2, 5, 0, 3, 6)
-    frames = np.repeat(squares[:, :, :, :, :, None], image_format.temporal_patch_size, axis=5)
-    return frames.reshape(rows * columns * merge * merge, -1)
+    return np.stack([values[pixels[..., channel], channel] for channel in range(3)])
 
 
 def smart_resize(height: int, width: int, image_format: ImageFormat) -> tuple[int, int]:

@@ -1,6 +1,6 @@
-"""What a vision tower reads besides the patches: where each stands, and how position embeddings are resampled there.
+"""What a vision tower reads besides the picture: where its parts stand, and how position embeddings are resampled.
 
-All that is computed on the host for vision.onnx and for plans made of it; `edged.vision.preprocess` makes the patches.
+All that is computed on the host for vision.onnx and for plans made of it; `edged.vision.preprocess` reads the picture.
 """
 
 from __future__ import annotations
@@ -24,6 +24,15 @@ def tower_inputs(
         "places": places.astype(np.float32),
         "row_weights": cubic_weights(places[:, 0], grid.height, position_side),
         "column_weights": cubic_weights(places[:, 1], grid.width, position_side),
+    }
+
+
+def pixel_inputs(pixels: NDArray[np.float32], grid: Grid, *, position_side: int) -> dict[str, NDArray[np.float32]]:
+    """The same of a tower that reads whole pictures; positions are resampled along rows and columns apart."""
+    return {
+        "pixels": pixels[None],
+        "row_weights": cubic_weights(np.arange(grid.height), grid.height, position_side),
+        "column_weights": cubic_weights(np.arange(grid.width), grid.width, position_side),
     }
 
 

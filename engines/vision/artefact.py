@@ -10,9 +10,9 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from edged.engine.manifest import Manifest
-from edged.engine.onnx_vision import OnnxVision
+from edged.engine.onnx_tower import OnnxTower
+from edged.engine.readers import PATCH_INPUTS, image_format
 from edged.engine.senses import Vision
-from edged.engine.vision_encoder import image_format
 from edged.errors import CheckpointError, QualityGateFailed
 from edged.vision.preprocess import Grid, ImageFormat, patchify
 from edged.vision.tower_inputs import tower_inputs
@@ -126,7 +126,7 @@ def _measured(tower: VisionTower, wanted: ImageFormat, path: Path) -> float:
 
 
 def _run(path: Path, inputs: Mapping[str, Floats]) -> Floats:
-    found = OnnxVision(path, threads=0).run(inputs, lambda: False)
+    found = OnnxTower(path, PATCH_INPUTS, threads=0).run(inputs, lambda: False)
     assert found is not None  # nobody cancels
     return found
 

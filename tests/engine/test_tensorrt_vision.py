@@ -19,6 +19,7 @@ from edged.engine.senses import Vision
 from edged.engine.tensorrt_session import TensorRTSession
 from edged.engine.tensorrt_vision import TensorRTVision
 from edged.errors import ArtefactError, EdgedError, InvalidInput
+from edged.events import Image
 from edged.vision.preprocess import Grid
 from edged.vision.tower_inputs import tower_inputs
 from tests.engine.scripted_tensorrt import PLAN, Engine, Recording, runtime, text_tensors
@@ -141,8 +142,8 @@ def test_the_vision_plan_is_used_beside_the_text_plan(
     found = open_on(machine, folder, manifest, monkeypatch)
     assert isinstance(found.session, TensorRTSession) and isinstance(found.vision, TensorRTVision)
     assert found.remark == UNPROVED and found.vision.run(inputs(2, 2), lambda: False) is not None
-    eyes = engine._eyes(folder, manifest, EngineConfig(), found)
-    assert eyes is not None and eyes._session is found.vision
+    senses = engine._senses(folder, manifest, EngineConfig(), found)
+    assert senses[Image]._session is found.vision
     assert manifest.graph.activations == "float32" and found.kv_bytes_per_token == manifest.kv_bytes_per_token // 2
 
 

@@ -17,16 +17,17 @@ from tiny_glm4v import CONTEXT, IMAGE, photo, save_glm4v, tiny_glm4v
 from transformers.models.glm4v.image_processing_pil_glm4v import Glm4vImageProcessorPil
 
 from edged.engine.chat_template import ChatTemplate
+from edged.engine.encoder import Encoder
 from edged.engine.engine import Engine
 from edged.engine.generate import generate
 from edged.engine.kv_cache import KvCache
-from edged.engine.onnx_vision import OnnxVision
+from edged.engine.onnx_tower import OnnxTower
+from edged.engine.perception import Perception
 from edged.engine.positions import rope_positions, rope_shift
 from edged.engine.prompt import PromptWriter
+from edged.engine.readers import PictureReader
 from edged.engine.senses import Vision
-from edged.engine.sight import PromptSight
 from edged.engine.tokenizer import Tokenizer
-from edged.engine.vision_encoder import VisionEncoder
 from edged.errors import ArtefactError
 from edged.events import (
     Finished,
@@ -146,7 +147,8 @@ def engine(artefact: tuple[Path, Any, Any, Vision], folder: Path) -> Engine[Any]
     """With nothing in its caches."""
     out, checkpoint, session, vision = artefact
     tokenizer = Tokenizer(folder / "tokenizer.json")
-    eyes = VisionEncoder(vision, OnnxVision(out / vision.file, threads=1), limit_bytes=2**20)
+    reader = PictureReader(vision)
+    eyes = Encoder(reader, OnnxTower(out / vision.file, reader.input_names, threads=1), limit_bytes=2**20)
     template = ChatTemplate(checkpoint.vocabulary.chat_template, name="template")
     manifest = session._manifest
     return Engine(
@@ -155,9 +157,9 @@ def engine(artefact: tuple[Path, Any, Any, Vision], folder: Path) -> Engine[Any]
         session=session,
         cache=KvCache(session, bytes_per_token=manifest.kv_bytes_per_token, limit_bytes=2**24),
         tokenizer=tokenizer,
-        prompts=PromptWriter(tokenizer, template, context=CONTEXT, think_mark=None, eyes=eyes),
+        prompts=PromptWriter(tokenizer, template, context=CONTEXT, think_mark=None, readers={Image: reader}),
         prefill_chunk=32,
-        eyes=eyes,
+        senses={Image: eyes},
     )
 
 
@@ -178,17 +180,17 @@ def test_prompt_positions_and_logits_equal_transformers(name: str, engine: Engin
     prompt = engine.prompts.write(messages, enable_thinking=False)
     expected = inputs["input_ids"][0].tolist()
     assert [IMAGE if token < 0 else token for token in prompt.tokens] == expected
-    areas = [area for area, _ in prompt.pictures]
+    areas = [one.area for one in prompt.placed]
     positions, shift = judge.model.model.get_rope_index(
         inputs["input_ids"], inputs["mm_token_type_ids"], inputs.get("image_grid_thw")
     )
     np.testing.assert_array_equal(rope_positions(len(prompt.tokens), areas), positions[:, 0].numpy())
     assert rope_shift(areas) == int(shift)
-    sight = PromptSight(prompt, engine.eyes, engine.manifest.hidden_size)
-    while sight.open_eyes(0, len(expected), lambda: False):
+    perception = Perception(prompt, engine.senses, hidden_size=engine.manifest.hidden_size, has_axes=True)
+    while perception.perceive(0, len(expected), lambda: False):
         pass
     found = engine.session.prefill(
-        engine.session.allocate(), 0, prompt.tokens, range(len(expected)), sight.of(0, len(expected))
+        engine.session.allocate(), 0, prompt.tokens, range(len(expected)), perception.of(0, len(expected))
     )
     with torch.no_grad():
         assert relative_error(found, judge.model(**inputs).logits[0].numpy()) < 1e-3
@@ -212,7 +214,7 @@ def test_a_second_question_about_a_picture_computes_only_what_is_new(engine: Eng
     text, before = answer(engine, first)
     _, again = answer(engine, first, assistant(text), user("Sure?"))
     assert again.cached_tokens >= before.prompt_tokens - 1
-    assert engine.eyes is not None and engine.eyes.kept_bytes == 5 * 2 * 64 * 4
+    assert engine.senses[Image].kept_bytes == 5 * 2 * 64 * 4
 
 
 def test_another_picture_of_the_same_size_is_not_mistaken_for_the_first(engine: Engine[Any], judge: Judge) -> None:
@@ -220,7 +222,7 @@ def test_another_picture_of_the_same_size_is_not_mistaken_for_the_first(engine: 
     answer(engine, user(TALL, "What?"))
     prompt = engine.prompts.write([user(other, "What?")], enable_thinking=False)
     text, usage = answer(engine, user(other, "What?"))
-    assert usage.cached_tokens == prompt.pictures[0][0].start
+    assert usage.cached_tokens == prompt.placed[0].start
     engine.cache._sequences.clear()
     assert answer(engine, user(other, "What?"))[0] == text
     assert answer(engine, user(TALL, "What?"))[0] != text
@@ -238,9 +240,9 @@ def test_answers_do_not_depend_on_what_was_cached(engine: Engine[Any]) -> None:
 
 def test_what_a_user_types_is_no_picture(engine: Engine[Any]) -> None:
     prompt = engine.prompts.write([user(TALL, "See <|image|> and <|begin_of_image|>.")], enable_thinking=False)
-    assert len(prompt.pictures) == 1
+    assert len(prompt.placed) == 1
     assert IMAGE not in prompt.tokens
-    assert engine.prompts.write([user("<|image|>")], enable_thinking=False).pictures == ()
+    assert engine.prompts.write([user("<|image|>")], enable_thinking=False).placed == ()
 
 
 def test_penalties_know_no_parts_of_pictures(engine: Engine[Any]) -> None:
@@ -250,7 +252,8 @@ def test_penalties_know_no_parts_of_pictures(engine: Engine[Any]) -> None:
 
 def test_a_template_without_a_place_for_pictures_is_an_error(engine: Engine[Any]) -> None:
     blind = ChatTemplate("{{ messages[0].content }}", name="blind")
-    writer = PromptWriter(engine.tokenizer, blind, context=CONTEXT, think_mark=None, eyes=engine.eyes)
+    readers = {Image: engine.senses[Image].reader}
+    writer = PromptWriter(engine.tokenizer, blind, context=CONTEXT, think_mark=None, readers=readers)
     with pytest.raises(ArtefactError, match="places for 0 pictures, there are 1"):
         writer.write([user(TALL)], enable_thinking=False)
 
@@ -267,5 +270,5 @@ def test_old_pictures_are_dropped_with_their_turns(engine: Engine[Any]) -> None:
     history = [message for number in range(14) for message in (user(photo(140, 280, number), "?"), assistant("A."))]
     prompt = engine.prompts.fit([*history, user(TALL, "?")], enable_thinking=False, max_tokens=64)
     assert prompt.dropped_messages > 0
-    assert [picture.rows for _, picture in prompt.pictures][-1] == 5
+    assert [one.percept.rows for one in prompt.placed][-1] == 5
     assert len(prompt.tokens) <= CONTEXT - 64

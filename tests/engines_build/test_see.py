@@ -18,7 +18,7 @@ from tiny_glm4v import CONTEXT, IMAGE, photo, save_glm4v, tiny_glm4v
 from edged.client import Client
 from edged.config import EngineConfig
 from edged.engine.manifest import FILE_NAME, read_manifest, verify_files
-from edged.engine.vision_encoder import image_format
+from edged.engine.readers import image_format
 from edged.engine.worker import EngineWorker
 from edged.errors import ArtefactError, Code, RemoteError
 from edged.events import (

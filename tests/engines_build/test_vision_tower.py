@@ -17,7 +17,8 @@ from tiny_checkpoints import relative_error
 from tiny_glm4v import save_glm4v, tiny_glm4v
 from transformers.models.glm4v.modeling_glm4v import Glm4vVisionModel
 
-from edged.engine.onnx_vision import OnnxVision
+from edged.engine.onnx_tower import OnnxTower
+from edged.engine.readers import PATCH_INPUTS
 from edged.errors import ArtefactError, CheckpointError, InvalidInput, QualityGateFailed
 from edged.vision.preprocess import Grid
 from edged.vision.tower_inputs import cubic_weights, patch_places, tower_inputs
@@ -70,7 +71,7 @@ def expected_embeddings(model: Glm4vVisionModel, patches: Any, grid: Grid) -> np
 
 
 def run(path: Path, inputs: Any) -> np.ndarray[Any, Any]:
-    found = OnnxVision(path, threads=1).run(inputs, lambda: False)
+    found = OnnxTower(path, PATCH_INPUTS, threads=1).run(inputs, lambda: False)
     assert found is not None
     return found
 
@@ -292,7 +293,7 @@ def test_weights_that_compute_nothing_are_not_installed(tmp_path: Path) -> None:
 
 def test_a_run_ends_when_it_is_not_wanted_any_more(towers: Any, tmp_path: Path) -> None:
     write_tower(towers[1], tmp_path, 32, "float32")
-    session = OnnxVision(tmp_path / FUSED_FILE, threads=1)
+    session = OnnxTower(tmp_path / FUSED_FILE, PATCH_INPUTS, threads=1)
     large = some_inputs(towers[1], Grid(height=120, width=120))
     assert session.run(large, lambda: True) is None
     assert session.run(some_inputs(towers[1], GRID), lambda: False) is not None
@@ -301,7 +302,7 @@ def test_a_run_ends_when_it_is_not_wanted_any_more(towers: Any, tmp_path: Path) 
 def test_a_graph_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / FUSED_FILE).write_bytes(b"no graph")
     with pytest.raises(ArtefactError, match="cannot load it"):
-        OnnxVision(tmp_path / FUSED_FILE, threads=1)
+        OnnxTower(tmp_path / FUSED_FILE, PATCH_INPUTS, threads=1)
 
 
 def test_expected_shapes_are_those_of_transformers(towers: Any) -> None:

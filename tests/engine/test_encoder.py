@@ -1,4 +1,4 @@
-"""Pictures are computed once while they are remembered, and known by their content."""
+"""Files are computed once while they are remembered, and known by their content."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edged.engine.vision_encoder import Embeddings, VisionEncoder, content_tokens
+from edged.engine.encoder import Embeddings, Encoder, content_tokens
+from edged.engine.readers import PictureReader, image_format
 from edged.errors import InvalidInput
 from edged.vision.preprocess import ImageFormat, begin_patches
 from tests.tiny_artefact import EYES
@@ -32,9 +33,9 @@ class CountingSession:
         return np.ones((len(inputs["patches"]) // 4, HIDDEN), np.float32)
 
 
-def encoder(limit_bytes: int = 10**6) -> tuple[VisionEncoder, CountingSession]:
+def encoder(limit_bytes: int = 10**6) -> tuple[Encoder, CountingSession]:
     session = CountingSession()
-    return VisionEncoder(EYES, session, limit_bytes=limit_bytes), session
+    return Encoder(PictureReader(EYES), session, limit_bytes=limit_bytes), session
 
 
 def encoded(colour: int, width: int = 56, height: int = 84) -> bytes:
@@ -49,17 +50,17 @@ def always(value: bool) -> Callable[[], bool]:
 
 def test_a_picture_is_computed_once() -> None:
     eyes, session = encoder()
-    picture = eyes.look(encoded(1))
+    picture = eyes.reader.perceive(encoded(1))
     assert (picture.rows, picture.columns, len(picture.tokens)) == (3, 2, 6)
     first = eyes.embeddings(picture, always(False))
     assert first is not None and first.shape == (6, HIDDEN)
-    assert eyes.embeddings(eyes.look(encoded(1)), always(False)) is first
+    assert eyes.embeddings(eyes.reader.perceive(encoded(1)), always(False)) is first
     assert session.runs == [24]
 
 
 def test_pictures_of_one_size_differ_in_every_token() -> None:
     eyes, _ = encoder()
-    one, other = eyes.look(encoded(1)).tokens, eyes.look(encoded(2)).tokens
+    one, other = eyes.reader.perceive(encoded(1)).tokens, eyes.reader.perceive(encoded(2)).tokens
     assert not set(one) & set(other)
     assert max(*one, *other) < 0
 
@@ -68,7 +69,7 @@ def test_the_least_recently_used_is_forgotten_first() -> None:
     size = 6 * HIDDEN * 4
     eyes, session = encoder(limit_bytes=2 * size)
     for colour in (1, 2, 1, 3, 1, 2):
-        eyes.embeddings(eyes.look(encoded(colour)), always(False))
+        eyes.embeddings(eyes.reader.perceive(encoded(colour)), always(False))
         assert eyes.kept_bytes <= 2 * size
     assert len(session.runs) == 4  # 1, 2, 3, and 2 again
 
@@ -76,20 +77,20 @@ def test_the_least_recently_used_is_forgotten_first() -> None:
 def test_what_is_larger_than_the_limit_is_not_kept() -> None:
     eyes, session = encoder(limit_bytes=10)
     for _ in range(2):
-        assert eyes.embeddings(eyes.look(encoded(1)), always(False)) is not None
+        assert eyes.embeddings(eyes.reader.perceive(encoded(1)), always(False)) is not None
     assert (len(session.runs), eyes.kept_bytes) == (2, 0)
 
 
 def test_what_was_cancelled_is_not_kept() -> None:
     eyes, _ = encoder()
-    assert eyes.embeddings(eyes.look(encoded(1)), always(True)) is None
+    assert eyes.embeddings(eyes.reader.perceive(encoded(1)), always(True)) is None
     assert eyes.kept_bytes == 0
 
 
 def test_a_damaged_file_is_refused() -> None:
     eyes, _ = encoder()
     with pytest.raises(InvalidInput, match="picture"):
-        eyes.look(b"no picture")
+        eyes.reader.perceive(b"no picture")
 
 
 def test_tokens_are_numbers_of_63_bits_below_0() -> None:
@@ -110,10 +111,10 @@ def test_who_no_longer_wants_an_answer_does_not_wait_for_the_pictures_of_others(
 
     monkeypatch.setattr("edged.vision.preprocess.read_patches", decoded)
     eyes, session = encoder()
-    other = begin_patches(b"another's", eyes.image_format)
+    other = begin_patches(b"another's", image_format(EYES))
     assert entered.wait(10)
     looks = iter([False, False, True])
-    assert eyes.embeddings(eyes.look(encoded(1)), lambda: next(looks)) is None
+    assert eyes.embeddings(eyes.reader.perceive(encoded(1)), lambda: next(looks)) is None
     leave.set()
     other.result(10)
     assert (session.runs, eyes.kept_bytes) == ([], 0)
