@@ -6,8 +6,9 @@ says means nothing, is always the same at temperature 0, and never ends by itsel
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -68,6 +69,10 @@ EYES = Vision(
 """What a manifest says of a model that sees; there is no tower behind it."""
 
 
+Entering = Literal["tokens", "embeddings", "types"]
+"""What the graph takes: tokens alone, embeddings in place of some, and what each token is part of as well."""
+
+
 def tiny_artefact(
     folder: Path, name: str = "tiny", *, seed: int = 0, slow_ms: float = 0.0, context_length: int = 2048
 ) -> Path:
@@ -78,21 +83,34 @@ def tiny_artefact(
     artefact = folder / name
     artefact.mkdir(parents=True, exist_ok=True)
     tokenizer = tiny_tokenizer()
+    save_model(artefact, tokenizer, seed=seed, slow_ms=slow_ms, context_length=context_length)
+    (artefact / "chat_template.jinja").write_text(CHATML, encoding="utf-8")
+    manifest_of(artefact, name, tokenizer, context_length).write(artefact)
+    return artefact
+
+
+def save_model(
+    artefact: Path,
+    tokenizer: Tokenizer,
+    *,
+    seed: int = 0,
+    slow_ms: float = 0.0,
+    context_length: int = 2048,
+    entering: Entering = "tokens",
+) -> None:
+    """Write the tokenizer and the graph of the text model."""
     tokenizer.save(str(artefact / "tokenizer.json"))
     onnx.save_model(
-        _model(tokenizer, seed=seed, slow_ms=slow_ms, context_length=context_length),
+        _model(tokenizer, seed=seed, slow_ms=slow_ms, context_length=context_length, entering=entering),
         artefact / "model.onnx",
         save_as_external_data=True,
         location="model.onnx.data",
         size_threshold=1024,
     )
-    (artefact / "chat_template.jinja").write_text(CHATML, encoding="utf-8")
-    _manifest(artefact, name, tokenizer, context_length).write(artefact)
-    return artefact
 
 
-def tiny_tokenizer() -> Tokenizer:
-    """Byte-level BPE over all 256 bytes with a handful of merges and ChatML's control tokens."""
+def tiny_tokenizer(specials: Sequence[str] = SPECIALS) -> Tokenizer:
+    """Byte-level BPE over all 256 bytes with a handful of merges and control tokens, by default ChatML's."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocab = {token: index for index, token in enumerate(alphabet)}
     for left, right in MERGES:
@@ -100,11 +118,12 @@ def tiny_tokenizer() -> Tokenizer:
     tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=list(MERGES)))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in SPECIALS])
+    tokenizer.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in specials])
     return tokenizer
 
 
-def _manifest(artefact: Path, name: str, tokenizer: Tokenizer, context_length: int) -> Manifest:
+def manifest_of(artefact: Path, name: str, tokenizer: Tokenizer, context_length: int) -> Manifest:
+    """What the run time has to know of the files that are there."""
     return Manifest(
         name=name,
         title="Tiny random model",
@@ -190,6 +209,19 @@ class _GraphBuilder:
         silu = self.op("Mul", gate, self.op("Sigmoid", gate))
         return self.linear(self.op("Mul", silu, self.linear(hidden, HIDDEN, FFN)), FFN, HIDDEN)
 
+    def entered(self, table: str, entering: Entering) -> str:
+        """Rows of the tokens, and of `embeddings` where those are below 0; a row of its own is added to each type's."""
+        if entering == "tokens":
+            return self.op("Gather", table, "input_ids", axis=0)
+        zero = self.constant("no_token", np.zeros(1, np.int64))
+        rows = self.op("Gather", table, self.op("Max", "input_ids", zero), axis=0)
+        seen = self.op("Unsqueeze", self.op("Less", "input_ids", zero), self.constant("last", np.array([-1])))
+        mixed = self.op("Where", seen, "embeddings", rows)
+        if entering == "embeddings":
+            return mixed
+        types = self._random.standard_normal((3, HIDDEN), dtype=np.float32)
+        return self.op("Add", mixed, self.op("Gather", self.constant("types", types), "token_types", axis=0))
+
     def burn(self, hidden: str, slow_ms: float) -> str:
         """The hidden state unchanged, after work that no optimiser can remove."""
         zero = self.op("Mul", self.op("ReduceMean", hidden, keepdims=1), self.constant("zero", np.float32(0.0)))
@@ -200,14 +232,16 @@ class _GraphBuilder:
         return self.op("Add", hidden, self.op("ReduceMean", square, keepdims=0))
 
 
-def _model(tokenizer: Tokenizer, *, seed: int, slow_ms: float, context_length: int) -> onnx.ModelProto:
+def _model(
+    tokenizer: Tokenizer, *, seed: int, slow_ms: float, context_length: int, entering: Entering
+) -> onnx.ModelProto:
     graph = _GraphBuilder(seed)
     vocab = tokenizer.get_vocab_size()
     angles = np.outer(np.arange(context_length), 10000.0 ** -(np.arange(HEAD_DIM // 2) / (HEAD_DIM // 2)))
     graph.constant("cos", np.cos(angles).astype(np.float32))
     graph.constant("sin", np.sin(angles).astype(np.float32))
     table = np.random.default_rng(seed + 1).standard_normal((vocab, HIDDEN), dtype=np.float32)
-    hidden = graph.op("Gather", graph.constant("embedding", table), "input_ids", axis=0)
+    hidden = graph.entered(graph.constant("embedding", table), entering)
     for layer in range(LAYERS):
         hidden = graph.op("Add", hidden, graph.attention(graph.norm(hidden), layer))
         hidden = graph.op("Add", hidden, graph.feed_forward(graph.norm(hidden)))
@@ -219,7 +253,7 @@ def _model(tokenizer: Tokenizer, *, seed: int, slow_ms: float, context_length: i
             "Add", [graph.linear(last, HIDDEN, vocab), graph.constant("bias", _speakable(tokenizer))], ["logits"]
         )
     )
-    inputs, outputs = _signature(vocab)
+    inputs, outputs = _signature(vocab, entering)
     made = helper.make_graph(graph.nodes, "tiny", inputs, outputs, graph.weights)
     opsets = [helper.make_opsetid("", 21), helper.make_opsetid("com.microsoft", 1)]
     return helper.make_model(made, opset_imports=opsets, ir_version=10)
@@ -234,7 +268,7 @@ def _speakable(tokenizer: Tokenizer) -> NDArray[np.float32]:
     return bias
 
 
-def _signature(vocab: int) -> tuple[list[onnx.ValueInfoProto], list[onnx.ValueInfoProto]]:
+def _signature(vocab: int, entering: Entering) -> tuple[list[onnx.ValueInfoProto], list[onnx.ValueInfoProto]]:
     value = helper.make_tensor_value_info
     inputs = [
         value("input_ids", TensorProto.INT64, [1, "tokens"]),
@@ -242,6 +276,10 @@ def _signature(vocab: int) -> tuple[list[onnx.ValueInfoProto], list[onnx.ValueIn
         value("total_sequence_length", TensorProto.INT32, [1]),
         value("logits_index", TensorProto.INT64, ["scored"]),
     ]
+    if entering != "tokens":
+        inputs.append(value("embeddings", TensorProto.FLOAT, [1, "tokens", HIDDEN]))
+    if entering == "types":
+        inputs.append(value("token_types", TensorProto.INT64, [1, "tokens"]))
     outputs = [value("logits", TensorProto.FLOAT, [1, "scored", vocab])]
     cache = [1, KV_HEADS, "capacity", HEAD_DIM]
     for layer in range(LAYERS):
