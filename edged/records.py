@@ -59,6 +59,8 @@ class ModelInfo:
     is_loaded: bool = False
     is_demo: bool = False
     """Under 0.5 billion parameters: it shows that everything works, not more."""
+    reads: tuple[str, ...] = ("text",)
+    """What a message may hold: "text", "images", "audio"."""
 
 
 class DaemonState(enum.StrEnum):
@@ -84,6 +86,8 @@ class EngineStatus:
     kv_cache_bytes: int
     kv_cache_limit_bytes: int
     load_seconds: float
+    expert_load: tuple[tuple[float, ...], ...] = ()
+    """Of a mixture of experts: share of each layer's choices that each expert got since the engine was loaded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
@@ -71,9 +71,9 @@ def time_from_wire(stamp: Timestamp, field: str = "time") -> datetime:
         raise InvalidInput(f"{field} is no valid time", field=field) from None
 
 
-def _copy_to_wire(record: Any, kind: type[_Proto]) -> _Proto:
-    """For records whose fields have the same names and scalar types on both sides."""
-    return kind(**{field.name: getattr(record, field.name) for field in fields(record)})
+def _copy_to_wire(record: Any, kind: type[_Proto], **others: Any) -> _Proto:
+    """For records whose fields have the same names and, but for the others, scalar types on both sides."""
+    return kind(**{field.name: getattr(record, field.name) for field in fields(record)} | others)
 
 
 def _copy_from_wire(proto: ProtoMessage, kind: type[_Record]) -> _Record:
@@ -280,7 +280,18 @@ def model_to_wire(model: records.ModelInfo) -> model_pb2.Model:
 
 
 def model_from_wire(model: model_pb2.Model) -> records.ModelInfo:
-    return _copy_from_wire(model, records.ModelInfo)
+    """A daemon that does not say what an engine reads is one that knew text alone."""
+    return replace(_copy_from_wire(model, records.ModelInfo), reads=tuple(model.reads) or ("text",))
+
+
+def engine_to_wire(engine: records.EngineStatus) -> status_pb2.EngineStatus:
+    load = [status_pb2.LayerLoad(experts=layer) for layer in engine.expert_load]
+    return _copy_to_wire(engine, status_pb2.EngineStatus, expert_load=load)
+
+
+def engine_from_wire(engine: status_pb2.EngineStatus) -> records.EngineStatus:
+    load = tuple(tuple(layer.experts) for layer in engine.expert_load)
+    return replace(_copy_from_wire(engine, records.EngineStatus), expert_load=load)
 
 
 def status_to_wire(status: records.DaemonStatus) -> status_pb2.GetStatusResponse:
@@ -290,7 +301,7 @@ def status_to_wire(status: records.DaemonStatus) -> status_pb2.GetStatusResponse
         state=_DAEMON_STATES[status.state],
         started_at=time_to_wire(status.started_at),
         listening_on=status.listening_on,
-        engine=_copy_to_wire(status.engine, status_pb2.EngineStatus),
+        engine=engine_to_wire(status.engine),
         store=_copy_to_wire(status.store, status_pb2.StoreStatus),
         privacy=status_pb2.PrivacyStatus(
             enforcements=[_copy_to_wire(item, status_pb2.Enforcement) for item in privacy.enforcements],
@@ -307,7 +318,7 @@ def status_from_wire(status: status_pb2.GetStatusResponse) -> records.DaemonStat
         state=_member(_DAEMON_STATE_OF, status.state, "state"),
         started_at=time_from_wire(status.started_at, "started_at"),
         listening_on=tuple(status.listening_on),
-        engine=_copy_from_wire(status.engine, records.EngineStatus),
+        engine=engine_from_wire(status.engine),
         store=_copy_from_wire(status.store, records.StoreStatus),
         privacy=records.PrivacyStatus(
             enforcements=tuple(_copy_from_wire(item, records.Enforcement) for item in privacy.enforcements),

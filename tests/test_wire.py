@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from edged import events, records, wire
 from edged.errors import InvalidInput
-from edged.v1 import assistant_pb2, conversation_pb2, message_pb2, status_pb2
+from edged.v1 import assistant_pb2, conversation_pb2, message_pb2, model_pb2, status_pb2
 
 INT32 = st.integers(-(2**31), 2**31 - 1)
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -74,7 +74,13 @@ transcripts = st.builds(
     records.Transcript, conversation=conversations, messages=st.lists(messages, max_size=3).map(tuple)
 )
 hits = st.builds(records.SearchHit, conversation=conversations)
-models = st.builds(records.ModelInfo, parameters=INT64, context_length=INT32, disk_bytes=INT64)
+models = st.builds(
+    records.ModelInfo,
+    parameters=INT64,
+    context_length=INT32,
+    disk_bytes=INT64,
+    reads=st.lists(TEXT, min_size=1, max_size=3).map(tuple),
+)
 statuses = st.builds(
     records.DaemonStatus,
     started_at=TIME,
@@ -89,6 +95,7 @@ statuses = st.builds(
         kv_cache_bytes=INT64,
         kv_cache_limit_bytes=INT64,
         load_seconds=st.floats(allow_nan=False),
+        expert_load=st.lists(st.lists(st.floats(0, 1), max_size=3).map(tuple), max_size=2).map(tuple),
     ),
     store=st.builds(records.StoreStatus, database_bytes=INT64, conversations=INT32, messages=INT32),
     privacy=st.builds(
@@ -210,3 +217,7 @@ def test_what_is_unknown_or_missing_is_named(read: Callable[[Any], Any], proto: 
 def test_what_protobuf_cannot_hold_is_a_value_error(write: Callable[[], Any]) -> None:
     with pytest.raises(ValueError):  # the sentence is protobuf's
         write()
+
+
+def test_a_daemon_that_says_nothing_of_what_an_engine_reads_knew_text_alone() -> None:
+    assert wire.model_from_wire(model_pb2.Model(name="old")).reads == ("text",)

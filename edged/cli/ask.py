@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from edged.cli.attachment import read_audio, read_image
 from edged.cli.connection import with_client
 from edged.cli.generation import Generation, generation_from, generation_options
 from edged.cli.output import print_json, say
-from edged.cli.parameters import utf8
+from edged.cli.parameters import InOrder, given_order, utf8
 from edged.config import Config, load_config
 from edged.errors import InvalidInput
 from edged.events import FinishReason, Part, Text
@@ -24,25 +24,40 @@ if TYPE_CHECKING:
     from edged.client import Client
 
 
-@click.command()
-@click.argument("text", type=utf8)
-@click.option("--image", type=click.Path(path_type=Path), metavar="FILE", help="A picture to ask about.")
-@click.option("--audio", type=click.Path(path_type=Path), metavar="FILE", help="A recording to ask about.")
+_file = click.Path(path_type=Path)
+
+
+@click.command(cls=InOrder)
+@click.argument("text", type=utf8, required=False)
+@click.option("--image", type=_file, multiple=True, metavar="FILE", help="A picture to ask about; repeatable.")
+@click.option("--audio", type=_file, multiple=True, metavar="FILE", help="A recording to hear; repeatable.")
 @click.option("--conversation", type=utf8, default="", metavar="ID", help="Go on with this conversation.")
 @generation_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object when the answer is complete.")
-def ask(text: str, image: Path | None, audio: Path | None, conversation: str, as_json: bool, **options: Any) -> None:
+@click.pass_context
+def ask(
+    context: click.Context,
+    /,
+    text: str | None,
+    image: tuple[Path, ...],
+    audio: tuple[Path, ...],
+    conversation: str,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Ask one question and stream the answer to stdout.
 
-    TEXT may be -, which reads the question from stdin. Starts a daemon for itself when none is running.
+    TEXT may be -, which reads the question from stdin, and may be left out where pictures or recordings ask for
+    themselves. They come before TEXT, in the order in which they are given. Starts a daemon for itself when none is
+    running.
     """
+    if text is None and not image and not audio:
+        raise click.MissingParameter(ctx=context, param=context.command.params[0])
     config = load_config()
     limit = config.daemon.max_message_bytes
-    parts: list[Part] = [Text(text=_question(text, max_bytes=limit))]
-    if image:
-        parts.append(read_image(image, max_bytes=limit))
-    if audio:
-        parts.append(read_audio(audio, max_bytes=limit))
+    parts = _files(given_order(context, "image", "audio"), image, audio, max_bytes=limit)
+    if question := _question(text or "", max_bytes=limit, may_be_empty=bool(parts)):
+        parts.append(Text(text=question))
     answer = Answer(is_streamed=not as_json)
     asyncio.run(_ask(config, tuple(parts), conversation, generation_from(options), answer))
     if as_json:
@@ -51,7 +66,19 @@ def ask(text: str, image: Path | None, audio: Path | None, conversation: str, as
         say(CUT_OFF)
 
 
-def _question(text: str, *, max_bytes: int) -> str:
+def _files(order: Sequence[str], images: Sequence[Path], recordings: Sequence[Path], *, max_bytes: int) -> list[Part]:
+    """Pictures and recordings as the options followed each other."""
+    left_images, left_recordings = iter(images), iter(recordings)
+    return [
+        read_image(next(left_images), max_bytes=max_bytes)
+        if name == "image"
+        else read_audio(next(left_recordings), max_bytes=max_bytes)
+        for name in order
+    ]
+
+
+def _question(text: str, *, max_bytes: int, may_be_empty: bool) -> str:
+    """The text, from stdin for -; empty where it may be, even of blanks."""
     if text == "-":
         data = sys.stdin.buffer.read(max_bytes + 1)
         if len(data) > max_bytes:
@@ -60,9 +87,11 @@ def _question(text: str, *, max_bytes: int) -> str:
             text = data.decode("utf-8")
         except UnicodeDecodeError as exc:
             raise InvalidInput(f"stdin is not valid UTF-8 at byte {exc.start + 1}") from exc
-    if not text.strip():
+    if text.strip():
+        return text
+    if not may_be_empty:
         raise InvalidInput("the question is empty")
-    return text
+    return ""
 
 
 async def _ask(

@@ -10,9 +10,10 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -22,6 +23,9 @@ from edged.cli.output import human_bytes, print_json, printable
 from edged.config import Config, load_config
 from edged.errors import EdgedError, nearest
 from edged.launch import listens
+
+if TYPE_CHECKING:
+    from edged.engine.manifest import Manifest
 
 MODULES = ("onnxruntime", "numpy", "tokenizers", "jinja2", "sqlcipher3", "sqlite_utils", "grpc_health", "keyring")
 """What `edged[daemon]` installs and the daemon imports."""
@@ -185,17 +189,20 @@ def _engines(config: Config) -> Check:
     manifests = [verify_engine(find_engine(config.paths.engines, name)) for name in names]
     if config.engine.default not in names:
         hint = "`make setup` in a checkout builds smollm2-135m, `edged models import` brings others"
-        missing = f"engine.default {config.engine.default!r} is not installed{nearest(config.engine.default, names)}"
-        return judged("engines", missing, False, advice=hint)
+        absent = f"engine.default {config.engine.default!r} is not installed{nearest(config.engine.default, names)}"
+        return judged("engines", absent, False, advice=hint)
     default = find_engine(config.paths.engines, config.engine.default)
     found = f"{len(names)} intact, default {config.engine.default} in {default.parent}"
-    seeing = [manifest.name for manifest in manifests if manifest.vision]
-    advice = f"{', '.join(seeing)} cannot see without: `make setup EXTRAS=vision` or pip install 'edged[vision]'"
-    return judged("engines", found, not seeing or _has_pillow(), advice=advice, otherwise=Verdict.WARN)
+    missing = [*_lacking(manifests, "vision", "see", "PIL"), *_lacking(manifests, "audio", "hear", "soundfile", "soxr")]
+    return judged("engines", found, not missing, advice="; ".join(missing), otherwise=Verdict.WARN)
 
 
-def _has_pillow() -> bool:
-    return importlib.util.find_spec("PIL") is not None
+def _lacking(manifests: Sequence[Manifest], sense: str, verb: str, *modules: str) -> list[str]:
+    """What brings the modules of a sense, which is called as the extra is; nothing where no engine lacks them."""
+    having = [manifest.name for manifest in manifests if getattr(manifest, sense)]
+    if not having or all(importlib.util.find_spec(module) for module in modules):
+        return []
+    return [f"{', '.join(having)} cannot {verb} without: `make setup EXTRAS={sense}` or pip install 'edged[{sense}]'"]
 
 
 def _devices(config: Config) -> list[Check]:

@@ -35,6 +35,7 @@ def models() -> None:
 def list_(json_wanted: bool) -> None:
     """List the engines that can be used; * marks the default one. JSON says more of each."""
     from edged.engine.installed import installed_engines
+    from edged.engine.readers import reads
 
     config = load_config()
     engines = installed_engines(config.paths.engines)
@@ -48,12 +49,13 @@ def list_(json_wanted: bool) -> None:
                 f"{engine.name}{' *' if engine.name == config.engine.default else ''}",
                 human_count(engine.manifest.parameters),
                 engine.manifest.precision.label.partition(",")[0],  # of the head and the rest: in JSON
+                ", ".join(reads(engine.manifest)),
                 human_bytes(engine.manifest.disk_bytes),
                 engine.manifest.license,
             )
             for engine in engines
         ]
-        print_table(("NAME", "SIZE", "PRECISION", "ON DISK", "LICENSE"), rows)
+        print_table(("NAME", "SIZE", "PRECISION", "READS", "ON DISK", "LICENSE"), rows)
     readable = {engine.name for engine in engines}
     for name in engine_names(config.paths.engines):
         if name not in readable:
@@ -136,6 +138,8 @@ def engine_names(directories: Sequence[Path]) -> list[str]:
 
 
 def _summary(engine: InstalledEngine) -> dict[str, object]:
+    from edged.engine.readers import reads
+
     manifest = engine.manifest
     return {
         "name": engine.name,
@@ -144,6 +148,7 @@ def _summary(engine: InstalledEngine) -> dict[str, object]:
         "parameters": manifest.parameters,
         "context_length": manifest.context_length,
         "precision": manifest.precision.label,
+        "reads": reads(manifest),
         "disk_bytes": manifest.disk_bytes,
         "license": manifest.license,
         "source": manifest.source,

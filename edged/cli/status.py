@@ -67,12 +67,24 @@ def _engine(engine: EngineStatus, model: ModelInfo | None) -> list[str]:
         f"{engine.cached_conversations} conversations cached, "
         f"{human_bytes(engine.kv_cache_bytes)} of {human_bytes(engine.kv_cache_limit_bytes)}",
     ]
+    if model and model.reads != ("text",):
+        lines.append(f"reads {', '.join(model.reads)}")
+    lines += _experts(engine.expert_load)
     if model and model.is_demo:
         lines.append(
             "demo-size model, not to be relied on; for a useful one: `make run MODEL=NAME` in a checkout "
             "(`python -m engines catalog` has names) or `edged models import`"
         )
     return lines
+
+
+def _experts(load: tuple[tuple[float, ...], ...]) -> list[str]:
+    """A line for each layer of a mixture of experts."""
+    if not load:
+        return []
+    heading = f"load of {len(load[0])} experts, % of each layer's choices (even: {100 / len(load[0]):.1f})"
+    rows = (" ".join(f"{100 * share:.1f}" for share in layer) for layer in load)
+    return [heading, *(f"layer {number}: {row}" for number, row in enumerate(rows))]
 
 
 def _store(store: StoreStatus) -> list[str]:

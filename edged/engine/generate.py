@@ -16,23 +16,20 @@ from edged.engine.encoder import MediaType
 from edged.engine.engine import Engine
 from edged.engine.kv_cache import CachedSequence
 from edged.engine.perception import Perception
+from edged.engine.readers import MEDIA_NAMES
 from edged.engine.sampling import validate
 from edged.engine.session import Logits, Memory
 from edged.errors import UnsupportedPart
 from edged.events import (
-    Audio,
     ContextTrimmed,
     Finished,
     FinishReason,
     GenerationRequest,
-    Image,
     Measured,
     Metrics,
     Text,
     Usage,
 )
-
-_MEDIA: dict[MediaType, str] = {Image: "images", Audio: "audio"}
 
 
 def generate(
@@ -81,7 +78,7 @@ def generate(
 
 def require_readable(request: GenerationRequest, name: str, media: Collection[MediaType]) -> None:
     """Raises UnsupportedPart if a message holds what the model, which reads text and these, cannot read."""
-    readable = " and ".join(["text", *(words for kind, words in _MEDIA.items() if kind in media)])
+    readable = " and ".join(["text", *(words for kind, words in MEDIA_NAMES.items() if kind in media)])
     for message in request.messages:
         for part in message.parts:
             if not isinstance(part, Text) and type(part) not in media:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Future
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from edged.events import Image
 from edged.vision.preprocess import ImageFormat, Patches, begin_patches, begin_pixels, read_grid
 from edged.vision.tower_inputs import pixel_inputs, tower_inputs
 
+MEDIA_NAMES: Mapping[MediaType, str] = MappingProxyType({Image: "images", AudioPart: "audio"})
 Inputs = Mapping[str, NDArray[np.float32]]
 PATCH_INPUTS = frozenset({"patches", "places", "row_weights", "column_weights"})
 PIXEL_INPUTS = frozenset({"pixels", "row_weights", "column_weights"})
@@ -89,6 +91,11 @@ def readers(manifest: Manifest) -> dict[MediaType, Reader]:
     if manifest.audio is not None:
         found[AudioPart] = RecordingReader(manifest.audio)
     return found
+
+
+def reads(manifest: Manifest) -> tuple[str, ...]:
+    """What a message to this engine may hold, in words."""
+    return ("text", *(MEDIA_NAMES[media] for media in readers(manifest)))
 
 
 def image_format(vision: Vision) -> ImageFormat:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,5 +83,18 @@ class Session(Protocol, Generic[Memory]):
         """Compute one token of text. Returns (vocab_size,), overwritten by this memory's next decode.
 
         shift: what pictures before it took fewer (negative) positions than tokens.
+        """
+        ...
+
+
+@runtime_checkable
+class CountsExperts(Protocol):
+    """A session that can say how the work of a mixture of experts is spread."""
+
+    @property
+    def expert_load(self) -> NDArray[np.integer | np.floating] | None:
+        """How often each expert was chosen since the model was loaded; None for other models.  # (layers, experts)
+
+        Any thread may ask.
         """
         ...

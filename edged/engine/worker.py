@@ -13,8 +13,9 @@ from edged.engine.engine import load_engine
 from edged.engine.generate import require_readable
 from edged.engine.installed import find_engine, installed_engines
 from edged.engine.manifest import Manifest, read_manifest
-from edged.engine.readers import readers
+from edged.engine.readers import readers, reads
 from edged.engine.sampling import validate
+from edged.engine.session import CountsExperts
 from edged.engine.stream import EventStream
 from edged.errors import ContextOverflow
 from edged.events import Finished, GenerationEvent, GenerationRequest, Image, Text
@@ -109,6 +110,7 @@ class EngineWorker:
             kv_cache_bytes=seen.kv_cache_bytes,
             kv_cache_limit_bytes=self._config.kv_cache_mb * 1024 * 1024,
             load_seconds=engine.load_seconds if engine else 0.0,
+            expert_load=_expert_load(engine) if engine else (),
         )
 
     def models(self) -> list[ModelInfo]:
@@ -126,6 +128,7 @@ class EngineWorker:
                 is_default=engine.name == self._config.default,
                 is_loaded=engine.name in loaded,
                 is_demo=engine.manifest.parameters < DEMO_PARAMETERS,
+                reads=reads(engine.manifest),
             )
             for engine in installed_engines(self._directories)
         ]
@@ -164,3 +167,11 @@ def _named(files: Sequence[Media]) -> str:
 def _where(engine: LoadedEngine) -> str:
     """What computes, and why it is not something better."""
     return f"{engine.session.device}; {engine.remark}" if engine.remark else engine.session.device
+
+
+def _expert_load(engine: LoadedEngine) -> tuple[tuple[float, ...], ...]:
+    """Shares of each layer's choices."""
+    load = engine.session.expert_load if isinstance(engine.session, CountsExperts) else None
+    if load is None:
+        return ()
+    return tuple(tuple(float(count / max(layer.sum(), 1e-9)) for count in layer) for layer in load)

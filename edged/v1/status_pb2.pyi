@@ -44,7 +44,7 @@ class GetStatusResponse(_message.Message):
     def __init__(self, version: _Optional[str] = ..., state: _Optional[_Union[DaemonState, str]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., listening_on: _Optional[_Iterable[str]] = ..., engine: _Optional[_Union[EngineStatus, _Mapping]] = ..., store: _Optional[_Union[StoreStatus, _Mapping]] = ..., privacy: _Optional[_Union[PrivacyStatus, _Mapping]] = ...) -> None: ...
 
 class EngineStatus(_message.Message):
-    __slots__ = ("model", "device", "context_length", "active_requests", "queued_requests", "max_queued_requests", "cached_conversations", "kv_cache_bytes", "kv_cache_limit_bytes", "load_seconds")
+    __slots__ = ("model", "device", "context_length", "active_requests", "queued_requests", "max_queued_requests", "cached_conversations", "kv_cache_bytes", "kv_cache_limit_bytes", "load_seconds", "expert_load")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_LENGTH_FIELD_NUMBER: _ClassVar[int]
@@ -55,6 +55,7 @@ class EngineStatus(_message.Message):
     KV_CACHE_BYTES_FIELD_NUMBER: _ClassVar[int]
     KV_CACHE_LIMIT_BYTES_FIELD_NUMBER: _ClassVar[int]
     LOAD_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    EXPERT_LOAD_FIELD_NUMBER: _ClassVar[int]
     model: str
     device: str
     context_length: int
@@ -65,7 +66,14 @@ class EngineStatus(_message.Message):
     kv_cache_bytes: int
     kv_cache_limit_bytes: int
     load_seconds: float
-    def __init__(self, model: _Optional[str] = ..., device: _Optional[str] = ..., context_length: _Optional[int] = ..., active_requests: _Optional[int] = ..., queued_requests: _Optional[int] = ..., max_queued_requests: _Optional[int] = ..., cached_conversations: _Optional[int] = ..., kv_cache_bytes: _Optional[int] = ..., kv_cache_limit_bytes: _Optional[int] = ..., load_seconds: _Optional[float] = ...) -> None: ...
+    expert_load: _containers.RepeatedCompositeFieldContainer[LayerLoad]
+    def __init__(self, model: _Optional[str] = ..., device: _Optional[str] = ..., context_length: _Optional[int] = ..., active_requests: _Optional[int] = ..., queued_requests: _Optional[int] = ..., max_queued_requests: _Optional[int] = ..., cached_conversations: _Optional[int] = ..., kv_cache_bytes: _Optional[int] = ..., kv_cache_limit_bytes: _Optional[int] = ..., load_seconds: _Optional[float] = ..., expert_load: _Optional[_Iterable[_Union[LayerLoad, _Mapping]]] = ...) -> None: ...
+
+class LayerLoad(_message.Message):
+    __slots__ = ("experts",)
+    EXPERTS_FIELD_NUMBER: _ClassVar[int]
+    experts: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, experts: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class StoreStatus(_message.Message):
     __slots__ = ("database", "encrypted", "key_source", "database_bytes", "conversations", "messages", "protection")

@@ -8,11 +8,13 @@ import pytest
 
 from edged.cli.ask import ask
 from edged.engine.sampling import _RANGES
-from edged.events import ContextTrimmed, Image, ReasoningDelta, Role, Text
+from edged.events import Audio, ContextTrimmed, Image, ReasoningDelta, Role, Text
 from tests.cli.conftest import Edged, ScriptedDaemon
 from tests.server.scripted import says
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 32
+WAV = b"RIFF\0\0\0\0WAVEfmt "
+FLAC = b"fLaC" + b"\0" * 32
 
 
 def test_text_goes_to_stdout_and_ends_its_line(daemon: ScriptedDaemon, edged: Edged) -> None:
@@ -98,9 +100,34 @@ def test_picture_is_known_by_its_bytes(daemon: ScriptedDaemon, edged: Edged, tmp
     picture.write_bytes(PNG)
     assert edged("ask", "--image", str(picture), "What is this?").exit_code == 0
     assert daemon.model.requests[0].messages[-1].parts == (
-        Text(text="What is this?"),
         Image(data=PNG, media_type="image/png"),
+        Text(text="What is this?"),
     )
+
+
+def test_files_come_in_the_order_given_and_before_the_text(
+    daemon: ScriptedDaemon, edged: Edged, tmp_path: Path
+) -> None:
+    files = {"a": PNG + b"a", "b": WAV, "c": PNG + b"c", "d": FLAC}
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    a, b, c, d = (str(tmp_path / name) for name in files)
+    done = edged("ask", "--image", a, f"--audio={b}", "Which?", "--image", c, "--max-tokens", "3", "--audio", d)
+    assert done.exit_code == 0, done.output
+    assert daemon.model.requests[0].messages[-1].parts == (
+        Image(data=files["a"], media_type="image/png"),
+        Audio(data=files["b"], media_type="audio/wav"),
+        Image(data=files["c"], media_type="image/png"),
+        Audio(data=files["d"], media_type="audio/flac"),
+        Text(text="Which?"),
+    )
+
+
+@pytest.mark.parametrize("words", [[], [""], ["  "]])
+def test_a_recording_may_ask_for_itself(words: list[str], daemon: ScriptedDaemon, edged: Edged, tmp_path: Path) -> None:
+    (tmp_path / "question").write_bytes(WAV)
+    assert edged("ask", "--audio", str(tmp_path / "question"), *words).exit_code == 0
+    assert daemon.model.requests[0].messages[-1].parts == (Audio(data=WAV, media_type="audio/wav"),)
 
 
 @pytest.mark.parametrize(
@@ -114,6 +141,7 @@ def test_picture_is_known_by_its_bytes(daemon: ScriptedDaemon, edged: Edged, tmp
         (["ask", "--image", "/dev/zero", "hello"], "/dev/zero: not a file"),
         (["ask", "--audio", "/etc/passwd", "hello"], "/etc/passwd: not a WAV, FLAC, Ogg or MP3 recording"),
         (["ask", "--audio", "/no/such", "hello"], "/no/such: not a file"),
+        (["ask", "--image", "/etc/passwd"], "/etc/passwd: not a PNG, JPEG, WebP or GIF picture"),
     ],
 )
 def test_bad_input_is_one_line_and_starts_no_daemon(

@@ -71,9 +71,9 @@ def test_attachments_are_exported_whole_and_shown_by_size(daemon: ScriptedDaemon
     picture.write_bytes(b"GIF89a\0\1")
     edged("ask", "--image", str(picture), "What is this?")
     shown = json.loads(edged("conversations", "show", "c1", "--json").stdout)
-    assert shown["messages"][0]["parts"][1] == {"type": "image", "media_type": "image/gif", "bytes": 8}
+    assert shown["messages"][0]["parts"][0] == {"type": "image", "media_type": "image/gif", "bytes": 8}
     exported = json.loads(edged("conversations", "export", "--json").stdout)
-    assert exported[0]["messages"][0]["parts"][1]["base64"] == "R0lGODlhAAE="
+    assert exported[0]["messages"][0]["parts"][0]["base64"] == "R0lGODlhAAE="
     assert "[image/gif, 8 bytes]" in edged("conversations", "show", "c1").stdout
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Edged
+from tests.sensing_artefact import sensing_artefact
 from tests.tiny_artefact import tiny_artefact
 
 
@@ -22,6 +23,14 @@ def test_list(engines: Path, edged: Edged, monkeypatch: pytest.MonkeyPatch) -> N
     assert found["tiny"]["is_default"] and found["tiny"]["folder"] == str(engines / "tiny")
     lines = edged("models", "list").stdout.splitlines()
     assert lines[0].split()[0] == "NAME" and any(line.startswith("tiny * ") for line in lines[1:])
+
+
+def test_list_says_what_each_reads(engines: Path, edged: Edged) -> None:
+    sensing_artefact(engines)
+    found = {item["name"]: item["reads"] for item in json.loads(edged("models", "list", "--json").stdout)}
+    assert (found["tiny"], found["sensing"]) == (["text"], ["text", "images", "audio"])
+    lines = {line.split()[0]: line for line in edged("models", "list").stdout.splitlines()}
+    assert "READS" in lines["NAME"] and "text, images, audio" in lines["sensing"]
 
 
 def test_engine_travels_as_one_file(engines: Path, home: Path, edged: Edged, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from edged.events import Text
 from edged.store import ConversationStore
 from edged.store.key import KeySource
 from tests.cli.conftest import Edged, ScriptedDaemon
+from tests.sensing_artefact import sensing_artefact
 from tests.tiny_artefact import EYES, tiny_artefact
 
 
@@ -24,6 +25,17 @@ def test_status_tells_what_runs(daemon: ScriptedDaemon, edged: Edged) -> None:
         assert part in done.stdout
     report = json.loads(edged("status", "--json").stdout)
     assert report["running"] and report["state"] == "serving" and report["engine"]["model"] == "tiny"
+
+
+def test_status_tells_how_experts_are_used(
+    daemon: ScriptedDaemon, edged: Edged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dense = daemon.model.status()
+    monkeypatch.setattr(daemon.model, "status", lambda: replace(dense, expert_load=((0.25, 0.75), (0.5, 0.5))))
+    said = edged("status").stdout
+    assert "load of 2 experts, % of each layer's choices (even: 50.0)" in said
+    assert "layer 0: 25.0 75.0" in said and "layer 1: 50.0 50.0" in said
+    assert json.loads(edged("status", "--json").stdout)["engine"]["expert_load"] == [[0.25, 0.75], [0.5, 0.5]]
 
 
 @pytest.mark.parametrize("stale", [False, True], ids=["no socket", "socket of a dead daemon"])
@@ -79,6 +91,18 @@ def test_doctor_knows_what_eyes_need(healthy: Path, edged: Edged, monkeypatch: p
     assert found["verdict"] == "warn"
     assert found["detail"].endswith(
         "tiny cannot see without: `make setup EXTRAS=vision` or pip install 'edged[vision]'"
+    )
+
+
+@pytest.mark.parametrize("module", ["soundfile", "soxr"])
+def test_doctor_knows_what_ears_need(module: str, healthy: Path, edged: Edged, monkeypatch: pytest.MonkeyPatch) -> None:
+    sensing_artefact(healthy / "engines")
+    assert checks(edged, 0)["engines"]["verdict"] == "ok"
+    monkeypatch.setitem(sys.modules, module, None)
+    found = checks(edged, 0)["engines"]
+    assert found["verdict"] == "warn"
+    assert found["detail"].endswith(
+        "sensing cannot hear without: `make setup EXTRAS=audio` or pip install 'edged[audio]'"
     )
 
 
