@@ -309,6 +309,8 @@ def _check_values(manifest: Manifest, path: Path) -> None:
         check_vision(manifest.vision, manifest.files, manifest.vocab_size, require)
     if manifest.audio is not None:
         check_audio(manifest.audio, manifest.files, manifest.vocab_size, require)
+        taken = manifest.vision.image_token if manifest.vision else None
+        require("audio.audio_token", manifest.audio.audio_token != taken)
     require("tokenizer_file", manifest.tokenizer_file in manifest.files)
     require("chat_template_file", manifest.chat_template_file in manifest.files)
 
