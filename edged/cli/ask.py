@@ -52,7 +52,7 @@ def ask(
     running.
     """
     if text is None and not image and not audio:
-        raise click.MissingParameter(ctx=context, param=context.command.params[0])
+        raise click.UsageError("Missing argument 'TEXT', or a picture or recording.", context)
     config = load_config()
     limit = config.daemon.max_message_bytes
     parts = _files(given_order(context, "image", "audio"), image, audio, max_bytes=limit)
