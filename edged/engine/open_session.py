@@ -14,6 +14,7 @@ from edged.engine.encoder import TowerSession
 from edged.engine.gpu import Gpu, Gpus, find_gpus
 from edged.engine.manifest import Manifest
 from edged.engine.onnx_session import OnnxSession
+from edged.engine.senses import PATCHES
 from edged.engine.session import Session
 from edged.errors import DeviceUnavailable
 
@@ -76,6 +77,8 @@ def _tensorrt(folder: Path, manifest: Manifest, gpu: Gpu, index: int) -> Opened:
     vision, remark = None, UNPROVED
     if manifest.vision is not None:
         try:
+            if manifest.vision.kind != PATCHES:
+                raise DeviceUnavailable("there are no TensorRT plans of such eyes yet")
             plan = plan_for(folder, manifest, "vision", gpu.capability, lambda: trt)
             vision = TensorRTVision(folder, manifest, plan, trt=trt, device=device, stream=stream)
         except DeviceUnavailable as exc:

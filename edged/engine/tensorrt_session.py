@@ -153,6 +153,9 @@ class TensorRTSession:
             if sight is not None:  # without pictures no row of them is looked at
                 many["embeddings"].write(_packed(sight.embeddings, (1, most, hidden)))
             shapes["embeddings"] = (1, count, hidden)
+        if "token_types" in many:
+            many["token_types"].write(_packed(np.zeros(count, np.int64) if sight is None else sight.types, (1, most)))
+            shapes["token_types"] = (1, count)
         self._loaded.shape(self._prefill, shapes)
         self._loaded.bind(self._prefill, self._addresses(memory, many), self._working)
         self._loaded.enqueue(self._prefill)
@@ -174,6 +177,8 @@ class TensorRTSession:
             buffers["position_ids"] = zeros((3, tokens), np.int64)
         if manifest.graph.embeddings:
             buffers["embeddings"] = zeros((1, tokens, manifest.hidden_size), _HALF)
+        if manifest.graph.adapters:
+            buffers["token_types"] = zeros((1, tokens), np.int64)  # text, and so it stays while decoding
         return buffers
 
     def _addresses(self, memory: TensorRTMemory, buffers: dict[str, Buffer]) -> dict[str, int]:
@@ -193,6 +198,8 @@ def _bound(manifest: Manifest, capacity: int) -> dict[str, Bound]:
         bound["position_ids"] = Bound(np.int64, (3, FREE))
     if manifest.graph.embeddings:
         bound["embeddings"] = Bound(_HALF, (1, FREE, manifest.hidden_size))
+    if manifest.graph.adapters:
+        bound["token_types"] = Bound(np.int64, (1, FREE))
     for layer in range(manifest.layers):
         for part in ("key", "value"):
             bound |= {f"{side}.{layer}.{part}": cache for side in ("past_key_values", "present")}

@@ -65,6 +65,8 @@ class Context:
         if "position_ids" in self.shapes:
             run["positions"] = self.at("position_ids", (3, count)).tolist()
             run["embeddings"] = self.at("embeddings", self.shapes["embeddings"])[0, :, 0].tolist()
+        if "token_types" in self.shapes:
+            run["types"] = self.at("token_types", (count,)).tolist()
         self.engine.runs.append(run)
         self.at("logits", (2,))[:] = (tokens[index], last)
         return self.engine.succeeds
@@ -137,6 +139,8 @@ def text_tensors(manifest: Manifest, capacity: int = CAPACITY) -> dict[str, tupl
         tensors["position_ids"] = ("INT64", (3, -1))
     if manifest.graph.embeddings:
         tensors["embeddings"] = ("HALF", (1, -1, manifest.hidden_size))
+    if manifest.graph.adapters:
+        tensors["token_types"] = ("INT64", (1, -1))
     for layer in range(manifest.layers):
         for name in (f"{side}.{layer}.{part}" for side in ("past_key_values", "present") for part in ("key", "value")):
             tensors[name] = ("HALF", (1, manifest.kv_heads, capacity, manifest.head_dim))

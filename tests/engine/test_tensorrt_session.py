@@ -41,7 +41,9 @@ def read_manifest_with(folder: Path, *, sees: bool = False) -> Manifest:
     (folder / PLAN.file).unlink()
     manifest = read_manifest(folder)
     (folder / PLAN.file).write_bytes(b"plan")
-    return dataclasses.replace(manifest, graph=dataclasses.replace(manifest.graph, embeddings=sees, mrope=sees))
+    return dataclasses.replace(
+        manifest, graph=dataclasses.replace(manifest.graph, embeddings=sees, mrope=sees, adapters=sees)
+    )
 
 
 def test_a_long_prompt_comes_in_chunks_that_follow_each_other(folder: Path) -> None:
@@ -140,15 +142,16 @@ def test_positions_and_pictures_are_cut_like_tokens(folder: Path) -> None:
     positions = np.arange(30).reshape(3, 10)
     width = read_manifest_with(folder).hidden_size
     rows = np.repeat(np.arange(10, dtype=np.float32)[:, None], width, axis=1)
-    sight = Sight(positions=positions, embeddings=rows, types=np.zeros(10, np.int64))
+    sight = Sight(positions=positions, embeddings=rows, types=np.arange(10) % 3)
     memory = session.allocate()
     session.prefill(memory, 0, list(range(10)), sight=sight)
     assert [run["positions"] for run in engine.runs] == [positions[:, :8].tolist(), positions[:, 8:].tolist()]
     assert [run["embeddings"] for run in engine.runs] == [list(range(8)), [8, 9]]
+    assert [run["types"] for run in engine.runs] == [[0, 1, 2, 0, 1, 2, 0, 1], [2, 0]]
     session.decode(memory, 10, 5, shift=-4)
-    assert engine.runs[-1]["positions"] == [[6], [6], [6]]
+    assert (engine.runs[-1]["positions"], engine.runs[-1]["types"]) == ([[6], [6], [6]], [0])
     session.prefill(memory, 11, [1, 2])
-    assert engine.runs[-1]["positions"] == [[11, 12]] * 3
+    assert (engine.runs[-1]["positions"], engine.runs[-1]["types"]) == ([[11, 12]] * 3, [0, 0])
 
 
 FIX = r": python -m engines compile \S+ --target sm89$"
