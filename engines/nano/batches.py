@@ -28,8 +28,9 @@ from .voices import TRAINING as TRAINING_VOICES
 STRIDE, FRAMES = 32, 8
 """Pixels of a token's side, mel frames of a token."""
 _SECONDS = {"word": (1.6, 2.0), "number": (2.0, 2.4), "command": (3.2,), "asking": (2.4,)}
-_MIXTURE = (("picture", 0.5), ("sound", 0.3), ("both", 0.15), ("text", 0.05))
-_PICTURED = ((pictures.reading, 0.42), (pictures.naming, 0.2), (charts.charting, 0.14), (menus.ordering, 0.24))
+_MIXTURE = (("menu", 0.16), ("picture", 0.32), ("several", 0.03), ("sound", 0.3), ("both", 0.15), ("text", 0.04))
+"""Kinds of batches: what is in one of them has about the same length."""
+_PICTURED = ((pictures.reading, 0.55), (pictures.naming, 0.26), (charts.charting, 0.19))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,11 +150,13 @@ def draw(rng: random.Random, corpus: speech.Corpus, look: Look, size: int) -> li
     look = replace(look, sizes=(rng.choice(SIZES),))
     kinds, weights = zip(*_MIXTURE, strict=True)
     match rng.choices(kinds, weights)[0]:
+        case "menu":
+            return [menus.ordering(rng, look) for _ in range(size)]
         case "picture":
-            if rng.random() < 0.06:
-                return [pictures.several(rng, look) for _ in range(size // 2)]
             makers, shares = zip(*_PICTURED, strict=True)
             return [maker(rng, look) for maker in rng.choices(makers, shares, k=size)]
+        case "several":
+            return [pictures.several(rng, look) for _ in range(size // 2)]
         case "sound":
             task = rng.choices(("word", "number", "command"), (0.6, 0.15, 0.25))[0]
             seconds = rng.choice(_SECONDS[task])

@@ -1,4 +1,4 @@
-"""The nano's tokenizer: bytes, whole Chinese characters where its data has them, and control tokens."""
+"""The nano's tokenizer: bytes, Chinese characters and words of questions where its data has them, control tokens."""
 
 from __future__ import annotations
 
@@ -20,6 +20,15 @@ CHARACTERS = (
     "元法国首都在意大利罗马西班牙德林京日本东英伦敦俄斯莫科埃及开希腊雅典奥地维也纳波兰华沙葡萄里约挪印新加拿渥太古巴那秘鲁"
     "等于用语怎么说你好！有可以帮助谢客气。再见谁我运行在设备小手录音了话人听起来平静激动轻声灯风扇暖收机摄像头电视减哈瓦威颜样状台"
 )
+WORDS = (
+    "What", "Which", "How", "Read", "Describe", "Transcribe", " is", " the", " in", " of", " does", " do", " did", " was",
+    " it", " are", " there", " you", " see", " hear", " say", " said", " here", " text", " written", " picture", " value",
+    " recording", " speaker", " sound", " mood", " colour", " color", " shape", " shapes", " many", " much", " bar",
+    " bars", " highest", " lowest", " high", " dish", " dishes", " costs", " spicy", " first", " second", " capital",
+    " city", " plus", " minus", " opposite", " device", " room", " meant", " comes", " after", " before", " day",
+    " Chinese",
+)  # fmt: skip
+"""A token each: questions are made of them, and need not be spelled. What is read or heard is spelled."""
 TEMPLATE = (
     "{%- for message in messages -%}"
     "{%- if message.role == 'user' -%}<|user|>"
@@ -51,6 +60,7 @@ def tokenizer() -> Tokenizer:
     made = Tokenizer(BPE(vocab=vocabulary, merges=merges))
     made.pre_tokenizer = cutter
     made.decoder = ByteLevelDecoder()
+    made.add_tokens([AddedToken(text, special=False, normalized=False) for text in WORDS])
     made.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in CONTROLS])
     if made.get_vocab_size() > VOCAB_SIZE:
         raise ValueError(f"{made.get_vocab_size()} tokens, the model has rows for {VOCAB_SIZE}")

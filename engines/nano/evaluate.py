@@ -1,0 +1,76 @@
+"""How often the PyTorch model gives exactly the right answer, by task."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from engines.autoglm_phone.model import AutoGLMPhone
+
+from .batches import Batch, Encoder, collate, normalised
+from .heldout import Question
+from .samples import Picture, Sample, Sound, Turn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """Of one task."""
+
+    right: int
+    asked: int
+
+    @property
+    def accuracy(self) -> float:
+        """0 to 1."""
+        return self.right / self.asked
+
+
+def accuracy(model: AutoGLMPhone, questions: Iterable[Question], size: int = 32) -> Mapping[str, Score]:
+    """Answers count when every token of them is the likeliest one, which is when greedy decoding writes them."""
+    encoder, right, asked = Encoder(), defaultdict[str, int](int), defaultdict[str, int](int)
+    for group in _groups(questions, size):
+        batch = collate(encoder, [_sample(question) for question in group])
+        for question, is_right in zip(group, right_answers(model, batch), strict=True):
+            right[question.task] += is_right
+            asked[question.task] += 1
+    return {task: Score(right=right[task], asked=count) for task, count in asked.items()}
+
+
+@torch.no_grad()
+def right_answers(model: AutoGLMPhone, batch: Batch) -> list[bool]:
+    """Whether all tokens of all answers of each sample are the likeliest ones."""
+    device = model.model.embed_tokens.weight.device
+    pixels = None if batch.pixels is None else normalised(batch.pixels.to(device))
+    mels = None if batch.mels is None else batch.mels.to(device)
+    states = model(batch.tokens.to(device), batch.types.to(device), pixels, mels)
+    is_right = (model.logits(states).argmax(-1).cpu() == batch.targets) | (batch.targets < 0)
+    return [bool(row.all()) for row in is_right]
+
+
+def _sample(question: Question) -> Sample:
+    return Sample(task=question.task, turns=(Turn(parts=question.parts, answer=question.answer),))
+
+
+def _groups(questions: Iterable[Question], size: int) -> Iterator[Sequence[Question]]:
+    """Of questions whose pictures and recordings have the same shapes."""
+    waiting: dict[tuple[object, ...], list[Question]] = {}
+    for question in questions:
+        group = waiting.setdefault(tuple(_shape(part) for part in question.parts), [])
+        group.append(question)
+        if len(group) == size:
+            yield list(group)
+            group.clear()
+    yield from (group for group in waiting.values() if group)
+
+
+def _shape(part: object) -> object:
+    match part:
+        case Picture(pixels=pixels):
+            return pixels.shape
+        case Sound(samples=samples):
+            return samples.shape
+        case _:
+            return None
