@@ -46,7 +46,7 @@ def sensing_artefact(
     name: str = "sensing",
     *,
     context_length: int = 512,
-    entering: Entering = "embeddings",
+    entering: Entering = "types",
     ears: bool = True,
     slow_ms: float = 0.0,
 ) -> Path:

@@ -162,8 +162,8 @@ def measure_prompt(
 
 def least_read_bytes(manifest: Manifest, length: int) -> int:
     """What decoding a token after `length` others has to read at least: the text model's weights, keys and values."""
-    pictures = f"{manifest.vision.file}.data" if manifest.vision else None
-    weights = (entry.bytes for name, entry in manifest.files.items() if name.endswith(".data") and name != pictures)
+    towers = {f"{part.file}.data" for part in (manifest.vision, manifest.audio) if part}
+    weights = (entry.bytes for name, entry in manifest.files.items() if name.endswith(".data") and name not in towers)
     return sum(weights) + length * manifest.kv_bytes_per_token
 
 

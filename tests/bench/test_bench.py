@@ -85,9 +85,10 @@ def test_memory_is_read_before_bandwidth_takes_some(tmp_path: Path, monkeypatch:
     assert order == ["peak", "bandwidth"]
 
 
-def test_a_token_reads_no_weights_of_the_vision_tower(tmp_path: Path) -> None:
+def test_a_token_reads_no_weights_of_the_towers(tmp_path: Path) -> None:
     manifest = read_manifest(tiny_artefact(tmp_path))
     without = bench.least_read_bytes(manifest, 0)
-    files = {**manifest.files, "vision.onnx.data": FileEntry(sha256="0" * 64, bytes=10**9)}
-    seeing: Any = SimpleNamespace(files=files, vision=SimpleNamespace(file="vision.onnx"), kv_bytes_per_token=0)
+    towers = {f"{part}.onnx.data": FileEntry(sha256="0" * 64, bytes=10**9) for part in ("vision", "audio")}
+    vision, audio = SimpleNamespace(file="vision.onnx"), SimpleNamespace(file="audio.onnx")
+    seeing: Any = SimpleNamespace(files={**manifest.files, **towers}, vision=vision, audio=audio, kv_bytes_per_token=0)
     assert bench.least_read_bytes(seeing, 0) == without > 0

@@ -70,12 +70,13 @@ def assistant(text: str) -> Message:
     return Message(role=Role.ASSISTANT, parts=(Text(text=text),))
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=["types", "embeddings"])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Engines with adapters by what a token is part of, and without."""
     folder = tmp_path_factory.mktemp("senses")
     tiny_artefact(folder, "blind")
-    sensing_artefact(folder, "deaf", ears=False)
-    sensing_artefact(folder)
+    sensing_artefact(folder, "deaf", ears=False, entering=request.param)
+    sensing_artefact(folder, entering=request.param)
     return folder
 
 

@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edged.config import EngineConfig
 from edged.engine.device import DeviceThread, Job, LoadedEngine
 from edged.engine.stream import EventStream, coalesce
-from edged.engine.worker import EngineWorker
+from edged.engine.worker import EngineWorker, _expert_load
 from edged.errors import ArtefactError, EdgedError, InvalidInput, NotFound, QueueFull, Unavailable
 from edged.events import (
     Finished,
@@ -25,7 +26,7 @@ from edged.events import (
     TextDelta,
     Usage,
 )
-from tests.engine.scripted import request, scripted_engine, user
+from tests.engine.scripted import ScriptedSession, request, scripted_engine, user
 from tests.tiny_artefact import tiny_artefact
 
 CONFIG = EngineConfig(default="tiny", threads=1)
@@ -348,3 +349,16 @@ def test_a_load_nobody_waits_for_any_more_does_not_break_the_thread() -> None:
     thread.stop()
     assert loads == ["kept"]
     assert thread.failure == ""
+
+
+class CountingSession(ScriptedSession):
+    """Of two layers with three experts, of which the second was not asked yet."""
+
+    expert_load = np.array([[1, 3, 0], [0, 0, 0]])
+
+
+def test_the_load_of_experts_is_told_in_shares(tmp_path: Path) -> None:
+    engine, _ = scripted_engine(tmp_path)
+    assert _expert_load(engine) == ()
+    counting = replace(engine, session=CountingSession(vocab_size=10))
+    assert _expert_load(counting) == ((0.25, 0.75, 0.0), (0.0, 0.0, 0.0))
