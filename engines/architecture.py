@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -13,7 +14,10 @@ from .tensor import Tensor
 
 Activation = Literal["silu", "gelu_tanh"]
 
-PROJECTIONS = ("q", "k", "v", "o", "gate", "up", "down")
+ADAPTERS = ("vision_adapter", "audio_adapter")
+"""In the order of `TokenType`: what adapts tokens of type 1, of type 2."""
+_ATTENTION = ("q", "k", "v", "o")
+_MLP = ("gate", "up", "down")
 _HEAD_NORMS = ("q_norm", "k_norm")
 
 
@@ -25,6 +29,7 @@ class Architecture:
     layers: int
     hidden_size: int
     intermediate_size: int
+    """Width of the gated layer; of one expert where there are some."""
     heads: int
     kv_heads: int
     head_dim: int
@@ -52,6 +57,12 @@ class Architecture:
     """Scores of attention become cap * tanh(score / cap); 0 leaves them."""
     logit_softcap: float = 0.0
     """The same for the logits."""
+    experts: int = 0
+    """Gated layers among which a router chooses for each token; 0 where there is one for all tokens, and no router."""
+    experts_per_token: int = 0
+    """How many it chooses: those of the highest scores, weighted by the softmax over these."""
+    adapter_ranks: tuple[int, ...] = ()
+    """Of the adapters that come before attention, one for each of ADAPTERS; empty where there are none."""
 
     @property
     def q_size(self) -> int:
@@ -64,9 +75,40 @@ class Architecture:
         return self.kv_heads * self.head_dim
 
     @property
-    def sees(self) -> bool:
-        """Pictures can enter: tokens have positions in time, height and width, and rows instead of an id."""
+    def mrope(self) -> bool:
+        """Tokens have positions in time, height and width."""
         return any(rope.sections for rope in self.ropes)
+
+    @property
+    def adapts(self) -> bool:
+        """Each layer adapts to the type of a token."""
+        return bool(self.adapter_ranks)
+
+    @property
+    def sees(self) -> bool:
+        """Pictures or recordings can enter: tokens have rows instead of an id."""
+        return self.mrope or self.adapts
+
+    @property
+    def matrices(self) -> Mapping[str, tuple[str, ...]]:
+        """The matrices of a layer as the graph fuses them: what each is called, and the tensors it is made of."""
+        adapters = ADAPTERS if self.adapts else ()
+        found = {f"adapter_{part}": tuple(f"{name}.{part}" for name in adapters) for part in ("down", "up") if adapters}
+        found |= {"qkv": ("q", "k", "v"), "o": ("o",)}
+        if not self.experts:
+            return found | {"gate_up": ("gate", "up"), "down": ("down",)}
+        return found | {"experts": tuple(f"experts.{number}.{part}" for number in range(self.experts) for part in _MLP)}
+
+    @property
+    def parameters(self) -> int:
+        """Numbers of the text model, biases aside; a table that is also the head counts once."""
+        return sum(math.prod(shape) for _, shape in expected_shapes(self, {}))
+
+    @property
+    def active_parameters(self) -> int:
+        """Those that a token passes: of the experts only the chosen ones."""
+        one = self.layers * len(_MLP) * self.hidden_size * self.intermediate_size
+        return self.parameters - (self.experts - self.experts_per_token) * one
 
 
 def require_supported(model_type: str, supported: Iterable[str]) -> None:
@@ -95,6 +137,7 @@ def check_sizes(architecture: Architecture) -> None:
             f"hidden size {architecture.hidden_size} and head size {architecture.head_dim} "
             "must be multiples of 16 for the kernels"
         )
+    _check_experts(architecture)
     for rope in architecture.ropes:
         if rope.rotary_dim % 16 or rope.rotary_dim > architecture.head_dim:
             raise CheckpointError(
@@ -103,6 +146,25 @@ def check_sizes(architecture: Architecture) -> None:
             )
 
 
+def _check_experts(architecture: Architecture) -> None:
+    experts, chosen = architecture.experts, architecture.experts_per_token
+    if not 0 <= chosen <= experts or bool(chosen) != bool(experts):
+        raise CheckpointError(f"a token cannot pass {chosen} of {experts} experts")
+    if experts * architecture.layers > _MOST_EXPERTS:
+        raise CheckpointError(f"{architecture.layers} layers of {experts} experts are more than any model has")
+    if experts and (
+        architecture.intermediate_size % 16 or architecture.post_norms or architecture.embedding_scale != 1
+    ):
+        raise CheckpointError(
+            f"experts of {architecture.intermediate_size} values are not possible: the kernels want a multiple of 16"
+        )
+    if any(not 0 < rank <= architecture.hidden_size or rank % 16 for rank in architecture.adapter_ranks):
+        ranks = " and ".join(map(str, architecture.adapter_ranks))
+        raise CheckpointError(f"adapters of the ranks {ranks} are not possible: the kernels want multiples of 16")
+
+
+_MOST_EXPERTS = 2**16
+"""In all layers."""
 _LIMITS: Mapping[str, float] = {
     "layers": 1024,
     "hidden_size": 2**17,
@@ -136,28 +198,45 @@ def check_shapes(expected: Mapping[str, tuple[int, ...]], tensors: Mapping[str, 
 
 def expected_shapes(architecture: Architecture, tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Names and shapes. Biases and head norms are expected in all layers as soon as layer 0 has them."""
-    hidden, inner = architecture.hidden_size, architecture.intermediate_size
-    q, kv = architecture.q_size, architecture.kv_size
-    inputs = {"o": q, "down": inner}
-    outputs = {"q": q, "k": kv, "v": kv, "gate": inner, "up": inner}
+    hidden = architecture.hidden_size
     yield "embedding.weight", (architecture.vocab_size, hidden)
     yield "norm.weight", (hidden,)
     if not architecture.tied:
         yield "head.weight", (architecture.vocab_size, hidden)
-    biased = [name for name in PROJECTIONS if f"layers.0.{name}.bias" in tensors]
-    head_norms = _HEAD_NORMS if architecture.head_norms else ()
+    shapes = _matrix_shapes(architecture)
+    biased = [name for name in shapes if f"layers.0.{name}.bias" in tensors and name in (*_ATTENTION, *_MLP)]
+    vectors = {f"{name}.weight": (hidden,) for name in _norms(architecture)}
+    if architecture.head_norms:
+        vectors |= {f"{name}.weight": (architecture.head_dim,) for name in _HEAD_NORMS}
+    vectors |= {f"{name}.bias": shapes[name][:1] for name in biased}
+    if architecture.adapts:
+        vectors |= {f"{name}.gate": (1,) for name in ADAPTERS}
+    for layer in range(architecture.layers):
+        for name, size in vectors.items():
+            yield f"layers.{layer}.{name}", size
+        for name, shape in shapes.items():
+            yield f"layers.{layer}.{name}.weight", shape
+
+
+def _norms(architecture: Architecture) -> list[str]:
     norms = ["attention_norm", "mlp_norm"]
     if architecture.post_norms:
         norms += ["attention_post_norm", "mlp_post_norm"]
-    for layer in range(architecture.layers):
-        for name in norms:
-            yield f"layers.{layer}.{name}.weight", (hidden,)
-        for name in PROJECTIONS:
-            yield f"layers.{layer}.{name}.weight", (outputs.get(name, hidden), inputs.get(name, hidden))
-        for name in biased:
-            yield f"layers.{layer}.{name}.bias", (outputs.get(name, hidden),)
-        for name in head_norms:
-            yield f"layers.{layer}.{name}.weight", (architecture.head_dim,)
+    return [*norms, "adapter_norm"] if architecture.adapts else norms
+
+
+def _matrix_shapes(architecture: Architecture) -> dict[str, tuple[int, int]]:
+    """(outputs, inputs) of all matrices of a layer."""
+    hidden, inner = architecture.hidden_size, architecture.intermediate_size
+    q, kv = architecture.q_size, architecture.kv_size
+    shapes = {"q": (q, hidden), "k": (kv, hidden), "v": (kv, hidden), "o": (hidden, q)}
+    for name, rank in zip(ADAPTERS, architecture.adapter_ranks, strict=False):
+        shapes |= {f"{name}.down": (rank, hidden), f"{name}.up": (hidden, rank)}
+    prefixes = [f"experts.{number}." for number in range(architecture.experts)] or [""]
+    for prefix in prefixes:
+        shapes |= {f"{prefix}{part}": (inner, hidden) for part in ("gate", "up")}
+        shapes[f"{prefix}down"] = hidden, inner
+    return shapes | {"router": (architecture.experts, hidden)} if architecture.experts else shapes
 
 
 def _listed(names: Iterable[str], most: int = 4) -> str:

@@ -128,7 +128,8 @@ def _write(order: Order, sha256: str, folder: Path) -> Manifest:
     """All files of the artefact; the manifest is returned, measured but not yet written."""
     checkpoint = _with_chat_template(order, open_checkpoint(order.source))
     recipe, vocabulary = order.recipe, checkpoint.vocabulary
-    steps = (recipe.calibration.passes + 2) * checkpoint.architecture.layers  # the two: written, measured
+    passes = recipe.calibration.passes(checkpoint.architecture)
+    steps = (passes + 2) * checkpoint.architecture.layers  # the two: written, measured
     with tqdm(
         total=steps, desc=f"{order.destination.name}: quantizing", unit="layer", leave=False, disable=None
     ) as bar:
@@ -149,7 +150,7 @@ def _write_graph(
     checkpoint: Checkpoint, recipe: Recipe, folder: Path, progress: Callable[[int], object]
 ) -> Mapping[str, Bits]:
     """Returns the bits that each matrix was stored in."""
-    require_matches(recipe.format, checkpoint.architecture.layers)
+    require_matches(recipe.format, checkpoint.architecture.layers, tuple(checkpoint.architecture.matrices))
     recipe.target.stages(checkpoint.architecture.layers)
     checkpoint, quantize = prepared(checkpoint, recipe.format, recipe.calibration, progress)
     with ModelFile(folder / "model.onnx", recipe.target.activations) as file:
@@ -175,7 +176,10 @@ def _graph(arch: Architecture, recipe: Recipe, folder: Path) -> Graph:
         standard=standard,
         activations=recipe.target.activations,
         embeddings=arch.sees,
-        mrope=arch.sees,
+        mrope=arch.mrope,
+        adapters=arch.adapts,
+        experts=arch.experts,
+        experts_per_token=arch.experts_per_token,
     )
 
 
@@ -194,7 +198,7 @@ def _manifest(
         layers=arch.layers,
         kv_heads=arch.kv_heads,
         head_dim=arch.head_dim,
-        precision=precision_of(checkpoint, recipe.format, recipe.calibration.method, written),
+        precision=precision_of(checkpoint, recipe.format, recipe.calibration.method_for(arch), written),
         hidden_size=arch.hidden_size,
         graph=graph,
         tokens=Tokens(

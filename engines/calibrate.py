@@ -23,7 +23,7 @@ from .quantize.blocks import stacked
 from .quantize.gptq import feedback, gptq
 from .reference import Array, Arrays, fastest_arrays
 from .reference.arrays import to_numpy
-from .reference.decoder import Layer, embedded, positions_of
+from .reference.decoder import Layer, embedded, places_of
 from .samples import PictureFile, Sample, picture_samples, text_samples
 from .tensor import Floats, Tensor
 
@@ -32,8 +32,6 @@ Method = Literal["round", "awq", "gptq", "awq+gptq"]
 
 USUAL_IMAGES = 2
 """Where the recipe says nothing of pictures and the model sees."""
-MATRICES = {"qkv": ("q", "k", "v"), "o": ("o",), "gate_up": ("gate", "up"), "down": ("down",)}
-"""Of a layer: what has one input, and what it is made of."""
 _BEFORE = {"qkv": "attention_norm", "o": "v", "gate_up": "mlp_norm", "down": "up"}
 """What can take up the inverse of a factor of the input, in its weight or the rows of it."""
 
@@ -51,10 +49,13 @@ class Calibration:
     """Pictures that a model which sees is asked about: the recipe's, then drawn ones. None leaves it to `pictures`."""
     pictures: tuple[PictureFile, ...] = ()
 
-    @property
-    def passes(self) -> int:
+    def method_for(self, architecture: Architecture) -> Method:
+        """What is done: experts are rounded each for itself, for of a sample each sees a few tokens only."""
+        return "round" if architecture.experts else self.method
+
+    def passes(self, architecture: Architecture) -> int:
         """How often progress is told of each layer: once for AWQ, once for GPTQ."""
-        return {"round": 0, "awq": 1, "gptq": 1, "awq+gptq": 2}[self.method]
+        return {"round": 0, "awq": 1, "gptq": 1, "awq+gptq": 2}[self.method_for(architecture)]
 
     def samples(self, checkpoint: Checkpoint) -> list[Sample]:
         """What the model is sent. Raises InvalidInput, CheckpointError."""
@@ -80,12 +81,13 @@ def prepared(
     layer that a sample has passed. Raises InvalidInput, CheckpointError.
     """
     calibration.require_matches(checkpoint.architecture)
-    if calibration.method == "round" or not _rounds_any(checkpoint, format_):
+    method = calibration.method_for(checkpoint.architecture)
+    if method == "round" or not _rounds_any(checkpoint, format_):
         return checkpoint, each_for_itself
     samples = calibration.samples(checkpoint)
-    if calibration.method != "gptq":
+    if method != "gptq":
         checkpoint = with_awq(checkpoint, samples, format_, progress)
-    return checkpoint, each_for_itself if calibration.method == "awq" else Gptq(checkpoint, samples, format_, progress)
+    return checkpoint, each_for_itself if method == "awq" else Gptq(checkpoint, samples, format_, progress)
 
 
 def _rounds_any(checkpoint: Checkpoint, format_: IntegerFormat) -> bool:
@@ -96,7 +98,7 @@ def _rounds_any(checkpoint: Checkpoint, format_: IntegerFormat) -> bool:
 def _takes_over(checkpoint: Checkpoint, format_: IntegerFormat, number: int) -> dict[str, bool]:
     """For each part of a layer that becomes integers: whether the checkpoint's own blocks are taken over."""
     found: dict[str, bool] = {}
-    for kind, parts in MATRICES.items():
+    for kind, parts in checkpoint.architecture.matrices.items():
         if (usual := format_.rounding(f"layers.{number}.{kind}")) is not None:
             tensors = [checkpoint.tensors[f"layers.{number}.{part}.weight"] for part in parts]
             rounding = fitting(tensors, usual)
@@ -111,11 +113,11 @@ class _Passage:
         self.checkpoint = checkpoint
         self.arrays: Arrays = fastest_arrays()
         self.states = [embedded(checkpoint, sample.tokens, sample.sight, self.arrays) for sample in samples]
-        self.places = [positions_of(sample.tokens, sample.sight) for sample in samples]
+        self.places = [places_of(sample.tokens, sample.sight) for sample in samples]
 
     def layer(self, number: int) -> Layer:
         """The layer in float."""
-        return Layer(self.checkpoint, number, self.arrays, None)
+        return Layer(self.checkpoint, number, self.arrays)
 
     def through(self, layer: Layer) -> list[Array]:
         """States behind the layer."""
@@ -148,15 +150,15 @@ def with_awq(
     progress: called with 1 after each layer.
     """
     passage = _Passage(checkpoint, samples)
-    tensors = dict(checkpoint.tensors)
+    tensors, matrices = dict(checkpoint.tensors), checkpoint.architecture.matrices
     for number in range(checkpoint.architecture.layers):
         moments, passage.states = passage.watched(passage.layer(number))
         taken_over = _takes_over(checkpoint, format_, number)
         for kind, before in _BEFORE.items():
             rounding = format_.rounding(f"layers.{number}.{kind}")
-            if rounding is None or any(taken_over.get(part) for part in (*MATRICES[kind], before)):
+            if rounding is None or any(taken_over.get(part) for part in (*matrices[kind], before)):
                 continue
-            names = [f"layers.{number}.{part}.weight" for part in MATRICES[kind]]
+            names = [f"layers.{number}.{part}.weight" for part in matrices[kind]]
             parts = [checkpoint.tensors[name] for name in names]
             groups, of = _heads(checkpoint.architecture, kind)
             factors = channel_factors([part.read() for part in parts], moments[kind], rounding, groups, of)
@@ -220,7 +222,7 @@ class Gptq:
     def _rounded(self, layer: Layer, moments: dict[str, Floats]) -> Iterator[tuple[str, Blocks]]:
         """Name and blocks of each matrix; the layer computes with them from now on."""
         tensors = self._passage.checkpoint.tensors
-        for kind, parts in MATRICES.items():
+        for kind, parts in self._passage.checkpoint.architecture.matrices.items():
             name = f"layers.{layer.number}.{kind}"
             if (usual := self._format.rounding(name)) is None:
                 continue

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from edged.engine.manifest import Precision
 
-from .calibrate import MATRICES, Method
+from .calibrate import Method
 from .checkpoint import Checkpoint
 from .graph.integer_weights import Bits, IntegerFormat
 from .quantize import fitting, kept
@@ -18,7 +18,7 @@ _NAMES: Mapping[int, str] = {4: "INT4", 8: "INT8", 16: "float"}
 def precision_of(
     checkpoint: Checkpoint, format_: IntegerFormat, method: Method, written: Mapping[str, Bits]
 ) -> Precision:
-    """`written` says what each of layers.N.{qkv,o,gate_up,down}, embedding and head was stored in."""
+    """`written` says what each matrix of the layers (`Architecture.matrices`), embedding and head was stored in."""
     linear = {name: bits for name, bits in written.items() if name.startswith("layers.")}
     encodings, all_kept, block_size = _kept(checkpoint, format_, linear)
     counts = Counter(linear.values())
@@ -53,7 +53,7 @@ def _kept(checkpoint: Checkpoint, format_: IntegerFormat, names: Mapping[str, Bi
         rounding = format_.rounding(name)
         if rounding is None:
             continue
-        tensors = [checkpoint.tensors[f"{layer}.{part}.weight"] for part in MATRICES[kind]]
+        tensors = [checkpoint.tensors[f"{layer}.{part}.weight"] for part in checkpoint.architecture.matrices[kind]]
         rounding = fitting(tensors, rounding)
         sizes[rounding.block_size] += 1
         for tensor in tensors:

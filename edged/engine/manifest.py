@@ -70,6 +70,8 @@ class Graph:
     """Each layer adapts to what a token is part of: there is an input for `TokenType`."""
     experts: int = 0
     """Of each layer; 0 where a layer is no mixture of them."""
+    experts_per_token: int = 0
+    """How many of them the router chooses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,6 +306,7 @@ def _check_values(manifest: Manifest, path: Path) -> None:
         require("plans.builder", plan.builder.isprintable() and len(plan.builder) <= 100)
         require("plans.capacity", 0 <= plan.capacity <= 2**30 and 0 < plan.max_tokens <= 2**30)
     require("graph.experts", 0 <= graph.experts <= _MAX_EXPERTS)
+    require("graph.experts_per_token", min(graph.experts, 1) <= graph.experts_per_token <= graph.experts)
     require("graph.embeddings", graph.embeddings or (manifest.vision is None and manifest.audio is None))
     if manifest.vision is not None:
         check_vision(manifest.vision, manifest.files, manifest.vocab_size, require)

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import onnxruntime
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from edged.engine.buffer import Buffer, Host, HostBuffer
-from edged.engine.onnx_stage import HIDDEN_IN, HIDDEN_OUT, OnnxStage
+from edged.engine.onnx_stage import HIDDEN_IN, HIDDEN_OUT, ROUTER_LOGITS, TYPES_IN, OnnxStage
 from edged.engine.session import Logits
 
 NO_GRAPH = -1
@@ -113,12 +113,17 @@ class StageMemory:
             self._handed_over = before._fixed[HIDDEN_OUT]
         if "position_ids" in stage.inputs:
             self._fix("position_ids", (3, 1), np.int64)
+        if TYPES_IN in stage.inputs:  # what is decoded is text, which is 0
+            self._fix(TYPES_IN, (1, 1), np.int64)
         if "embeddings" in stage.inputs:
             self._fix("embeddings", hidden, stage.activations)
+        if stage.load is not None:
+            layers, experts = stage.load.counts.shape
+            self._router = self._host_copy(self._fix(ROUTER_LOGITS, (layers, 1, experts), np.float32))
         if stage.layers.is_last:
             self._fix("logits_index", (1,), np.int64)
             logits = self._fix("logits", (1, 1, stage.manifest.vocab_size), np.float32)
-            self._logits = logits.array if isinstance(logits, HostBuffer) else np.empty(logits.shape, logits.dtype)
+            self._logits = self._host_copy(logits)
         else:
             self._fix(HIDDEN_OUT, hidden, stage.activations)
         for name, buffer in self._fixed.items():
@@ -128,6 +133,10 @@ class StageMemory:
     def _fix(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Buffer:
         self._fixed[name] = self.stage.device.zeros(shape, dtype)
         return self._fixed[name]
+
+    def _host_copy(self, buffer: Buffer) -> NDArray[np.float32]:
+        """Where the host reads what a decode step has written there."""
+        return buffer.array if isinstance(buffer, HostBuffer) else np.empty(buffer.shape, buffer.dtype)
 
     def decode(self, position: int, token: int, shift: int) -> None:
         """Compute one token, or what the stage before made of it."""
@@ -141,6 +150,10 @@ class StageMemory:
         if "position_ids" in self._fixed:
             self._fixed["position_ids"].write(position + shift)
         self.stage.session.run_with_iobinding(self._decode, self._decode_options)
+        if self.stage.load is not None:
+            if not isinstance(scores := self._fixed[ROUTER_LOGITS], HostBuffer):
+                scores.read(self._router)
+            self.stage.load.add(self._router)
 
     def logits(self) -> Logits:
         """Of the last decode, overwritten by the next one.  # (vocab_size,)"""
@@ -162,7 +175,13 @@ class StageMemory:
             if name in self.stage.inputs:
                 self._prefill.bind_ortvalue_input(name, value)
         self._prefill.bind_ortvalue_output("logits" if self.stage.layers.is_last else HIDDEN_OUT, result)
+        load = self.stage.load
+        scores = np.empty((load.counts.shape[0], count, load.counts.shape[1]) if load else 0, np.float32)
+        if load:
+            self._prefill.bind_ortvalue_output(ROUTER_LOGITS, onnxruntime.OrtValue.ortvalue_from_numpy(scores))
         self.stage.session.run_with_iobinding(self._prefill, self._prefill_options)
+        if load:
+            load.add(scores)
 
 
 def _bind_input(binding: onnxruntime.IOBinding, name: str, buffer: Buffer, stage: OnnxStage | None = None) -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+from numpy.typing import NDArray
 
 from edged.engine.buffer import Array, Device, Host
 from edged.engine.manifest import Manifest
 from edged.engine.onnx_loading import usable_cores
 from edged.engine.onnx_memory import OnnxMemories, OnnxMemory
-from edged.engine.onnx_stage import HIDDEN_IN, Layers, OnnxStage
+from edged.engine.onnx_stage import HIDDEN_IN, TYPES_IN, Layers, OnnxStage
 from edged.engine.session import Logits, Sight
 
 
@@ -91,18 +92,28 @@ class OnnxSession:
             part.decode(position, token, shift)
         return memory.parts[-1].logits()
 
+    @property
+    def expert_load(self) -> NDArray[np.int64] | None:
+        """See CountsExperts. The last few tokens may be missing."""
+        loads = [stage.load.counts for stage in self._stages if stage.load is not None]
+        return np.concatenate(loads) if loads else None
+
     def _hidden(self, stage: OnnxStage, count: int) -> onnxruntime.OrtValue:
         """Room for the hidden states of a chunk on the device that computes them; binding them elsewhere copies."""
         shape = (1, count, self._manifest.hidden_size)
         return onnxruntime.OrtValue.ortvalue_from_shape_and_type(shape, stage.activations.type, *stage.place)
 
     def _seen(self, position: int, count: int, sight: Sight | None) -> dict[str, onnxruntime.OrtValue]:
-        """Text stands where it stands, in all three axes; no token of it is below 0, which would take an embedding."""
+        """Text stands where it stands, in all three axes; no token of it is below 0, which would take an embedding,
+        and its type is 0."""
         graph, shape, kind = self._manifest.graph, (1, count, self._manifest.hidden_size), self._stages[0].activations
         inputs = {}
         if graph.mrope:
             text = np.broadcast_to(np.arange(position, position + count), (3, count))
             inputs["position_ids"] = _value(np.ascontiguousarray(sight.positions if sight else text, np.int64))
+        if graph.adapters:
+            types = sight.types if sight else np.zeros(count, np.int64)
+            inputs[TYPES_IN] = _value(np.ascontiguousarray(types.reshape(1, count), np.int64))
         if graph.embeddings:
             embeddings = sight.embeddings.reshape(shape) if sight else np.zeros(shape, kind)
             inputs["embeddings"] = _value(np.ascontiguousarray(embeddings, kind))

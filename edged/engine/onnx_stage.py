@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime
 
 from edged.engine.buffer import Device
+from edged.engine.expert_load import ExpertLoad
 from edged.engine.manifest import Manifest
 from edged.engine.onnx_loading import load_graph
 from edged.errors import ArtefactError
@@ -17,6 +18,10 @@ from edged.errors import ArtefactError
 _TYPES = {"float32": "tensor(float)", "float16": "tensor(float16)"}
 HIDDEN_IN, HIDDEN_OUT = "hidden", "next_hidden"
 """Hidden states that one stage hands to the next.  # (1, tokens, hidden_size)"""
+TYPES_IN = "token_types"
+"""What each token is part of, of a model with adapters.  # (1, tokens)"""
+ROUTER_LOGITS = "router_logits"
+"""What the router of each layer says, of a model with experts.  # (layers, tokens, experts)"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +54,9 @@ class OnnxStage:
         self.session = load_graph(path, options, device, captured=True)
         self.inputs = {node.name: node for node in self.session.get_inputs()}
         self.outputs = {node.name: node for node in self.session.get_outputs()}
+        graph = manifest.graph
+        self.load = ExpertLoad(layers.count, graph.experts, graph.experts_per_token) if graph.experts else None
+        """Which experts its layers have chosen; None where they have none."""
         _check_signature(self, path)
 
     @property
@@ -83,6 +91,8 @@ def _check_signature(stage: OnnxStage, path: Path) -> None:
     inputs |= {"input_ids"} if layers.is_first else {HIDDEN_IN}
     inputs |= {"logits_index"} if layers.is_last else set()
     outputs = {"logits" if layers.is_last else HIDDEN_OUT, *(f"present.{name}" for name in layers.caches)}
+    inputs |= {TYPES_IN} if manifest.graph.adapters else set()
+    outputs |= {ROUTER_LOGITS} if manifest.graph.experts else set()
     inputs |= {"position_ids"} if manifest.graph.mrope else set()
     inputs |= {"embeddings"} if manifest.graph.embeddings and layers.is_first else set()
     what = f"those of {layers.count} layers from {layers.first}"
@@ -92,6 +102,8 @@ def _check_signature(stage: OnnxStage, path: Path) -> None:
         raise ArtefactError(f"{path}: its outputs are not {what}: {_differences(outputs, set(stage.outputs))}")
     if layers.is_last and stage.outputs["logits"].type != _TYPES["float32"]:
         raise ArtefactError(f"{path}: its logits are {stage.outputs['logits'].type}, not float32")
+    if stage.load is not None and (found := stage.outputs[ROUTER_LOGITS].shape[::2]) != list(stage.load.counts.shape):
+        raise ArtefactError(f"{path}: its routers choose among {found}, unlike the manifest")
     past = stage.inputs[f"past_key_values.{layers.caches[0]}"]
     heads, size = past.shape[1], past.shape[3]
     if past.type != _TYPES[manifest.graph.activations] or (heads, size) != (manifest.kv_heads, manifest.head_dim):

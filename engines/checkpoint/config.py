@@ -14,7 +14,18 @@ from engines.rope import Rope, rope_from, with_sections
 
 Config = Mapping[str, object]
 
-SUPPORTED = ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "gemma3_text", "glm4v")
+SUPPORTED = (
+    "llama",
+    "mistral",
+    "qwen2",
+    "qwen3",
+    "gemma",
+    "gemma2",
+    "gemma3",
+    "gemma3_text",
+    "glm4v",
+    "autoglm_phone",
+)
 """Model types, named as in config.json."""
 
 _ACTIVATIONS: Mapping[str, Activation] = {"silu": "silu", "gelu_pytorch_tanh": "gelu_tanh"}
@@ -50,7 +61,9 @@ _DEFAULTS: Mapping[str, Config] = {
     "gemma3": _GEMMA3,
     "gemma3_text": _GEMMA3,
     "glm4v": {"rms_norm_eps": 1e-5},
+    "autoglm_phone": {"rms_norm_eps": 1e-5, "tie_word_embeddings": True},
 }
+_ADAPTER_RANKS = ("vision_adapter_rank", "audio_adapter_rank")
 _GLM4V_SECTIONS = (8, 12, 12)
 _MOST_LAYERS = 1024
 
@@ -77,12 +90,13 @@ def read_architecture(config: Config) -> Architecture:
     if layers > _MOST_LAYERS:
         raise CheckpointError(f"config.json: {layers} layers are not possible")
     windows = _windows(config, layers)
+    is_phone = model_type == "autoglm_phone"
     is_gemma = model_type.startswith("gemma")
     return Architecture(
         model_type=model_type,
         layers=layers,
         hidden_size=hidden,
-        intermediate_size=_integer(config, "intermediate_size"),
+        intermediate_size=_integer(config, "moe_intermediate_size" if is_phone else "intermediate_size"),
         heads=heads,
         kv_heads=_integer(config, "num_key_value_heads", heads),
         head_dim=head_dim,
@@ -99,6 +113,9 @@ def read_architecture(config: Config) -> Architecture:
         query_scale=_number(config, "query_pre_attn_scalar", float(max(head_dim, 1))) ** -0.5,
         attention_softcap=_cap(config, "attn_logit_softcapping"),
         logit_softcap=_cap(config, "final_logit_softcapping"),
+        experts=_integer(config, "num_experts") if is_phone else 0,
+        experts_per_token=_integer(config, "num_experts_per_tok") if is_phone else 0,
+        adapter_ranks=tuple(_integer(config, key) for key in _ADAPTER_RANKS) if is_phone else (),
     )
 
 

@@ -43,11 +43,15 @@ class Checkpoint:
     architecture: Architecture
     tensors: Mapping[str, Tensor]
     """By canonical name: embedding, layers.N.{attention_norm,q,k,v,o,q_norm,k_norm,attention_post_norm,mlp_norm,gate,
-    up,down,mlp_post_norm}, norm, head; each with .weight, some with .bias. Norms are what is multiplied with, and
-    rows of q and k are in half-split order, whatever the file has."""
+    up,down,mlp_post_norm}, norm, head; each with .weight, some with .bias. With experts, layers.N.router and
+    layers.N.experts.E.{gate,up,down}; with adapters, layers.N.adapter_norm and
+    layers.N.{vision,audio}_adapter.{down.weight,up.weight,gate}. Norms are what is multiplied with, and rows of q and k
+    are in half-split order, whatever the file has."""
     vocabulary: Vocabulary
     vision_tensors: Mapping[str, Tensor] = field(default_factory=dict)
     """What the checkpoint has for pictures, by the checkpoint's names without their common beginning."""
+    audio_tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    """The same for recordings."""
 
     @property
     def parameters(self) -> int:

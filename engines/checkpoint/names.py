@@ -6,6 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+_EXPERT = re.compile(r"mlp\.(experts\.(?:0|[1-9][0-9]{0,3}))\.(\w+)")
+"""Part of a layer that is one expert's: which, and the part that it would be of a layer without experts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Naming:
@@ -22,7 +25,10 @@ class Naming:
         """Our name, or the name itself where there is none: the check of tensors will list it."""
         if match := self.layer.fullmatch(name):
             layer, part, leaf = match.groups()
-            return f"layers.{layer}.{self.parts[part]}.{leaf}" if part in self.parts else name
+            expert = ""
+            if found := _EXPERT.fullmatch(part):
+                expert, part = f"{found.group(1)}.", f"mlp.{found.group(2)}"
+            return f"layers.{layer}.{expert}{self.parts[part]}.{leaf}" if part in self.parts else name
         part, _, leaf = name.rpartition(".")
         return f"{self.others[part]}.{leaf}" if part in self.others else name
 
@@ -73,19 +79,30 @@ _OWN_PARTS = {
         "post_mlp_layernorm": "mlp_post_norm",
         "mlp.gate_up_proj": "gate_up",
     },
+    "autoglm_phone": {
+        "adapter_norm": "adapter_norm",
+        "mlp.router": "router",
+        **{
+            f"{adapter}{part}": f"{adapter}{part}"
+            for adapter in ("vision_adapter", "audio_adapter")
+            for part in ("", ".down", ".up")
+        },
+    },
 }
 """Where model types differ in their names. The same name may stand for another norm."""
 _TEXT = r"(?:model\.language_model\.|language_model\.model\.|model\.)"
 _VISION = {
     "gemma3": re.compile(r"(?:model\.)?((?:vision_tower|multi_modal_projector)\..+)"),
     "glm4v": re.compile(r"(?:model\.)?visual\.(.+)"),
+    "autoglm_phone": re.compile(r"model\.visual\.(.+)"),
 }
+_AUDIO = {"autoglm_phone": re.compile(r"model\.audio\.(.+)")}
 
 
 def hugging_face(model_type: str) -> Naming:
     """Names in a folder of that model type; those that see put `language_model` into some or not."""
     return Naming(
-        layer=re.compile(_TEXT + r"layers\.([0-9]{1,4})\.([\w.]+)\.(weight|bias)"),
+        layer=re.compile(_TEXT + r"layers\.([0-9]{1,4})\.([\w.]+)\.(weight|bias|gate)"),
         parts={**_HUGGING_FACE_LAYER, **_OWN_PARTS.get(model_type, {})},
         others={
             f"{prefix}{name}": ours
@@ -97,6 +114,15 @@ def hugging_face(model_type: str) -> Naming:
 
 
 def vision_name(model_type: str, name: str) -> str | None:
-    """What a tensor is called within the part of the model that sees; None where it belongs to the text model."""
-    match = _VISION[model_type].fullmatch(name) if model_type in _VISION else None
+    """What a tensor is called within the part of the model that sees; None where it belongs to another part."""
+    return _inner_name(_VISION, model_type, name)
+
+
+def audio_name(model_type: str, name: str) -> str | None:
+    """The same for the part that hears."""
+    return _inner_name(_AUDIO, model_type, name)
+
+
+def _inner_name(patterns: Mapping[str, re.Pattern[str]], model_type: str, name: str) -> str | None:
+    match = patterns[model_type].fullmatch(name) if model_type in patterns else None
     return match.group(1) if match else None

@@ -22,6 +22,8 @@ from edged.errors import CheckpointError
 from engines.quantize.blocks import Blocks
 from engines.tensor import Bytes, Floats, Tensor
 
+from .int4 import joined_blocks, read_block_size
+
 _BITS = 4
 _PER_WORD = 8
 _SHIFTS = np.arange(0, 32, _BITS, dtype=np.uint32)
@@ -38,7 +40,7 @@ class Packing:
     """What quantization_config in config.json says."""
 
     method: str
-    """"gptq" or "awq"."""
+    """"gptq", "awq", or "edged": the layout of int4.py."""
     group_size: int
     """Inputs that share a scale; -1 is all of them."""
     zeros_less_one: bool
@@ -53,10 +55,12 @@ def read_packing(config: Mapping[str, object]) -> Packing | None:
         raise CheckpointError("config.json: quantization_config must be an object")
     method = str(found.get("quant_method"))[:40]
     bits, group = found.get("bits", found.get("w_bit")), found.get("group_size", found.get("q_group_size"))
-    if method not in ("gptq", "awq"):
+    if method not in ("gptq", "awq", "edged"):
         raise CheckpointError(f"config.json: weights quantized by {method!r} cannot be read, only by gptq or awq")
     if bits != _BITS:
         raise CheckpointError(f"config.json: {method} with {str(bits)[:10]} bits cannot be read, only with {_BITS}")
+    if method == "edged":
+        return Packing(method, read_block_size(found), zeros_less_one=False)
     if type(group) is not int or not (group == -1 or 0 < group < 2**24):
         raise CheckpointError(f"config.json: a group_size of {str(group)[:20]} is not possible")
     form = str(found.get("version", "gemm") if method == "awq" else found.get("checkpoint_format", "gptq")).lower()
@@ -127,6 +131,8 @@ def joined(stored: Mapping[str, Tensor], packing: Packing | None) -> dict[str, T
     (desc_act with its groups in another order): no kernel here reorders its inputs.
     """
     tensors = dict(stored)
+    if packing and packing.method == "edged":
+        return joined_blocks(stored, packing.group_size)
     for name in [name for name in stored if packing and name.endswith(".qweight")]:
         prefix = name.removesuffix("qweight")
         found = {leaf: tensors.pop(prefix + leaf) for leaf in _LEAVES if prefix + leaf in tensors}

@@ -19,14 +19,14 @@ from engines.tensor import Tensor
 from .config import read_architecture, text_config
 from .folder_vocabulary import read_vocabulary
 from .model import Checkpoint, main_encoding
-from .names import hugging_face, vision_name
+from .names import audio_name, hugging_face, vision_name
 from .packed import joined, read_packing
 from .rotary_order import half_split
 from .text_file import one_line, read_bytes, read_json
 
 _ENCODINGS = {"F32": 4, "F16": 2, "BF16": 2}
-_PACKED = {"I32": 4}
-"""What else a folder quantized by GPTQ or AWQ has."""
+_PACKED = {"gptq": {"I32": 4}, "awq": {"I32": 4}, "edged": {"U8": 1}}
+"""What else a folder that is quantized already has, by the method."""
 _MAX_HEADER_BYTES = 100 * 1024 * 1024
 
 
@@ -34,10 +34,10 @@ def read_folder(folder: Path) -> Checkpoint:
     """Raises CheckpointError in one line for whatever is wrong with the folder."""
     config = text_config(read_json(folder / "config.json"))
     packing = read_packing(config)
-    stored = joined(_read_tensors(folder, _ENCODINGS | _PACKED if packing else _ENCODINGS), packing)
+    stored = joined(_read_tensors(folder, _ENCODINGS | _PACKED[packing.method] if packing else _ENCODINGS), packing)
     architecture = read_architecture(config)
     check_sizes(architecture)
-    tensors, vision = _canonical(stored, architecture)
+    tensors, vision, audio = _canonical(stored, architecture)
     check_tensors(architecture, tensors)
     if architecture.model_type == "glm4v":
         tensors = half_split(tensors, architecture)
@@ -51,6 +51,7 @@ def read_folder(folder: Path) -> Checkpoint:
         tensors=tensors,
         vocabulary=read_vocabulary(folder, config, architecture.vocab_size),
         vision_tensors=vision,
+        audio_tensors=audio,
     )
 
 
@@ -117,16 +118,21 @@ def _tensor(path: Path, name: str, entry: object, start: int, size: int, encodin
     return Tensor(name=name, path=path, offset=start + begin, shape=tuple(shape), encoding=encoding)
 
 
-def _canonical(stored: Mapping[str, Tensor], architecture: Architecture) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """`Checkpoint.tensors`, but for the order of rows, and `Checkpoint.vision_tensors`."""
+def _canonical(
+    stored: Mapping[str, Tensor], architecture: Architecture
+) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+    """`Checkpoint.tensors`, but for the order of rows, `vision_tensors` and `audio_tensors`."""
     model_type = architecture.model_type
     naming = hugging_face(model_type)
     text: dict[str, Tensor] = {}
     vision: dict[str, Tensor] = {}
+    audio: dict[str, Tensor] = {}
     for name, tensor in stored.items():
         ours = naming.canonical(name)
         if (inner := vision_name(model_type, name)) is not None:
             vision[inner] = tensor
+        elif (inner := audio_name(model_type, name)) is not None:
+            audio[inner] = tensor
         elif name.endswith("rotary_emb.inv_freq") or (architecture.tied and ours == "head.weight"):
             continue  # computed from the configuration; a copy of the embedding table
         elif ours.endswith(".gate_up.weight") and tensor.shape:
@@ -137,7 +143,7 @@ def _canonical(stored: Mapping[str, Tensor], architecture: Architecture) -> tupl
             text[ours] = tensor.plus(1.0)
         else:
             text[ours] = tensor
-    return text, vision
+    return text, vision, audio
 
 
 def _license(folder: Path) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from engines.tensor import Floats, Tensor
 
+from .expert_weights import Expert, float_experts
 from .model_file import ModelFile
 
 
@@ -26,6 +27,15 @@ class FloatWeights:
         return self.file.node(
             "Add", [product, self.file.number(f"{name}.bias", bias * np.float32(factor))], f"{name}.out"
         )
+
+    def beside(self, name: str, x: str, parts: Sequence[Tensor]) -> str:
+        """See Weights."""
+        matrix = np.concatenate([part.read() for part in parts], axis=1).T
+        return self.file.node("MatMul", [x, self.file.number(f"{name}.weight", matrix)], f"{name}.out")
+
+    def experts(self, name: str, x: str, scores: str, experts: Sequence[Expert], chosen: int) -> str:
+        """See Weights."""
+        return float_experts(self.file, name, (x, scores), experts, chosen)
 
     def embedding(self, tokens: str, table: Tensor) -> str:
         """See Weights."""

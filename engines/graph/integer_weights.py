@@ -15,9 +15,10 @@ from typing import Literal
 import numpy as np
 
 from edged.errors import InvalidInput
-from engines.quantize import Blocks, Rounding, packed, packed_zero_points, quantized, rounded
+from engines.quantize import Blocks, Rounding, packed, packed_zero_points, quantized, quantized_beside, rounded
 from engines.tensor import Bytes, Floats, Tensor
 
+from .expert_weights import Expert, integer_experts
 from .float_weights import FloatWeights
 from .model_file import FUSED, ModelFile
 
@@ -36,6 +37,9 @@ which is exact and twenty times slower."""
 Bits = Literal[4, 8, 16]
 """Of a weight; 16 are floats, in whatever type the graph computes."""
 
+USUAL_KINDS = ("qkv", "o", "gate_up", "down")
+"""Matrices of a layer with neither experts nor adapters."""
+
 Quantize = Callable[[str, Sequence[Tensor], Rounding], Blocks]
 """From the name of a matrix, layers.N.{qkv,o,gate_up,down}, and its parts to integers."""
 
@@ -50,8 +54,8 @@ class IntegerFormat:
     embedding: Rounding
     head: Rounding
     bits: tuple[tuple[str, Bits], ...] = ()
-    """Glob patterns of layers.N.{qkv,o,gate_up,down}, embedding and head, with the bits for what they match; the
-    first that matches counts."""
+    """Glob patterns of the matrices of layers (layers.N.qkv ...), embedding and head, with the bits for what they
+    match; the first that matches counts."""
 
     def rounding(self, name: str) -> Rounding | None:
         """How the matrix of that name becomes integers; None where it stays as it is."""
@@ -60,14 +64,18 @@ class IntegerFormat:
         return None if bits == 16 else replace(usual, bits=bits)
 
 
-def require_matches(format_: IntegerFormat, layers: int) -> None:
-    """Raise InvalidInput for a pattern of `bits` that no matrix of a model of so many layers matches."""
-    names = [f"layers.{layer}.{kind}" for layer in range(layers) for kind in ("qkv", "o", "gate_up", "down")]
+def require_matches(format_: IntegerFormat, layers: int, kinds: Sequence[str] = USUAL_KINDS) -> None:
+    """Raise InvalidInput for a pattern of `bits` that no matrix of a model of so many layers matches.
+
+    kinds: of the matrices of a layer.
+    """
+    names = [f"layers.{layer}.{kind}" for layer in range(layers) for kind in kinds]
     names += ["embedding", "head"]
     for pattern, _ in format_.bits:
         if not any(fnmatchcase(name, pattern) for name in names):
+            *most, last = [f".{kind}" for kind in kinds]
             raise InvalidInput(
-                f"bits: {pattern!r} matches nothing; there are layers.N.qkv, .o, .gate_up and .down "
+                f"bits: {pattern!r} matches nothing; there are layers.N{', '.join(most)} and {last} "
                 f"with N from 0 to {layers - 1}, embedding and head"
             )
 
@@ -119,6 +127,23 @@ class IntegerWeights:
             rest = self.file.node("MatMul", [means, factors], f"{name}.rest")
             return self.file.node("Add", [product, rest], f"{name}.out")
         return self._product(f"{name}.out", x, _as_int8(blocks) if minimum == "int8" else blocks, columns, bias)
+
+    def beside(self, name: str, x: str, parts: Sequence[Tensor]) -> str:
+        """See Weights. Rounded or kept, not calibrated."""
+        if (rounding := self.format.rounding(name)) is None:
+            self.written[name] = 16
+            return FloatWeights(self.file).beside(name, x, parts)
+        blocks = quantized_beside(parts, rounding)
+        self.written[name] = rounding.bits
+        return self._product(f"{name}.out", x, blocks, blocks.blocks * blocks.block_size, None)
+
+    def experts(self, name: str, x: str, scores: str, experts: Sequence[Expert], chosen: int) -> str:
+        """See Weights. Rounded or kept, not calibrated."""
+        if (rounding := self.format.rounding(name)) is None:
+            self.written[name] = 16
+            return FloatWeights(self.file).experts(name, x, scores, experts, chosen)
+        self.written[name] = rounding.bits
+        return integer_experts(self.file, name, (x, scores), experts, chosen, rounding, self.accuracy)
 
     def embedding(self, tokens: str, table: Tensor) -> str:
         """See Weights."""

@@ -6,14 +6,14 @@ forgotten here at once: the writer never holds more than the array it is given.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from onnx import TensorProto, helper
 
 OPSET = 21
@@ -59,13 +59,24 @@ class ModelFile:
                 proto = TensorProto(name=name, data_type=kind, dims=values.shape, raw_data=values.tobytes())
             else:
                 proto = TensorProto(name=name, data_type=kind, dims=values.shape)
-                self._write(proto, values)
+                self._write(proto, [values])
             self._weights[name] = proto
         return name
 
     def number(self, name: str, values: NDArray[Any] | np.float32) -> str:
         """Add a constant that activations are computed with, in their type."""
         return self.weight(name, np.asarray(values).astype(self._activations, copy=False))
+
+    def numbers(self, name: str, shape: Sequence[int], pieces: Iterable[NDArray[Any]]) -> str:
+        """As `number`, of consecutive pieces, each of which is forgotten at once."""
+        return self.streamed(name, self._activations, shape, (np.asarray(piece, self._activations) for piece in pieces))
+
+    def streamed(self, name: str, dtype: DTypeLike, shape: Sequence[int], pieces: Iterable[NDArray[Any]]) -> str:
+        """As `weight`, of consecutive pieces of that type, each of which is forgotten at once."""
+        kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        self._weights[name] = proto = TensorProto(name=name, data_type=kind, dims=shape)
+        self._write(proto, pieces)
+        return name
 
     def has_weight(self, name: str) -> bool:
         """Whether a constant of that name is there."""
@@ -121,10 +132,12 @@ class ModelFile:
         self._data.flush()
         self.path.write_bytes(model.SerializeToString())
 
-    def _write(self, proto: TensorProto, values: NDArray[Any]) -> None:
+    def _write(self, proto: TensorProto, pieces: Iterable[NDArray[Any]]) -> None:
         self._data.write(b"\0" * (-self._data.tell() % _ALIGNMENT))
-        place = {"location": self.data_path.name, "offset": self._data.tell(), "length": values.nbytes}
+        start = self._data.tell()
+        for piece in pieces:
+            self._data.write(np.ascontiguousarray(piece).data)
+        place = {"location": self.data_path.name, "offset": start, "length": self._data.tell() - start}
         proto.data_location = TensorProto.EXTERNAL
         for key, value in place.items():
             proto.external_data.add(key=key, value=str(value))
-        self._data.write(values.data)

@@ -1,7 +1,8 @@
 """The dialect of ONNX Runtime's CPU and CUDA providers: fused attention, norms and integer products.
 
-Inputs: input_ids, logits_index, seqlens_k, total_sequence_length, past_key_values.N.{key,value}, and of a model that
-sees position_ids and embeddings; outputs: logits, present.N.{key,value}. Past and present may be the same memory.
+Inputs: input_ids, logits_index, seqlens_k, total_sequence_length, past_key_values.N.{key,value}, where pictures or
+recordings can enter embeddings, and as the model wants it position_ids and token_types; outputs: logits,
+present.N.{key,value}, and with experts router_logits. Past and present may be the same memory.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ from typing import Protocol
 import numpy as np
 from onnx import TensorProto
 
-from engines.architecture import Architecture
+from edged.engine.onnx_stage import ROUTER_LOGITS, TYPES_IN
+from edged.engine.session import TokenType
+from engines.architecture import ADAPTERS, Architecture
 from engines.checkpoint import Checkpoint
 from engines.rope import Rope
 from engines.tensor import Floats, Tensor
 
+from .expert_weights import Expert
 from .headroom import POST_NORM, headroom
 from .model_file import FUSED, ModelFile, Shape
 
@@ -28,7 +32,18 @@ class Weights(Protocol):
     def linear(self, name: str, x: str, parts: Sequence[Tensor], bias: Floats | None, factor: float = 1.0) -> str:
         """x times the transposed rows of all parts, plus bias, all times factor, which is a power of two.
 
-        `name` is layers.N.{qkv,o,gate_up,down}.
+        `name` is layers.N.{qkv,o,gate_up,down,adapter_down}.
+        """
+        ...
+
+    def beside(self, name: str, x: str, parts: Sequence[Tensor]) -> str:
+        """x times the transpose of all parts' columns, one part after the other; `name` is layers.N.adapter_up."""
+        ...
+
+    def experts(self, name: str, x: str, scores: str, experts: Sequence[Expert], chosen: int) -> str:
+        """The weighted sum of what the experts of the highest scores make of x; `name` is layers.N.experts.
+
+        x: (1, tokens, hidden); scores: (tokens, experts), of each token the `chosen` highest count.
         """
         ...
 
@@ -62,6 +77,8 @@ class OnnxRuntimeDialect:
             else self._turns_of_positions(rope, positions, f"rope.{index}")
             for index, rope in enumerate(dict.fromkeys(self.architecture.ropes))
         }
+        self._gates = self._gates_of_chunk() if self.architecture.adapts else []
+        self._router_logits: list[str] = []
 
     def embedding(self) -> str:
         """See Dialect."""
@@ -113,8 +130,20 @@ class OnnxRuntimeDialect:
         )
         return self._linear(f"{name}.attention", f"{name}.o", layer, ("o",))
 
+    def adapters(self, x: str, layer: int) -> str:
+        """See Dialect. What is no part of a picture or a recording is multiplied by 0."""
+        name, file = f"layers.{layer}", self.file
+        low = self._linear(x, f"{name}.adapter_down", layer, [f"{adapter}.down" for adapter in ADAPTERS])
+        low = file.node("QuickGelu", [low], f"{name}.adapter.activated", domain=FUSED, alpha=1.0)
+        low = file.node("Mul", [low, self._gates[layer]], f"{name}.adapter.gated")
+        return self.weights.beside(
+            f"{name}.adapter_up", low, [self.tensors[f"{name}.{adapter}.up.weight"] for adapter in ADAPTERS]
+        )
+
     def mlp(self, x: str, layer: int) -> str:
         """See Dialect."""
+        if self.architecture.experts:
+            return self._mixture(x, layer)
         name, file = f"layers.{layer}", self.file
         both = self._linear(x, f"{name}.gate_up", layer, ("gate", "up"))
         file.node("Split", [both], [f"{name}.gate", f"{name}.up"], axis=2, num_outputs=2)
@@ -128,6 +157,8 @@ class OnnxRuntimeDialect:
 
     def head(self, x: str) -> str:
         """See Dialect. In float32: a GPU converts in microseconds what takes the host a tenth of a millisecond."""
+        if self._router_logits:
+            self.file.node("Concat", self._router_logits, ROUTER_LOGITS, axis=0)
         asked = self.file.node("Gather", [x, "logits_index"], "asked", axis=1)
         if self.file.kind == TensorProto.FLOAT:
             return self._scores(asked, "logits")
@@ -142,6 +173,41 @@ class OnnxRuntimeDialect:
         narrow = file.node("Mul", [scores, file.number("softcap.inverse", np.float32(1 / cap))], "scores.narrow")
         bent = file.node("Tanh", [narrow], "scores.bent")
         return file.node("Mul", [bent, file.number("softcap", np.float32(cap))], output)
+
+    def _mixture(self, x: str, layer: int) -> str:
+        """The router computes in float32: rounding would choose other experts."""
+        name, file, arch = f"layers.{layer}", self.file, self.architecture
+        router = file.weight(f"{name}.router", self.tensors[f"{name}.router.weight"].read().T)
+        exact = x if file.kind == TensorProto.FLOAT else file.node("Cast", [x], f"{name}.exact", to=TensorProto.FLOAT)
+        self._router_logits.append(file.node("MatMul", [exact, router], f"{name}.router_logits"))
+        first = file.weight("first_axis", np.zeros(1, np.int64))
+        scores = file.node("Squeeze", [self._router_logits[-1], first], f"{name}.scores")
+        if exact != x:
+            scores = file.node("Cast", [scores], f"{name}.scores.cast", to=file.kind)
+        parts = ("gate", "up", "down")
+        experts = [
+            Expert(*(self.tensors[f"{name}.experts.{number}.{part}.weight"] for part in parts))
+            for number in range(arch.experts)
+        ]
+        return self.weights.experts(f"{name}.experts", x, scores, experts, arch.experts_per_token)
+
+    def _gates_of_chunk(self) -> list[str]:
+        """For each layer, what the adapters of a token's type count, and 0 for those of others.  # (1, tokens, ranks)
+
+        One table for all layers, so that a step picks its rows once.
+        """
+        arch, file = self.architecture, self.file
+        ranks = arch.adapter_ranks
+        table = np.zeros((len(TokenType), arch.layers, sum(ranks)), np.float32)
+        for layer in range(arch.layers):
+            for place, (adapter, rank) in enumerate(zip(ADAPTERS, ranks, strict=True)):
+                start = sum(ranks[:place])
+                gate = self.tensors[f"layers.{layer}.{adapter}.gate"].read()[0]
+                table[place + 1, layer, start : start + rank] = gate
+        rows = file.node("Gather", [file.number("adapter_gates", table.reshape(len(table), -1)), TYPES_IN], "gates")
+        names = [f"layers.{layer}.gates" for layer in range(arch.layers)]
+        file.node("Split", [rows], names, axis=2, num_outputs=arch.layers)
+        return names
 
     def _linear(self, x: str, name: str, layer: int, parts: Sequence[str]) -> str:
         tensors = [self.tensors[f"layers.{layer}.{part}.weight"] for part in parts]
@@ -237,10 +303,15 @@ class OnnxRuntimeDialect:
         file.input("logits_index", TensorProto.INT64, ["positions"])
         file.input("seqlens_k", TensorProto.INT32, [1])
         file.input("total_sequence_length", TensorProto.INT32, [])
-        if arch.sees:
+        if arch.mrope:
             file.input("position_ids", TensorProto.INT64, [3, "tokens"])
+        if arch.adapts:
+            file.input(TYPES_IN, TensorProto.INT64, [1, "tokens"])
+        if arch.sees:
             file.input("embeddings", file.kind, [1, "tokens", arch.hidden_size])
         file.output("logits", TensorProto.FLOAT, [1, "positions", arch.vocab_size])
+        if arch.experts:
+            file.output(ROUTER_LOGITS, TensorProto.FLOAT, [arch.layers, "tokens", arch.experts])
         shape: Shape = [1, arch.kv_heads, "capacity", arch.head_dim]
         for layer in range(arch.layers):
             for part in ("key", "value"):

@@ -63,6 +63,30 @@ def stacked(pieces: Sequence[Blocks]) -> Blocks:
     )
 
 
+def beside(pieces: Sequence[Blocks]) -> Blocks:
+    """Columns of all pieces, one piece after the other; they have the same bits, rows and block size."""
+    return Blocks(
+        pieces[0].bits,
+        np.concatenate([piece.scale for piece in pieces], axis=1),
+        np.concatenate([piece.minimum for piece in pieces], axis=1),
+        np.concatenate([piece.q for piece in pieces], axis=1),
+    )
+
+
+def cut(blocks: Blocks, size: int) -> Blocks:
+    """The same integers in smaller blocks, of a size that divides theirs."""
+    times = blocks.block_size // size
+    scale, minimum = (np.repeat(values, times, axis=1) for values in (blocks.scale, blocks.minimum))
+    return Blocks(blocks.bits, scale, minimum, blocks.q.reshape(blocks.rows, -1, size))
+
+
+def interleaved(blocks: Blocks) -> Blocks:
+    """Rows of the second half between those of the first: gate and up as QMoE wants them."""
+    half = blocks.rows // 2
+    order = np.arange(blocks.rows).reshape(2, half).T.ravel()
+    return Blocks(blocks.bits, blocks.scale[order], blocks.minimum[order], blocks.q[order])
+
+
 def packed(blocks: Blocks) -> Bytes:
     """MatMulNBits' B: (rows, blocks, block_size * bits / 8), the first value of a pair in the low half."""
     if blocks.bits == 8:

@@ -11,7 +11,7 @@ import numpy as np
 from edged.errors import CheckpointError
 from engines.tensor import Tensor
 
-from .blocks import Blocks, stacked
+from .blocks import Blocks, beside, cut, stacked
 from .rounding import Rounding, rounded
 
 CHUNK_VALUES = 4 * 1024 * 1024
@@ -45,6 +45,26 @@ def quantized(tensors: Sequence[Tensor], rounding: Rounding) -> Blocks:
     """The tensors' rows, one tensor after the other."""
     rounding = fitting(tensors, rounding)
     return stacked([piece for tensor in tensors for piece in _pieces(tensor, rounding)])
+
+
+def quantized_beside(tensors: Sequence[Tensor], rounding: Rounding) -> Blocks:
+    """The tensors' columns, one tensor after the other; they have equally many rows, and blocks that divide a row.
+
+    Blocks of all are made as small as the smallest, which changes no integer and no scale.
+    """
+    pieces = []
+    for tensor in tensors:
+        fit = fitting([tensor], rounding)
+        if not kept(tensor, fit):
+            fit = replace(fit, block_size=dividing(fit.block_size, tensor.columns))
+        pieces.append(quantized([tensor], fit))
+    size = min(piece.block_size for piece in pieces)
+    return beside([cut(piece, size) for piece in pieces])
+
+
+def dividing(block_size: int, *columns: int) -> int:
+    """The largest block size up to this one that the kernels know and that divides all these."""
+    return next(size for size in (block_size, 64, 32, 16) if all(count % size == 0 for count in columns))
 
 
 def fitting(tensors: Sequence[Tensor], rounding: Rounding) -> Rounding:

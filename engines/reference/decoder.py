@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edged.engine.session import Sight
+from engines.architecture import ADAPTERS
 from engines.checkpoint import Checkpoint
 from engines.quantize import row_chunks
 from engines.rope import Positions
@@ -16,7 +19,17 @@ from .arrays import Array, Arrays, numpy_arrays, to_numpy
 
 Watch = Callable[[str, Array], object]
 """Is told the input of each matrix product of each text: layers.N.{qkv,o,gate_up,down}, and the rows that come
-in.  # (tokens, columns)"""
+in. Of adapters and experts it is not told.  # (tokens, columns)"""
+Chosen = Callable[[int, NDArray[np.float32]], object]
+"""Is told the router's scores of each layer for each text.  # (tokens, experts)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What a layer has to know of each token."""
+
+    positions: Positions  # (3, tokens)
+    types: NDArray[np.int64]  # (tokens,)
 
 
 def final_states(
@@ -27,20 +40,22 @@ def final_states(
     sights: Sequence[Sight | None] = (),
     arrays: Arrays | None = None,
     watch: Watch | None = None,
+    scores: Chosen | None = None,
 ) -> list[Array]:
     """States after the last norm of each segment of tokens, each read from an empty context.  # (tokens, hidden)
 
     sights: for each segment, what its tokens below 0 show and where all of them stand; None or nothing for text.
     progress: called with 1 after each layer.
+    scores: is told what routers say.
     """
     arrays = arrays or numpy_arrays()
     arch = checkpoint.architecture
     views = list(sights) or [None] * len(segments)
     states = [embedded(checkpoint, tokens, sight, arrays) for tokens, sight in zip(segments, views, strict=True)]
-    places = [positions_of(tokens, sight) for tokens, sight in zip(segments, views, strict=True)]
+    places = [places_of(tokens, sight) for tokens, sight in zip(segments, views, strict=True)]
     for number in range(arch.layers):
-        layer = Layer(checkpoint, number, arrays, watch)
-        states = [layer(hidden, position) for hidden, position in zip(states, places, strict=True)]
+        layer = Layer(checkpoint, number, arrays, watch, scores)
+        states = [layer(hidden, place) for hidden, place in zip(states, places, strict=True)]
         progress(1)
     norm = arrays.of(checkpoint.tensors["norm.weight"].read())
     return [rms_norm(arrays, hidden, norm, arch.norm_epsilon) for hidden in states]
@@ -100,11 +115,19 @@ def gelu_tanh(arrays: Arrays, x: Array) -> Array:
 class Layer:
     """The weights of one layer as float32, and what it does to a text."""
 
-    def __init__(self, checkpoint: Checkpoint, number: int, arrays: Arrays, watch: Watch | None) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        number: int,
+        arrays: Arrays,
+        watch: Watch | None = None,
+        scores: Chosen | None = None,
+    ) -> None:
         self.arch = checkpoint.architecture
         self.arrays = arrays
         self.number = number
         self.watch = watch
+        self.scores = scores
         prefix = f"layers.{number}."
         self.values = {
             name.removeprefix(prefix): arrays.of(tensor.read())
@@ -112,11 +135,14 @@ class Layer:
             if name.startswith(prefix)
         }
 
-    def __call__(self, hidden: Array, positions: Positions) -> Array:
+    def __call__(self, hidden: Array, places: Places) -> Array:
         """(tokens, hidden) to (tokens, hidden)"""
-        mixed = self.attention(self.norm("attention_norm", hidden), positions)
+        if self.arch.adapts:
+            hidden = hidden + self.adapters(self.norm("adapter_norm", hidden), places.types)
+        mixed = self.attention(self.norm("attention_norm", hidden), places.positions)
         hidden = hidden + (self.norm("attention_post_norm", mixed) if self.arch.post_norms else mixed)
-        mixed = self.mlp(self.norm("mlp_norm", hidden))
+        normed = self.norm("mlp_norm", hidden)
+        mixed = self.mixture(normed) if self.arch.experts else self.mlp(normed)
         return hidden + (self.norm("mlp_post_norm", mixed) if self.arch.post_norms else mixed)
 
     def attention(self, x: Array, positions: Positions) -> Array:
@@ -147,6 +173,35 @@ class Layer:
         self.see("down", gated)
         return self.linear("down", gated)
 
+    def adapters(self, x: Array, types: NDArray[np.int64]) -> Array:
+        """For tokens of each type, gate * up(silu(down(x))) of its adapter; nothing for text."""
+        total = 0 * x
+        for kind, name in enumerate(ADAPTERS, start=1):
+            mask = self.arrays.of((types == kind).astype(np.float32)[:, None])
+            low = silu(self.arrays, self.linear(f"{name}.down", x)) * (mask * self.values[f"{name}.gate"])
+            total = total + self.linear(f"{name}.up", low)
+        return total
+
+    def mixture(self, x: Array) -> Array:
+        """The gated layers that the router chooses for each token, weighted by the softmax over their scores."""
+        arrays, xp = self.arrays, self.arrays.xp
+        scores = to_numpy(self.linear("router", x))
+        if self.scores is not None:
+            self.scores(self.number, scores)
+        choice = np.argsort(-scores, axis=-1, kind="stable")[:, : self.arch.experts_per_token]
+        weights = softmax(arrays, arrays.of(np.take_along_axis(scores, choice, axis=-1)))
+        mixed = 0 * x
+        for expert in range(self.arch.experts):
+            tokens, place = np.nonzero(choice == expert)
+            if not len(tokens):
+                continue
+            rows, prefix = arrays.of(tokens), f"experts.{expert}"
+            inner = xp.take(x, rows, axis=0)
+            gated = silu(arrays, self.linear(f"{prefix}.gate", inner)) * self.linear(f"{prefix}.up", inner)
+            share = weights[rows, arrays.of(place)][:, None]
+            mixed[rows] = mixed[rows] + share * self.linear(f"{prefix}.down", gated)
+        return mixed
+
     def heads(self, name: str, x: Array, heads: int) -> Array:
         """A projection, cut into heads.  # (heads, tokens, head_dim)"""
         cut = self.arrays.xp.reshape(self.linear(name, x), (len(x), heads, self.arch.head_dim))
@@ -173,9 +228,11 @@ def _mask(tokens: int, window: int) -> np.ndarray[tuple[int, ...], np.dtype[np.b
     return (back < 0) | (back >= window) if window else back < 0
 
 
-def positions_of(tokens: Sequence[int], sight: Sight | None) -> Positions:
-    """Where the tokens stand in time, height and width.  # (3, tokens)"""
-    return np.tile(np.arange(len(tokens)), (3, 1)) if sight is None else sight.positions
+def places_of(tokens: Sequence[int], sight: Sight | None) -> Places:
+    """Where the tokens stand, and what they are part of."""
+    if sight is None:
+        return Places(np.tile(np.arange(len(tokens)), (3, 1)), np.zeros(len(tokens), np.int64))
+    return Places(sight.positions, sight.types)
 
 
 def embedded(checkpoint: Checkpoint, tokens: Sequence[int], sight: Sight | None, arrays: Arrays) -> Array:

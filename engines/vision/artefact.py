@@ -49,7 +49,7 @@ def write_vision(
 
     Raises CheckpointError, QualityGateFailed.
     """
-    if not checkpoint.architecture.sees:
+    if not checkpoint.architecture.mrope:
         return None
     config = read_json(checkpoint.path / "config.json")
     tower = read_tower(config, checkpoint.vision_tensors, checkpoint.architecture.hidden_size)

@@ -162,7 +162,7 @@ def write_engine(checkpoint: Checkpoint, storage: IntegerFormat, activations: Ac
             standard=None,
             activations=activations,
             embeddings=arch.sees,
-            mrope=arch.sees,
+            mrope=arch.mrope,
         ),
         tokens=Tokens(bos=None, eos=(0,), bos_text="", eos_text="", reasoning_open=None, reasoning_close=None),
         tokenizer_file="",

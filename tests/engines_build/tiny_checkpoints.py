@@ -117,6 +117,11 @@ def save_folder(model: transformers.PreTrainedModel, folder: Path, dtype: torch.
     """As `save_pretrained` leaves it, with tokenizer and chat template."""
     model.to(dtype).save_pretrained(folder)
     model.to(torch.float32)
+    return save_vocabulary(folder)
+
+
+def save_vocabulary(folder: Path) -> Path:
+    """Tokenizer and chat template."""
     tokenizer = Tokenizer(models.BPE({text: index for index, text in enumerate(VOCABULARY)}, list(MERGES)))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -244,7 +249,10 @@ def manifest_of(checkpoint: Checkpoint, activations: str = "float32") -> Manifes
             standard=None,
             activations=activations,
             embeddings=arch.sees,
-            mrope=arch.sees,
+            mrope=arch.mrope,
+            adapters=arch.adapts,
+            experts=arch.experts,
+            experts_per_token=arch.experts_per_token,
         ),
         tokens=Tokens(bos=1, eos=(2,), bos_text="", eos_text="", reasoning_open=None, reasoning_close=None),
         tokenizer_file="tokenizer.json",

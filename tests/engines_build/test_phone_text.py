@@ -1,0 +1,65 @@
+"""The text model of autoglm_phone: graphs against the PyTorch model, with rows of pictures and recordings in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny_checkpoints import float_session, integer_session, relative_error
+from tiny_phone import TYPES, a_sight, mixed_tokens, save_int4, save_phone, tiny_phone, torch_logits
+from variants import INT4
+
+from engines.checkpoint import open_checkpoint
+from engines.reference import Arrays, final_states, head_logits, numpy_arrays, torch_arrays
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "usual": {},
+    "one expert a token": {"num_experts_per_tok": 1},
+    "all experts": {"num_experts": 4, "num_experts_per_tok": 4},
+    "equal ranks, odd sizes": {"vision_adapter_rank": 16, "audio_adapter_rank": 16, "moe_intermediate_size": 112},
+    "one key head, wide heads": {"num_key_value_heads": 1, "head_dim": 32},
+}
+TOKENS = mixed_tokens(TYPES)
+SIGHT = a_sight(TYPES)
+
+
+def chosen(scores: np.ndarray[Any, Any], count: int) -> np.ndarray[Any, Any]:
+    """The experts, in order of their number."""
+    return np.sort(np.argsort(-scores, axis=-1)[..., :count], axis=-1)
+
+
+@pytest.mark.parametrize("arrays", [numpy_arrays(), torch_arrays()], ids=["numpy", "torch"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_reference_equals_the_pytorch_model(variant: str, arrays: Arrays, tmp_path: Path) -> None:
+    model = tiny_phone(**VARIANTS[variant])
+    checkpoint = open_checkpoint(save_phone(model, tmp_path / "model"))
+    routers = {}
+    (states,) = final_states(
+        checkpoint, [TOKENS], lambda layers: None, sights=[SIGHT], arrays=arrays, scores=routers.__setitem__
+    )
+    expected, expected_routers = torch_logits(model, TOKENS, SIGHT)
+    assert relative_error(head_logits(checkpoint, states, arrays), expected) < 1e-4
+    assert relative_error(np.stack([routers[0], routers[1]]), expected_routers) < 1e-4
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_float_graph_equals_the_pytorch_model(variant: str, tmp_path: Path) -> None:
+    model = tiny_phone(**VARIANTS[variant])
+    engine = float_session(open_checkpoint(save_phone(model, tmp_path / "model")), tmp_path / "engine")
+    found = engine.prefill(engine.allocate(), 0, TOKENS, range(len(TOKENS)), SIGHT)
+    assert relative_error(found, torch_logits(model, TOKENS, SIGHT)[0]) < 1e-4
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_int4_graph_equals_the_pytorch_model_with_the_same_integers(variant: str, tmp_path: Path) -> None:
+    model = tiny_phone(**VARIANTS[variant])
+    with_floats = torch_logits(model, TOKENS, SIGHT)[0]
+    block_size = 16 if "moe_intermediate_size" in VARIANTS[variant] else 32
+    checkpoint = open_checkpoint(save_int4(model, tmp_path / "model", block_size))
+    engine = integer_session(checkpoint, tmp_path / "engine", INT4)
+    found = engine.prefill(engine.allocate(), 0, TOKENS, range(len(TOKENS)), SIGHT)
+    expected = torch_logits(model, TOKENS, SIGHT)[0]
+    assert relative_error(found, expected) < 1e-2
+    assert relative_error(expected, with_floats) > 0.05, "rounding must matter"
