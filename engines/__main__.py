@@ -1,4 +1,4 @@
-"""python -m engines build|verify|plan|compile|catalog|pull|prepare: the command line of the build."""
+"""python -m engines build|verify|plan|compile|catalog|pull|prepare|train: the command line of the build."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ try:
     from .plan import describe, plan
     from .prepare import order_for, prepare, request_for
     from .recipe import load_recipe, recipe_names
+    from .train import NAMES, TrainOrder, train
     from .verify import verify
 except ModuleNotFoundError as exc:
     sys.exit(f"engines: {exc.name} is not installed: pip install 'edged[build]'")
@@ -93,10 +94,15 @@ def _parser() -> argparse.ArgumentParser:
     preparing = commands.add_parser("prepare", help="pull and build what is missing, and print the engine's name")
     preparing.add_argument("model", metavar="NAME|FOLDER|FILE.gguf")
     preparing.set_defaults(run=lambda options: print(prepare(options.model, say=_remark)))
-    for command in (building, verifying, planning, compiling, listing, pulling, preparing):
+    training = commands.add_parser("train", help="make the weights of a model of this project")
+    training.add_argument("model", metavar="NAME", help=", ".join(NAMES))
+    training.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    training.add_argument("--minutes", type=float, metavar="M", help="stop in between after so long")
+    training.set_defaults(run=_train)
+    for command in (building, verifying, planning, compiling, listing, pulling, preparing, training):
         command.add_argument("--debug", action="store_true", help="show tracebacks")
         command.set_defaults(interrupted="nothing was installed")
-    for command in (pulling, preparing):
+    for command in (pulling, preparing, training):
         command.set_defaults(interrupted="what has come is kept: the same command goes on from there")
     return parser
 
@@ -117,6 +123,10 @@ def _compile(options: argparse.Namespace) -> None:
         workspace_mb=options.workspace_mb,
     )
     compile_artefact(order, say=print)
+
+
+def _train(options: argparse.Namespace) -> None:
+    train(TrainOrder(name=options.model, device=options.device, minutes=options.minutes), say=_remark)
 
 
 def _count(text: str) -> int:

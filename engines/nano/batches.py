@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,7 +23,6 @@ from .fonts import TRAINING as TRAINING_FONTS
 from .fonts import Fonts
 from .samples import Part, Picture, Sample, Sound, Turn
 from .tokenizer import ASSISTANT, END, USER, tokenizer
-from .voices import TRAINING as TRAINING_VOICES
 
 STRIDE, FRAMES = 32, 8
 """Pixels of a token's side, mel frames of a token."""
@@ -49,6 +48,24 @@ class Batch:
     """uint8 (pictures, 3, height, width)"""
     mels: Tensor | None
     """(recordings, mel bins, frames)"""
+
+    @property
+    def kind(self) -> str:
+        """What is in it, in a word."""
+        match self.pixels is not None, self.mels is not None:
+            case True, True:
+                return "both"
+            case True, False:
+                return "picture"
+            case False, True:
+                return "sound"
+            case _:
+                return "text"
+
+    def to(self, device: torch.device) -> Batch:
+        """The same in another memory."""
+        moved = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Batch(**{name: None if value is None else value.to(device) for name, value in moved.items()})
 
 
 class Encoder:
@@ -129,19 +146,20 @@ def normalised(pixels: Tensor) -> Tensor:
 
 
 class TrainingBatches(IterableDataset[Batch]):
-    """Batches without end. Each worker has a seed of its own; the same seed makes the same batches."""
+    """Batches without end, each of its seed and number alone: whoever goes on at a number gets what would have come."""
 
-    def __init__(self, *, seed: int, size: int, speech_cache: Path, per_text: int) -> None:
-        self._seed, self._size = seed, size
-        self._corpus = speech.spoken(TRAINING_VOICES, 1, per_text, speech_cache)
+    def __init__(self, corpus: speech.Corpus, *, seed: int, size: int, first: int = 0) -> None:
+        """first: number of the batch to begin with."""
+        self._corpus, self._seed, self._size, self._first = corpus, seed, size, first
 
     def __iter__(self) -> Iterator[Batch]:
         torch.set_num_threads(1)
         worker = torch.utils.data.get_worker_info()
-        rng = random.Random(f"{self._seed}/{worker.id if worker else 0}")
+        start, step = (worker.id, worker.num_workers) if worker else (0, 1)
         look = Look(fonts=Fonts(TRAINING_FONTS), noise="training")
         encoder = Encoder()
-        while True:
+        for number in itertools.count(self._first + start, step):
+            rng = random.Random(f"{self._seed}/{number}")
             yield collate(encoder, draw(rng, self._corpus, look, self._size))
 
 

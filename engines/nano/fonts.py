@@ -65,7 +65,7 @@ def _has_letters(path: str) -> bool:
     """Some faces hold other scripts or small capitals only and draw nothing, or one box for every letter."""
     font = ImageFont.truetype(path, 24)
     drawn = {bytes(font.getmask(letter)) for letter in "AQagkw0479(%"}
-    return len(drawn) == 12 and bytes() not in drawn
+    return len(drawn) == 12 and b"" not in drawn
 
 
 @functools.lru_cache(maxsize=4096)

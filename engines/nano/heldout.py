@@ -34,14 +34,16 @@ def heldout(count: int, *, seed: int = SEED, speech_cache: Path | None = None) -
     """That many questions of each task."""
     corpus = speech.spoken(HELD_OUT_VOICES, seed, PER_TEXT, speech_cache)
     look = Look(fonts=Fonts(HELD_OUT_FONTS, with_default=True), noise="held-out")
-    for task, make in _makers(corpus, look).items():
+    for task, make in makers(corpus, look).items():
         rng = random.Random(f"{seed} {task}")
         found = (one for _ in iter(int, 1) for one in questions(make(rng)) if one.task == task)
         for _ in range(count):
             yield next(found)
 
 
-def _makers(corpus: speech.Corpus, look: Look) -> dict[str, Callable[[random.Random], Sample]]:
+def makers(corpus: speech.Corpus, look: Look) -> dict[str, Callable[[random.Random], Sample]]:
+    """What makes a sample of each task from a seed."""
+
     def listening(task: str, seconds: float) -> Callable[[random.Random], Sample]:
         return partial(speech.listening, corpus=corpus, look=look, task=task, seconds=seconds)
 

@@ -51,16 +51,22 @@ class Voice:
     name: str
 
 
-TRAINING = tuple(
-    Voice(program="espeak-ng", name=f"{accent}+{variant}" if variant else accent)
-    for accent in _ACCENTS
-    for variant in dict.fromkeys(_VARIANTS)
-) + tuple(Voice(program="flite", name=name) for name in ("awb", "rms", "kal16"))
-HELD_OUT = tuple(
-    Voice(program="espeak-ng", name=f"{accent}+{variant}")
-    for accent in ("en-us", "en-gb", "en-us-nyc")
-    for variant in _HELD_OUT_VARIANTS
-) + (Voice(program="flite", name="slt"),)
+TRAINING = (
+    *(
+        Voice(program="espeak-ng", name=f"{accent}+{variant}" if variant else accent)
+        for accent in _ACCENTS
+        for variant in dict.fromkeys(_VARIANTS)
+    ),
+    *(Voice(program="flite", name=name) for name in ("awb", "rms", "kal16")),
+)
+HELD_OUT = (
+    *(
+        Voice(program="espeak-ng", name=f"{accent}+{variant}")
+        for accent in ("en-us", "en-gb", "en-us-nyc")
+        for variant in _HELD_OUT_VARIANTS
+    ),
+    Voice(program="flite", name="slt"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

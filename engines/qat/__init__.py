@@ -1,0 +1,1 @@
+"""Training with quantization in mind: fake-quantized weights, the loop, its checkpoints."""

@@ -1,0 +1,65 @@
+"""Muon: momentum whose matrices are made orthogonal before they are applied.
+
+Source: Jordan et al., "Muon: an optimizer for hidden layers in neural networks" (2024), with the step sizes of
+arXiv:2502.16982, which make a rate that suits AdamW suit Muon. torch.optim.Muon takes one matrix after another; here
+all matrices of one shape are taken at once, which a mixture of experts has hundreds of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+_STEPS = 5
+
+
+class Muon(torch.optim.Optimizer):
+    """For the matrices within a network; vectors, embeddings and convolutions want another optimizer."""
+
+    def __init__(
+        self, params: Iterable[Tensor], *, lr: float, momentum: float = 0.95, weight_decay: float = 0.0
+    ) -> None:
+        by_shape: dict[tuple[int, ...], list[Tensor]] = {}
+        for parameter in params:
+            by_shape.setdefault(tuple(parameter.shape), []).append(parameter)
+        groups = [{"params": same} for same in by_shape.values()]
+        super().__init__(groups, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Parameters without a gradient are left alone."""
+        for group in self.param_groups:
+            moved = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if not moved:
+                continue
+            updates = torch.stack([self._momentum(parameter, group["momentum"]) for parameter in moved])
+            size = 0.2 * max(updates.shape[1:]) ** 0.5 * group["lr"]
+            for parameter, update in zip(moved, orthogonal(updates), strict=True):
+                parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(update.to(parameter.dtype), alpha=-size)
+
+    def _momentum(self, parameter: Tensor, momentum: float) -> Tensor:
+        """Nesterov's."""
+        state, gradient = self.state[parameter], parameter.grad
+        assert gradient is not None
+        if "momentum" not in state:
+            state["momentum"] = torch.zeros_like(gradient)
+        state["momentum"].lerp_(gradient, 1 - momentum)
+        return torch.lerp(gradient, state["momentum"], momentum)
+
+
+def orthogonal(matrices: Tensor) -> Tensor:
+    """Nearly the orthogonal part of each: singular values between 0.7 and 1.2, by a Newton-Schulz iteration.
+
+    (matrices, rows, columns) to the same, in bfloat16.
+    """
+    is_tall = matrices.shape[1] > matrices.shape[2]
+    x = (matrices.mT if is_tall else matrices).bfloat16()
+    x = x / (x.float().norm(dim=(1, 2), keepdim=True) + 1e-7).bfloat16()
+    a, b, c = _COEFFICIENTS
+    for _ in range(_STEPS):
+        square = x @ x.mT
+        x = a * x + (b * square + c * square @ square) @ x
+    return x.mT if is_tall else x

@@ -1,0 +1,193 @@
+"""The loop: batches to gradients to steps, with a bar, a log, and states to go on from."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from types import FrameType
+from typing import Any, Generic, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from .checkpoints import load_state, optimizer_tensors, restore_optimizer, save_state
+
+Batch = TypeVar("Batch")
+_Batch = TypeVar("_Batch", contravariant=True)
+_SAVE_SECONDS = 300.0
+_LOG_STEPS = 20
+
+
+class Task(Protocol[_Batch]):
+    """What is trained."""
+
+    def loss(self, module: nn.Module, batch: _Batch) -> tuple[Tensor, Mapping[str, float]]:
+        """The loss of one batch and figures for the log, by name."""
+        ...
+
+    def evaluate(self, module: nn.Module) -> Mapping[str, float]:
+        """Figures for the log and the curves, by name."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How long and how fast."""
+
+    steps: int
+    batches: int = 1
+    """Batches whose gradients make one step."""
+    warmup: int = 50
+    """Steps until the full rate."""
+    decay: float = 0.4
+    """Share of the steps, at the end, in which the rate falls to 0."""
+    clip: float = 1.0
+    """Largest norm of the gradients."""
+    evaluate_every: int = 200
+
+    def rate(self, step: int, since_start: int) -> float:
+        """Share of the full rate at a step; since_start: steps since momentum was empty."""
+        left = (self.steps - step) / max(self.steps * self.decay, 1)
+        return min(1.0, (since_start + 1) / max(self.warmup, 1), max(left, 0.02))
+
+
+class Trainer(Generic[Batch]):
+    """One module on its way; `run` goes on from what the folder holds."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        task: Task[Batch],
+        optimizers: Sequence[torch.optim.Optimizer],
+        plan: Plan,
+        folder: Path,
+    ) -> None:
+        """folder: for the state; log.jsonl beside it. Raises CheckpointError for a damaged state."""
+        self.module, self.task, self.optimizers, self.plan, self.folder = module, task, optimizers, plan, folder
+        self.device = next(module.parameters()).device
+        self.step = 0
+        self._names = {parameter: name for name, parameter in module.named_parameters()}
+        self._rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
+        self._momentum_from = 0
+        self._log: list[str] = []
+        self._figures: defaultdict[str, list[float]] = defaultdict(list)
+        self._resume()
+
+    def run(self, batches: Iterator[Batch], *, minutes: float | None = None) -> bool:
+        """Train to the end, or for that long, or until SIGTERM or Ctrl-C; whether it reached the end.
+
+        The batches must begin with number `step * plan.batches`.
+        """
+        started = saved = time.monotonic()
+        bar = tqdm(total=self.plan.steps, initial=self.step, desc=self.folder.name, unit="step", disable=None)
+        with bar, _asked_to_stop() as stop:
+            while self.step < self.plan.steps:
+                figures = self._one(batches)
+                for name, value in figures.items():
+                    self._figures[name].append(value)
+                bar.set_postfix(loss=f"{figures['loss']:.3f}", refresh=False)
+                bar.update()
+                self._report()
+                now = time.monotonic()
+                if stop.is_set() or (minutes is not None and now - started > minutes * 60):
+                    break
+                if now - saved > _SAVE_SECONDS:
+                    self.save()
+                    saved = now
+        self.save()
+        return self.step >= self.plan.steps
+
+    def _one(self, batches: Iterator[Batch]) -> dict[str, float]:
+        """One step."""
+        rate = self.plan.rate(self.step, self.step - self._momentum_from)
+        for optimizer, rates in zip(self.optimizers, self._rates, strict=True):
+            for group, full in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = full * rate
+        figures: dict[str, float] = {"loss": 0.0}
+        for _ in range(self.plan.batches):
+            with torch.autocast(self.device.type, torch.bfloat16):
+                loss, found = self.task.loss(self.module, next(batches))
+            (loss / self.plan.batches).backward()  # type: ignore[no-untyped-call]  # torch's own
+            figures["loss"] += loss.item() / self.plan.batches
+            figures |= found
+        nn.utils.clip_grad_norm_(self.module.parameters(), self.plan.clip)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        return figures
+
+    def _report(self) -> None:
+        if self.step % _LOG_STEPS == 0:
+            self._write({name: round(mean(values), 4) for name, values in self._figures.items()})
+            self._figures.clear()
+        if self.step % self.plan.evaluate_every == 0 or self.step == self.plan.steps:
+            with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16):
+                self._write(self.task.evaluate(self.module))
+
+    def _write(self, figures: Mapping[str, float]) -> None:
+        self._log.append(json.dumps({"run": self.folder.name, "step": self.step, **figures}))
+        with self.log_path.open("a", encoding="utf-8") as file:
+            file.write(self._log[-1] + "\n")
+
+    @property
+    def log_path(self) -> Path:
+        """Figures, a JSON object a line."""
+        return self.folder.with_name("log.jsonl")
+
+    def save(self) -> None:
+        """Everything that going on needs."""
+        tensors = {f"module|{name}": value for name, value in self.module.state_dict().items()}
+        for index, optimizer in enumerate(self.optimizers):
+            tensors |= optimizer_tensors(optimizer, self._names, f"optimizer{index}|")
+        state = {"step": self.step, "plan": self.plan.steps, "random": torch.get_rng_state().tolist()}
+        save_state(self.folder, tensors, state)
+
+    def _resume(self) -> None:
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        if (found := load_state(self.folder)) is None:
+            return
+        tensors, state = found
+        weights = {name.removeprefix("module|"): value for name, value in tensors.items() if name.startswith("module|")}
+        self.module.load_state_dict(weights)
+        for index, optimizer in enumerate(self.optimizers):
+            restore_optimizer(optimizer, self._names, f"optimizer{index}|", tensors)
+        self.step = int(state["step"])
+        if "random" in state:
+            torch.set_rng_state(torch.tensor(state["random"], dtype=torch.uint8))
+        else:  # a portable state: momentum is gathered anew
+            self._momentum_from = self.step
+
+
+def save_portable(folder: Path, module: nn.Module, step: int) -> None:
+    """The weights alone, as bfloat16: 2 bytes a parameter. Going on from it begins with a warm-up of the rate."""
+    tensors = {
+        f"module|{name}": value.bfloat16() if value.is_floating_point() else value
+        for name, value in module.state_dict().items()
+    }
+    save_state(folder, tensors, {"step": step})
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[threading.Event]:
+    """Set by SIGTERM and Ctrl-C, which would otherwise end the program in the middle of a step."""
+    stop = threading.Event()
+
+    def ask(signum: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    before: dict[int, Any] = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

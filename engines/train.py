@@ -1,0 +1,35 @@
+"""`python -m engines train`: the models whose weights this project makes itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edged.errors import InvalidInput, MissingExtra, nearest
+
+NAMES = ("autoglm-phone-nano",)
+FOLDER = Path(__file__).resolve().parent.parent / "build" / "training"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainOrder:
+    """What to train, where, and for how long."""
+
+    name: str
+    device: str = "cpu"
+    minutes: float | None = None
+    """Stop in between after so long; None trains to the end."""
+
+
+def train(order: TrainOrder, say: Callable[[str], object]) -> None:
+    """Raises InvalidInput, MissingExtra, NotFound; what was reached is kept in build/training."""
+    if order.name not in NAMES:
+        raise InvalidInput(f"no model {order.name!r} to train{nearest(order.name, NAMES)}; there are {', '.join(NAMES)}")
+    try:
+        from .nano import train as nano
+    except ModuleNotFoundError as exc:
+        raise MissingExtra(f"{exc.name} is not installed: training needs `make setup EXTRAS=train`") from exc
+    folder = FOLDER / order.name
+    settings = nano.Settings(folder=folder, checkpoint=folder / "checkpoint", device=order.device, minutes=order.minutes)
+    nano.train(settings, say)
