@@ -1,1 +1,1 @@
-"""The article's AutoGLM-Phone in PyTorch: text with a mixture of experts, eyes, ears and an adapter for each per layer."""
+"""The article's AutoGLM-Phone in PyTorch: a mixture of experts with eyes, ears and adapters for both in each layer."""

@@ -47,7 +47,7 @@ class MixtureOfExperts(nn.Module):
         order = choice.flatten().argsort(stable=True)  # places, expert by expert
         tokens = order // self.chosen
         counts = torch.bincount(choice.flatten(), minlength=len(self.experts)).tolist()
-        pieces = flat[tokens].split(counts)
+        pieces = torch.split(flat[tokens], counts)
         outputs = torch.cat([expert(piece) for expert, piece in zip(self.experts, pieces, strict=True)])
         weights = best.softmax(-1).flatten()[order, None]
         mixed = torch.zeros_like(flat, dtype=torch.float32).index_add(0, tokens, outputs.float() * weights)

@@ -38,7 +38,8 @@ def _in_room(rng: np.random.Generator, speech: Samples, noise: Noise) -> Samples
     tail[0] = 1
     size = 1 << (len(speech) + len(tail)).bit_length()  # a power of two: other lengths take several times as long
     wet = np.fft.irfft(np.fft.rfft(speech, size) * np.fft.rfft(tail, size), size)[: len(speech)]
-    return (wet * np.abs(speech).max(initial=1e-6) / max(np.abs(wet).max(initial=0), 1e-6)).astype(np.float32)
+    loudest = max(float(np.abs(wet).max(initial=0)), 1e-6)
+    return np.asarray(wet * np.abs(speech).max(initial=1e-6) / loudest, np.float32)
 
 
 def _noise(rng: np.random.Generator, length: int, noise: Noise) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 
@@ -29,7 +29,12 @@ STRIDE, FRAMES = 32, 8
 _SECONDS = {"word": (1.6, 2.0), "number": (2.0, 2.4), "command": (3.2,), "asking": (2.4,)}
 _MIXTURE = (("menu", 0.16), ("picture", 0.32), ("several", 0.03), ("sound", 0.3), ("both", 0.15), ("text", 0.04))
 """Kinds of batches: what is in one of them has about the same length."""
-_PICTURED = ((pictures.reading, 0.55), (pictures.naming, 0.26), (charts.charting, 0.19))
+_Maker = Callable[[random.Random, Look], Sample]
+_PICTURED: tuple[tuple[_Maker, float], ...] = (
+    (pictures.reading, 0.55),
+    (pictures.naming, 0.26),
+    (charts.charting, 0.19),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +69,8 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same in another memory."""
-        moved = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Batch(**{name: None if value is None else value.to(device) for name, value in moved.items()})
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: value.to(device) for name, value in given.items() if value is not None})
 
 
 class Encoder:
@@ -109,7 +114,8 @@ def media_tokens(part: Picture | Sound) -> int:
     """How many tokens stand for it."""
     if isinstance(part, Picture):
         return (part.pixels.shape[0] // STRIDE) * (part.pixels.shape[1] // STRIDE)
-    return spectrum(part).shape[1] // FRAMES
+    frames: int = spectrum(part).shape[1]
+    return frames // FRAMES
 
 
 def spectrum(sound: Sound) -> NDArray[np.float32]:
@@ -171,8 +177,8 @@ def draw(rng: random.Random, corpus: speech.Corpus, look: Look, size: int) -> li
         case "menu":
             return [menus.ordering(rng, look) for _ in range(size)]
         case "picture":
-            makers, shares = zip(*_PICTURED, strict=True)
-            return [maker(rng, look) for maker in rng.choices(makers, shares, k=size)]
+            makers = rng.choices([maker for maker, _ in _PICTURED], [share for _, share in _PICTURED], k=size)
+            return [maker(rng, look) for maker in makers]
         case "several":
             return [pictures.several(rng, look) for _ in range(size // 2)]
         case "sound":

@@ -10,7 +10,8 @@ from .samples import Picture, Sample, Turn
 
 _LABELS = (
     tuple("ABCDEFGH"), ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"), ("Jan", "Feb", "Mar", "Apr", "May", "Jun"),
-    ("North", "South", "East", "West"), ("2021", "2022", "2023", "2024", "2025"), ("Tea", "Milk", "Wine", "Beer", "Juice"),
+    ("North", "South", "East", "West"), ("2021", "2022", "2023", "2024", "2025"),
+    ("Tea", "Milk", "Wine", "Beer", "Juice"),
 )  # fmt: skip
 
 

@@ -9,22 +9,40 @@ from .pictures import HUES
 from .samples import Sample, Turn
 
 _CAPITALS = (
-    ("France", "Paris", "法国", "巴黎"), ("Italy", "Rome", "意大利", "罗马"), ("Spain", "Madrid", "西班牙", "马德里"),
-    ("Germany", "Berlin", "德国", "柏林"), ("China", "Beijing", "中国", "北京"), ("Japan", "Tokyo", "日本", "东京"),
-    ("England", "London", "英国", "伦敦"), ("Russia", "Moscow", "俄罗斯", "莫斯科"), ("Egypt", "Cairo", "埃及", "开罗"),
-    ("Greece", "Athens", "希腊", "雅典"), ("Austria", "Vienna", "奥地利", "维也纳"), ("Poland", "Warsaw", "波兰", "华沙"),
-    ("Portugal", "Lisbon", "葡萄牙", "里斯本"), ("Norway", "Oslo", "挪威", "奥斯陆"), ("India", "New Delhi", "印度", "新德里"),
-    ("Canada", "Ottawa", "加拿大", "渥太华"), ("Cuba", "Havana", "古巴", "哈瓦那"), ("Peru", "Lima", "秘鲁", "利马"),
-)  # fmt: skip
+    ("France", "Paris", "法国", "巴黎"),
+    ("Italy", "Rome", "意大利", "罗马"),
+    ("Spain", "Madrid", "西班牙", "马德里"),
+    ("Germany", "Berlin", "德国", "柏林"),
+    ("China", "Beijing", "中国", "北京"),
+    ("Japan", "Tokyo", "日本", "东京"),
+    ("England", "London", "英国", "伦敦"),
+    ("Russia", "Moscow", "俄罗斯", "莫斯科"),
+    ("Egypt", "Cairo", "埃及", "开罗"),
+    ("Greece", "Athens", "希腊", "雅典"),
+    ("Austria", "Vienna", "奥地利", "维也纳"),
+    ("Poland", "Warsaw", "波兰", "华沙"),
+    ("Portugal", "Lisbon", "葡萄牙", "里斯本"),
+    ("Norway", "Oslo", "挪威", "奥斯陆"),
+    ("India", "New Delhi", "印度", "新德里"),
+    ("Canada", "Ottawa", "加拿大", "渥太华"),
+    ("Cuba", "Havana", "古巴", "哈瓦那"),
+    ("Peru", "Lima", "秘鲁", "利马"),
+)
 _OPPOSITES = (
     ("hot", "cold"), ("big", "small"), ("up", "down"), ("left", "right"), ("on", "off"), ("fast", "slow"),
     ("open", "closed"), ("good", "bad"), ("early", "late"), ("day", "night"), ("wet", "dry"), ("old", "new"),
 )  # fmt: skip
 _GREETINGS = (
-    ("Hello", "Hello! How can I help you?"), ("Hi", "Hello! How can I help you?"), ("你好", "你好！有什么可以帮你？"),
-    ("Thank you", "You are welcome."), ("谢谢", "不客气。"), ("Goodbye", "Goodbye!"), ("再见", "再见！"),
-    ("Who are you?", "I am a small assistant that runs on this device."), ("你是谁？", "我是运行在这台设备上的小助手。"),
-)  # fmt: skip
+    ("Hello", "Hello! How can I help you?"),
+    ("Hi", "Hello! How can I help you?"),
+    ("你好", "你好！有什么可以帮你？"),
+    ("Thank you", "You are welcome."),
+    ("谢谢", "不客气。"),
+    ("Goodbye", "Goodbye!"),
+    ("再见", "再见！"),
+    ("Who are you?", "I am a small assistant that runs on this device."),
+    ("你是谁？", "我是运行在这台设备上的小助手。"),
+)
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 

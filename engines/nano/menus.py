@@ -17,7 +17,8 @@ _DISHES = (
     "Cabbage", "Beans", "Lamb", "Potato", "Mushrooms", "Spinach", "Crab", "Ribs",
 )  # fmt: skip
 _TITLES = (
-    "Lotus Kitchen", "Golden Bowl", "Menu", "Red Lantern", "Tea House", "Lucky Star", "Noodle Bar", "Jade Garden", "Lunch",
+    "Lotus Kitchen", "Golden Bowl", "Menu", "Red Lantern", "Tea House", "Lucky Star", "Noodle Bar", "Jade Garden",
+    "Lunch",
 )  # fmt: skip
 
 

@@ -93,8 +93,8 @@ def shapes(rng: random.Random, look: Look) -> tuple[Picture, list[tuple[str, str
         radius = rng.uniform(0.2, 0.46) * min(column, high)
         x = rng.uniform(index * column + radius, (index + 1) * column - radius)
         y = rng.uniform(radius, high - radius)
-        colour = tuple(max(0, min(255, part + rng.randint(-14, 14))) for part in HUES[hue][0])
-        _DRAWN[shape](draw, x, y, radius, colour, rng.uniform(-0.3, 0.3), ground)
+        red, green, blue = (max(0, min(255, part + rng.randint(-14, 14))) for part in HUES[hue][0])
+        _DRAWN[shape](draw, x, y, radius, (red, green, blue), rng.uniform(-0.3, 0.3), ground)
     return Picture(pixels=photographed(rng, image, size, look, tilt=5)), found
 
 

@@ -20,7 +20,7 @@ from .voices import STYLES, Samples, Style, Voice, manner, say
 TRANSCRIBING = ("What was said?", "What did you hear?", "Transcribe the recording.", "录音里说了什么？")
 FEELING = ("How does the speaker sound?", "What is the mood of the speaker?", "说话人听起来怎么样？")
 MOODS = {"neutral": "平静", "excited": "激动", "quiet": "轻声"}
-_DONE = {"light": "灯", "fan": "风扇", "heater": "暖气", "radio": "收音机", "camera": "摄像头", "television": "电视"}
+_DEVICES = {"light": "灯", "fan": "风扇", "heater": "暖气", "radio": "收音机", "camera": "摄像头", "television": "电视"}
 
 READ = ("what is written in the picture", "what does it say", "read the text")
 NAME = ("what is in the picture", "describe the picture")
@@ -39,11 +39,17 @@ WORDS = tuple(
 """Those that have to be known in any voice."""
 PAIRS = (
     "lights on", "lights off", "volume up", "volume down", "turn left", "turn right", "go up", "go down", "play music",
-    "stop music", "good morning", "good night", "yes please", "no thanks", "open door", "close door", "next song", "wake up",
+    "stop music", "good morning", "good night", "yes please", "no thanks", "open door", "close door", "next song",
+    "wake up",
 )  # fmt: skip
 NUMBERS = tuple(vocabulary.number_words(value) for value in range(10, 100))
 COMMANDS = tuple(
-    [f"turn {switch} the {room} {device}" for switch in ("on", "off") for room in vocabulary.ROOMS for device in _DONE]
+    [
+        f"turn {switch} the {room} {device}"
+        for switch in ("on", "off")
+        for room in vocabulary.ROOMS
+        for device in _DEVICES
+    ]
     + [f"set a timer for {vocabulary.number_words(count)} minutes" for count in (1, 2, 3, 5, 8, 10, 15, 20, 30, 45)]
 )
 
@@ -141,7 +147,7 @@ def _mood(rng: random.Random, utterance: Utterance) -> tuple[str, str]:
 
 def _parsed(rng: random.Random, text: str) -> tuple[str, str] | None:
     """A command's device, room or switch."""
-    for device, chinese in _DONE.items():
+    for device, chinese in _DEVICES.items():
         if text.endswith(device):
             switch, room = text.split()[1], text.split(" the ")[1].removesuffix(f" {device}")
             return rng.choice(
@@ -158,13 +164,14 @@ def _parsed(rng: random.Random, text: str) -> tuple[str, str] | None:
 def asking(rng: random.Random, corpus: Corpus, look: Look, seconds: float) -> Sample:
     """A spoken question about a picture."""
     kind = rng.choice(("read", "shape", "shape", "chart"))
+    texts: tuple[str, ...]
     if kind == "read":
         picture, answer = written(rng, look)
         texts = READ
     elif kind == "chart":
         picture, bars = chart(rng, look)
-        texts, best = rng.choice(((HIGHEST, max), (LOWEST, min)))
-        answer = best(bars, key=bars.__getitem__)
+        texts = rng.choice((HIGHEST, LOWEST))
+        answer = (max if texts is HIGHEST else min)(bars, key=bars.__getitem__)
     else:
         picture, found = shapes(rng, look)
         texts, answer = _about(rng, found)

@@ -11,22 +11,25 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 
 VOCAB_SIZE = 640
-IMAGE, AUDIO, USER, ASSISTANT, END = "<|image|>", "<|audio|>", "<|user|>", "<|assistant|>", "<|endoftext|>"
+IMAGE, AUDIO = "<|image|>", "<|audio|>"
+USER, ASSISTANT, END = "<|user|>", "<|assistant|>", "<|endoftext|>"
 CONTROLS = (
-    END, USER, ASSISTANT, "<|begin_of_image|>", IMAGE, "<|end_of_image|>", "<|begin_of_audio|>", AUDIO, "<|end_of_audio|>",
+    END, USER, ASSISTANT, "<|begin_of_image|>", IMAGE, "<|end_of_image|>", "<|begin_of_audio|>", AUDIO,
+    "<|end_of_audio|>",
 )  # fmt: skip
 CHARACTERS = (
-    "图片里写着什么？上面的是有描述这张一二三第个形几红色绿蓝黄橙紫黑白棕粉圆正方角星十字环、多少哪项最高低柱子钱辣吗不道菜"
-    "元法国首都在意大利罗马西班牙德林京日本东英伦敦俄斯莫科埃及开希腊雅典奥地维也纳波兰华沙葡萄里约挪印新加拿渥太古巴那秘鲁"
-    "等于用语怎么说你好！有可以帮助谢客气。再见谁我运行在设备小手录音了话人听起来平静激动轻声灯风扇暖收机摄像头电视减哈瓦威颜样状台"
+    "图片里写着什么？上面的是有描述这张一二三第个形几红色绿蓝黄橙紫黑白棕粉圆正方角星十字环、多少哪项最高低柱子钱"
+    "辣吗不道菜元法国首都在意大利罗马西班牙德林京日本东英伦敦俄斯莫科埃及开希腊雅典奥地维也纳波兰华沙葡萄里约挪印"
+    "新加拿渥太古巴那秘鲁等于用语怎么说你好！有可以帮助谢客气。再见谁我运行在设备小手录音了话人听起来平静激动轻声"
+    "灯风扇暖收机摄像头电视减哈瓦威颜样状台"
 )
 WORDS = (
-    "What", "Which", "How", "Read", "Describe", "Transcribe", " is", " the", " in", " of", " does", " do", " did", " was",
-    " it", " are", " there", " you", " see", " hear", " say", " said", " here", " text", " written", " picture", " value",
-    " recording", " speaker", " sound", " mood", " colour", " color", " shape", " shapes", " many", " much", " bar",
-    " bars", " highest", " lowest", " high", " dish", " dishes", " costs", " spicy", " first", " second", " capital",
-    " city", " plus", " minus", " opposite", " device", " room", " meant", " comes", " after", " before", " day",
-    " Chinese",
+    "What", "Which", "How", "Read", "Describe", "Transcribe", " is", " the", " in", " of", " does", " do", " did",
+    " was", " it", " are", " there", " you", " see", " hear", " say", " said", " here", " text", " written",
+    " picture", " value", " recording", " speaker", " sound", " mood", " colour", " color", " shape", " shapes",
+    " many", " much", " bar", " bars", " highest", " lowest", " high", " dish", " dishes", " costs", " spicy",
+    " first", " second", " capital", " city", " plus", " minus", " opposite", " device", " room", " meant", " comes",
+    " after", " before", " day", " Chinese",
 )  # fmt: skip
 """A token each: questions are made of them, and need not be spelled. What is read or heard is spelled."""
 TEMPLATE = (

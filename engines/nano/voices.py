@@ -126,7 +126,7 @@ def say(text: str, voice: Voice, how: Manner) -> Samples:
 def _read(audio: bytes) -> Samples:
     with wave.open(io.BytesIO(audio)) as file:
         rate = file.getframerate()
-        samples = np.frombuffer(file.readframes(2**30), "<i2").astype(np.float32) / 32768
+        samples = np.frombuffer(file.readframes(2**30), "<i2").astype(np.float32) * np.float32(1 / 32768)
     return samples if rate == SAMPLE_RATE else resampled(samples, rate / SAMPLE_RATE)
 
 
@@ -138,7 +138,7 @@ def resampled(samples: Samples, step: float) -> Samples:
         spectrum[int(len(spectrum) / step) :] = 0
         samples = np.fft.irfft(spectrum, size)[: len(samples)].astype(np.float32)
     places = np.arange(0, max(len(samples) - 1, 1), step)
-    return np.interp(places, np.arange(len(samples)), samples).astype(np.float32)
+    return np.asarray(np.interp(places, np.arange(len(samples)), samples), np.float32)
 
 
 def _trimmed(samples: Samples) -> Samples:

@@ -85,7 +85,8 @@ class FakeQuantized(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """The weights that the integers stand for, in float32."""
-        return cast(Tensor, _StraightThrough.apply(weight, self.scale))
+        apply = cast(Callable[[Tensor, Tensor], Tensor], _StraightThrough.apply)
+        return apply(weight, self.scale)
 
 
 def quantize_module(
@@ -109,8 +110,7 @@ def refresh_scales(module: nn.Module) -> None:
     """Find the best scales of the weights as they are now, for training that does not learn them."""
     for layer in module.modules():
         if isinstance(layer, nn.Linear) and (fake := _fake(layer)) is not None:
-            weight = layer.parametrizations.weight.original  # type: ignore[union-attr]  # it has one
-            fake.scale.data.copy_(best_scales(cast(Tensor, weight), weight.shape[1] // fake.scale.shape[1]))
+            fake.scale.data.copy_(best_scales(_original(layer), layer.in_features // fake.scale.shape[1]))
 
 
 def exported(module: nn.Module) -> Mapping[str, tuple[NDArray[np.int8], NDArray[np.float16]]]:
@@ -118,9 +118,8 @@ def exported(module: nn.Module) -> Mapping[str, tuple[NDArray[np.int8], NDArray[
     found = {}
     for name, layer in module.named_modules():
         if isinstance(layer, nn.Linear) and (fake := _fake(layer)) is not None:
-            weight = cast(Tensor, layer.parametrizations.weight.original)  # type: ignore[union-attr]  # it has one
             scale = half(fake.scale.detach())
-            found[f"{name}.weight"] = (integers(weight, scale).cpu().numpy(), scale.half().cpu().numpy())
+            found[f"{name}.weight"] = (integers(_original(layer), scale).cpu().numpy(), scale.half().cpu().numpy())
     return found
 
 
@@ -135,3 +134,7 @@ def _fake(layer: nn.Linear) -> FakeQuantized | None:
     if not parametrize.is_parametrized(layer, "weight"):
         return None
     return cast(FakeQuantized, layer.parametrizations.weight[0])  # type: ignore[union-attr,index]  # it has one
+
+
+def _original(layer: nn.Linear) -> Tensor:
+    return cast(Tensor, layer.parametrizations.weight.original)  # type: ignore[union-attr]  # it has one

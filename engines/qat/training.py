@@ -75,7 +75,7 @@ class Trainer(Generic[Batch]):
         self.module, self.task, self.optimizers, self.plan, self.folder = module, task, optimizers, plan, folder
         self.device = next(module.parameters()).device
         self.step = 0
-        self._names = {parameter: name for name, parameter in module.named_parameters()}
+        self._names: dict[Tensor, str] = {parameter: name for name, parameter in module.named_parameters()}
         self._rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
         self._momentum_from = 0
         self._log: list[str] = []
