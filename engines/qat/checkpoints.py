@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -48,7 +49,7 @@ def load_state(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         tensors: dict[str, Tensor] = {}
         for shard in sorted(place.glob("*.safetensors")):
             tensors |= load_file(shard)
-    except (OSError, ValueError, RuntimeError) as exc:
+    except (OSError, ValueError, SafetensorError) as exc:
         raise CheckpointError(f"{place}: a damaged training state; delete it to begin again") from exc
     return tensors, state
 

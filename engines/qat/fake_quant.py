@@ -16,20 +16,23 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 LEAST, MOST = -8, 7
-_CANDIDATES = torch.linspace(0.6, 1.05, 16)
-"""Of the scale that just holds a block's largest weight: what is cut off may cost less than coarser steps."""
+_ENDS = (-9.0, -8.5, -8.0, -7.5, -7.0, 6.5, 7.0, 7.5, 8.0)
+"""Where a block's weight of largest magnitude may come to lie: what is cut off may cost less than coarser steps. Beyond
+-7 there is one integer more, so that scales have a sign."""
 
 
 def best_scales(weight: Tensor, block_size: int) -> Tensor:
-    """The scale of each block that leaves the least squared error, among some.
+    """The scale of each block that leaves the least squared error, among some; it may be negative.
 
     (rows, columns) to (rows, columns / block_size), float32 but float16 numbers.
     """
     blocks = _blocks(weight.detach().float(), block_size)
-    widest = blocks.abs().amax(-1) / MOST
-    best, least = torch.zeros_like(widest), torch.full_like(widest, torch.inf)
-    for candidate in _CANDIDATES.tolist():
-        scale = half(widest * candidate)
+    largest = blocks.gather(-1, blocks.abs().argmax(-1, keepdim=True))[..., 0]
+    best, least = torch.zeros_like(largest), torch.full_like(largest, torch.inf)
+    for end in _ENDS:
+        scale = half(largest / end)
+        q = _rounded(blocks, scale)
+        scale = half((q * blocks).sum(-1) / q.square().sum(-1).clamp(min=1))
         error = (_rounded(blocks, scale) * scale[..., None] - blocks).square().sum(-1)
         best, least = torch.where(error < least, scale, best), torch.minimum(error, least)
     return best
@@ -37,7 +40,8 @@ def best_scales(weight: Tensor, block_size: int) -> Tensor:
 
 def half(scale: Tensor) -> Tensor:
     """The nearest float16 number that is not 0."""
-    return scale.clamp(min=torch.finfo(torch.float16).tiny).half().float()
+    tiny = torch.finfo(torch.float16).tiny
+    return torch.where(scale < 0, scale.clamp(max=-tiny), scale.clamp(min=tiny)).half().float()
 
 
 def integers(weight: Tensor, scale: Tensor) -> Tensor:

@@ -19,6 +19,8 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from edged.errors import CheckpointError
+
 from .checkpoints import load_state, optimizer_tensors, restore_optimizer, save_state
 
 Batch = TypeVar("Batch")
@@ -75,6 +77,8 @@ class Trainer(Generic[Batch]):
         self.module, self.task, self.optimizers, self.plan, self.folder = module, task, optimizers, plan, folder
         self.device = next(module.parameters()).device
         self.step = 0
+        self.seconds = 0.0
+        """Spent on all steps so far."""
         self._names: dict[Tensor, str] = {parameter: name for name, parameter in module.named_parameters()}
         self._rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
         self._momentum_from = 0
@@ -91,7 +95,9 @@ class Trainer(Generic[Batch]):
         bar = tqdm(total=self.plan.steps, initial=self.step, desc=self.folder.name, unit="step", disable=None)
         with bar, _asked_to_stop() as stop:
             while self.step < self.plan.steps:
+                began = time.monotonic()
                 figures = self._one(batches)
+                self.seconds += time.monotonic() - began
                 for name, value in figures.items():
                     self._figures[name].append(value)
                 bar.set_postfix(loss=f"{figures['loss']:.3f}", refresh=False)
@@ -128,11 +134,16 @@ class Trainer(Generic[Batch]):
 
     def _report(self) -> None:
         if self.step % _LOG_STEPS == 0:
-            self._write({name: round(mean(values), 4) for name, values in self._figures.items()})
+            means = {name: round(mean(values), 4) for name, values in self._figures.items()}
+            self._write(means | {"seconds": round(self.seconds)})
             self._figures.clear()
         if self.step % self.plan.evaluate_every == 0 or self.step == self.plan.steps:
-            with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16):
-                self._write(self.task.evaluate(self.module))
+            self.evaluate()
+
+    def evaluate(self) -> None:
+        """Log the task's figures of the module as it is."""
+        with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16):
+            self._write(self.task.evaluate(self.module))
 
     def _write(self, figures: Mapping[str, float]) -> None:
         self._log.append(json.dumps({"run": self.folder.name, "step": self.step, **figures}))
@@ -149,7 +160,7 @@ class Trainer(Generic[Batch]):
         tensors = {f"module|{name}": value for name, value in self.module.state_dict().items()}
         for index, optimizer in enumerate(self.optimizers):
             tensors |= optimizer_tensors(optimizer, self._names, f"optimizer{index}|")
-        state = {"step": self.step, "plan": self.plan.steps, "random": torch.get_rng_state().tolist()}
+        state = {"step": self.step, "seconds": self.seconds, "random": torch.get_rng_state().tolist()}
         save_state(self.folder, tensors, state)
 
     def _resume(self) -> None:
@@ -158,23 +169,26 @@ class Trainer(Generic[Batch]):
             return
         tensors, state = found
         weights = {name.removeprefix("module|"): value for name, value in tensors.items() if name.startswith("module|")}
-        self.module.load_state_dict(weights)
+        try:
+            self.module.load_state_dict(weights)
+        except RuntimeError as exc:
+            raise CheckpointError(f"{self.folder}: the state of another model; delete it to begin again") from exc
         for index, optimizer in enumerate(self.optimizers):
             restore_optimizer(optimizer, self._names, f"optimizer{index}|", tensors)
-        self.step = int(state["step"])
+        self.step, self.seconds = int(state["step"]), float(state["seconds"])
         if "random" in state:
             torch.set_rng_state(torch.tensor(state["random"], dtype=torch.uint8))
         else:  # a portable state: momentum is gathered anew
             self._momentum_from = self.step
 
 
-def save_portable(folder: Path, module: nn.Module, step: int) -> None:
+def save_portable(folder: Path, module: nn.Module, step: int, seconds: float) -> None:
     """The weights alone, as bfloat16: 2 bytes a parameter. Going on from it begins with a warm-up of the rate."""
     tensors = {
         f"module|{name}": value.bfloat16() if value.is_floating_point() else value
         for name, value in module.state_dict().items()
     }
-    save_state(folder, tensors, {"step": step})
+    save_state(folder, tensors, {"step": step, "seconds": seconds})
 
 
 @contextmanager
