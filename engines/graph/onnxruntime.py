@@ -178,11 +178,11 @@ class OnnxRuntimeDialect:
         """The router computes in float32: rounding would choose other experts."""
         name, file, arch = f"layers.{layer}", self.file, self.architecture
         router = file.weight(f"{name}.router", self.tensors[f"{name}.router.weight"].read().T)
-        exact = x if file.kind == TensorProto.FLOAT else file.node("Cast", [x], f"{name}.exact", to=TensorProto.FLOAT)
+        exact = file.node("Cast", [x], f"{name}.exact", to=TensorProto.FLOAT)
         self._router_logits.append(file.node("MatMul", [exact, router], f"{name}.router_logits"))
         first = file.weight("first_axis", np.zeros(1, np.int64))
         scores = file.node("Squeeze", [self._router_logits[-1], first], f"{name}.scores")
-        if exact != x:
+        if file.kind != TensorProto.FLOAT:
             scores = file.node("Cast", [scores], f"{name}.scores.cast", to=file.kind)
         parts = ("gate", "up", "down")
         experts = [

@@ -4,12 +4,13 @@ The fused graph is the one description of a model. Each of its operators that on
 written here in standard ones, everything else is taken over as it is, and weights are named a second
 time with another type and shape: not one integer or scale lies on the disk twice.
 
-Differences in the contract: no input total_sequence_length, and attention masks what lies beyond the last
+Differences in the contract: no input total_sequence_length, no output router_logits, and attention masks what lies beyond the last
 token, so that the cache may hold any finite numbers there (a masked weight is 0, and 0 * NaN is NaN).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from edged.errors import CheckpointError
 
 from .model_file import FUSED
+from .standard_experts import mixture
 
 OPSET = 24
 POSITIONS = "positions"
@@ -29,7 +31,7 @@ POSITIONS = "positions"
 IR_VERSION = 11
 
 _UNSIGNED = {4: TensorProto.UINT4, 8: TensorProto.UINT8}
-_UNUSED_INPUT = "total_sequence_length"
+_UNUSED_INPUT, _UNUSED_OUTPUT = "total_sequence_length", "router_logits"
 
 
 def write_standard(fused: Path, standard: Path) -> None:
@@ -38,10 +40,10 @@ def write_standard(fused: Path, standard: Path) -> None:
     Raises CheckpointError naming an operator that has no standard form here.
     """
     model = onnx.load(fused, load_external_data=False)
-    standard.write_bytes(_Translation(model.graph, fused.parent).model().SerializeToString())
+    standard.write_bytes(Translation(model.graph, fused.parent).model().SerializeToString())
 
 
-class _Translation:
+class Translation:
     """One graph on its way from one set of operators to the other."""
 
     def __init__(self, graph: onnx.GraphProto, folder: Path) -> None:
@@ -58,6 +60,8 @@ class _Translation:
     def model(self) -> onnx.ModelProto:
         """The translated model."""
         for node in self.source.node:
+            if _UNUSED_OUTPUT in node.output:
+                continue
             if (rule := _RULES.get((node.domain, node.op_type))) is not None:
                 rule(self, node, {item.name: helper.get_attribute_value(item) for item in node.attribute})
             elif node.domain == FUSED:
@@ -66,9 +70,8 @@ class _Translation:
                 self.nodes.append(node)
                 self.weights.update({name: self.stored[name] for name in node.input if name in self.stored})
         inputs = [item for item in self.source.input if item.name != _UNUSED_INPUT]
-        graph = helper.make_graph(
-            self.nodes, self.source.name, inputs, list(self.source.output), list(self.weights.values())
-        )
+        outputs = [item for item in self.source.output if item.name != _UNUSED_OUTPUT]
+        graph = helper.make_graph(self.nodes, self.source.name, inputs, outputs, list(self.weights.values()))
         opsets = [helper.make_opsetid("", OPSET)]
         return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="edged")
 
@@ -104,6 +107,14 @@ class _Translation:
         proto.ClearField("dims")
         proto.dims.extend(shape)
         self.weights[name] = proto
+        return name
+
+    def middle(self, bits: int, shape: Sequence[int]) -> str:
+        """Zero points that are all the middle: one tensor serves all matrices of this size."""
+        name = f"zero.uint{bits}.{'x'.join(map(str, shape))}"
+        if name not in self.weights:
+            data = np.full(-(-math.prod(shape) * bits // 8), 0x88 if bits == 4 else 0x80, np.uint8)
+            self.weights[name] = TensorProto(name=name, data_type=_UNSIGNED[bits], dims=shape, raw_data=data.tobytes())
         return name
 
     def read(self, weight: str) -> NDArray[Any]:
@@ -152,7 +163,7 @@ class _Translation:
         return self.once("Range", [zero, stop, one], f"{name}.range")
 
 
-def _matmul_integers(to: _Translation, node: NodeProto, attributes: Mapping[str, Any]) -> None:
+def _matmul_integers(to: Translation, node: NodeProto, attributes: Mapping[str, Any]) -> None:
     """x @ DequantizeLinear(q).T + bias"""
     x, codes, scale, zero, _, bias = [*node.input, *[""] * 4][:6]
     out, bits, size = node.output[0], attributes["bits"], attributes["block_size"]
@@ -166,7 +177,7 @@ def _matmul_integers(to: _Translation, node: NodeProto, attributes: Mapping[str,
         to.node("Add", [product, bias], out)
 
 
-def _gather_integers(to: _Translation, node: NodeProto, attributes: Mapping[str, Any]) -> None:
+def _gather_integers(to: Translation, node: NodeProto, attributes: Mapping[str, Any]) -> None:
     """Rows of the dequantized table: TensorRT fuses the two, and dequantizes the rows that are asked for."""
     codes, indices, scale, zero = [*node.input, ""][:4]
     out, bits, size = node.output[0], attributes["bits"], attributes["block_size"]
@@ -180,7 +191,7 @@ def _gather_integers(to: _Translation, node: NodeProto, attributes: Mapping[str,
         to.node("Reshape", [rows, to.integers(0, 0, blocks, size)], out)
 
 
-def _dequantized(to: _Translation, names: tuple[str, str, str], shape: tuple[int, int, int], bits: int) -> str:
+def _dequantized(to: Translation, names: tuple[str, str, str], shape: tuple[int, int, int], bits: int) -> str:
     """A matrix from its (codes, scale, zero points), once for all its uses.  # (rows, blocks * block_size)"""
     codes, scale, zero = names
     rows, blocks, size = shape
@@ -195,35 +206,33 @@ def _dequantized(to: _Translation, names: tuple[str, str, str], shape: tuple[int
     return to.once("DequantizeLinear", inputs, out, axis=1, block_size=size)
 
 
-def _zero_points(to: _Translation, zero: str, bits: int, rows: int, blocks: int) -> str:
-    """Where all are the middle, one tensor serves all matrices of this size."""
+def _zero_points(to: Translation, zero: str, bits: int, rows: int, blocks: int) -> str:
     shape = [rows, blocks]
     if zero and (bits == 8 or blocks % 2 == 0):
         return to.alias(f"{zero}.uint{bits}", zero, _UNSIGNED[bits], shape)
-    if zero:  # the kernel's rows are filled up to whole bytes, ONNX packs without gaps
-        packed = to.read(zero).reshape(rows, -1)
-        values = np.stack([packed & 15, packed >> 4], axis=-1).reshape(rows, -1)[:, :blocks].ravel()
-        pairs = np.pad(values, (0, values.size % 2)).reshape(-1, 2)
-        data = pairs[:, 0] | (pairs[:, 1] << 4)
-        name = f"{zero}.uint4"
-    else:
-        data = np.full(-(-rows * blocks * bits // 8), 0x88 if bits == 4 else 0x80, np.uint8)
-        name = f"zero.uint{bits}.{rows}x{blocks}"
+    if not zero:
+        return to.middle(bits, shape)
+    # The kernel's rows are filled up to whole bytes, ONNX packs without gaps.
+    packed = to.read(zero).reshape(rows, -1)
+    values = np.stack([packed & 15, packed >> 4], axis=-1).reshape(rows, -1)[:, :blocks].ravel()
+    pairs = np.pad(values, (0, values.size % 2)).reshape(-1, 2)
+    data = pairs[:, 0] | (pairs[:, 1] << 4)
+    name = f"{zero}.uint4"
     to.weights[name] = TensorProto(name=name, data_type=_UNSIGNED[bits], dims=shape, raw_data=data.tobytes())
     return name
 
 
-def _norm(to: _Translation, node: NodeProto, attributes: Mapping[str, Any]) -> None:
+def _norm(to: Translation, node: NodeProto, attributes: Mapping[str, Any]) -> None:
     to.node("RMSNormalization", node.input[:2], node.output[0], axis=-1, epsilon=attributes["epsilon"])
 
 
-def _add_norm(to: _Translation, node: NodeProto, attributes: Mapping[str, Any]) -> None:
+def _add_norm(to: Translation, node: NodeProto, attributes: Mapping[str, Any]) -> None:
     total = node.output[3] if len(node.output) > 3 else f"{node.output[0]}.sum"
     total = to.node("Add", node.input[:2], total)
     to.node("RMSNormalization", [total, node.input[2]], node.output[0], axis=-1, epsilon=attributes["epsilon"])
 
 
-def _block_means(to: _Translation, node: NodeProto, attributes: Mapping[str, Any]) -> None:
+def _block_means(to: Translation, node: NodeProto, attributes: Mapping[str, Any]) -> None:
     """Pooled as a picture of one row a token: TensorRT pools nothing else."""
     (size,), out = attributes["kernel_shape"], node.output[0]
     picture = to.node("Unsqueeze", [node.input[0], to.integers(1)], f"{out}.picture")
@@ -231,15 +240,15 @@ def _block_means(to: _Translation, node: NodeProto, attributes: Mapping[str, Any
     to.node("Squeeze", [pooled, to.integers(1)], out)
 
 
-def _swish(to: _Translation, node: NodeProto, attributes: Mapping[str, Any]) -> None:
+def _swish(to: Translation, node: NodeProto, attributes: Mapping[str, Any]) -> None:
     to.node("Swish", node.input, node.output[0], alpha=attributes.get("alpha", 1.702))
 
 
-def _gelu(to: _Translation, node: NodeProto, attributes: Mapping[str, Any]) -> None:
+def _gelu(to: Translation, node: NodeProto, attributes: Mapping[str, Any]) -> None:
     to.node("Gelu", node.input[:1], node.output[0], approximate="none" if node.op_type == "Gelu" else "tanh")
 
 
-def _rotary(to: _Translation, node: NodeProto, attributes: Mapping[str, Any]) -> None:
+def _rotary(to: Translation, node: NodeProto, attributes: Mapping[str, Any]) -> None:
     """The same operator with a batch in front of the tables; they belong to this run's tokens, in order."""
     x, first, cosines, sines = node.input
     if first not in to.stored or to.read(first).any():
@@ -249,7 +258,7 @@ def _rotary(to: _Translation, node: NodeProto, attributes: Mapping[str, Any]) ->
     to.node("RotaryEmbedding", [x, *tables], node.output[0], **kept)
 
 
-def _attention(to: _Translation, node: NodeProto, attributes: Mapping[str, Any]) -> None:
+def _attention(to: Translation, node: NodeProto, attributes: Mapping[str, Any]) -> None:
     """Rotate, write into the cache, and attend to all of it behind a mask."""
     q, k, v, past_key, past_value, _, _, cosines, sines, position_ids = [*node.input, *[""] * 10][:10]
     out, present_key, present_value = node.output[:3]
@@ -292,7 +301,7 @@ def _attention(to: _Translation, node: NodeProto, attributes: Mapping[str, Any])
 
 
 def _capped_attention(
-    to: _Translation,
+    to: Translation,
     out: str,
     inputs: tuple[str, str, str, str],
     sizes: tuple[int, int, int],
@@ -324,7 +333,7 @@ def _capped_attention(
     return to.node("Reshape", [mixed, to.integers(1, heads, -1, head_dim)], out)
 
 
-_RULES: Mapping[tuple[str, str], Callable[[_Translation, NodeProto, Mapping[str, Any]], None]] = {
+_RULES: Mapping[tuple[str, str], Callable[[Translation, NodeProto, Mapping[str, Any]], None]] = {
     (FUSED, "MatMulNBits"): _matmul_integers,
     (FUSED, "GatherBlockQuantized"): _gather_integers,
     (FUSED, "GroupQueryAttention"): _attention,
@@ -335,4 +344,6 @@ _RULES: Mapping[tuple[str, str], Callable[[_Translation, NodeProto, Mapping[str,
     (FUSED, "FastGelu"): _gelu,
     (FUSED, "Gelu"): _gelu,
     ("", "AveragePool"): _block_means,
+    (FUSED, "QMoE"): mixture,
+    (FUSED, "MoE"): mixture,
 }

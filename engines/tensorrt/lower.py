@@ -28,8 +28,9 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from edged.errors import ArtefactError
 
 from ..graph.standard import POSITIONS
-from .dependencies import behind_angles, needed
+from .dependencies import exact_nodes, needed
 from .digits import LARGEST, PLACES, digits_of, plane_of
+from .experts import lowered_stack
 from .weights import CHUNK_VALUES, WeightsFile, packed, stored_bytes, unpacked
 
 _BITS: Mapping[int, int] = {TensorProto.UINT4: 4, TensorProto.UINT8: 8}
@@ -107,7 +108,7 @@ class _Lowering:
         """By the name of the dequantized matrix, as it is and transposed."""
         self.stacked: dict[str, _Stacked] = {}
         """Those written so far, by the name of the integers."""
-        self.exact = behind_angles(graph)
+        self.exact = exact_nodes(graph)
         self.nodes: list[NodeProto] = []
         self.weights = WeightsFile(data)
 
@@ -124,6 +125,8 @@ class _Lowering:
 
     def _lower(self, node: NodeProto) -> None:
         match node.op_type:
+            case "DequantizeLinear" if len(self.stored[node.input[0]].dims) == 3:
+                self.nodes.append(lowered_stack(node, self.stored, self.path, self.weights, self._floats))
             case "DequantizeLinear" if self._is_unsigned(node.input[0]):
                 self.matrices[node.output[0]] = self._matrix(node)
             case "Transpose" if node.input[0] in self.matrices:

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from edged.engine.tensorrt_module import load_tensorrt
+from edged.engine.tensorrt_module import error_log, load_tensorrt
 from engines.tensorrt import builder
 from engines.tensorrt.builder import PlanOrder
 
@@ -28,7 +28,7 @@ def constants(graph: Path) -> tuple[dict[str, int], dict[str, int]]:
     Fails where an integer constant leads anywhere but to a DequantizeLinear.
     """
     trt = load_tensorrt()
-    log = builder._log(trt)
+    log = error_log(trt, ignored="cudaError")
     network = builder._parsed(trt, trt.Builder(log), plan_order(graph), log)
     layers = [network.get_layer(index) for index in range(network.num_layers)]
     made = {layer.get_output(0).name: layer.get_output(0) for layer in layers if layer.type == trt.LayerType.CONSTANT}

@@ -46,8 +46,11 @@ class StandardRun:
         if "position_ids" in self.inputs:
             places = np.arange(self.position, self.position + count)
             feed["position_ids"] = np.tile(places, (3, 1))
+        if "token_types" in self.inputs:
+            feed["token_types"] = np.zeros((1, count), np.int64)
+        if "embeddings" in self.inputs:
             feed["embeddings"] = np.zeros((1, count, self.inputs["embeddings"].shape[2]), self.float)
-            feed |= sight or {}
+        feed |= sight or {}
         names = [node.name for node in self.session.get_outputs()]
         results = dict(zip(names, self.session.run(names, {**feed, **self.cache}), strict=True))
         self.cache = {f"past_key_values.{name[8:]}": value for name, value in results.items() if name != "logits"}

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from tiny_checkpoints import float_session, integer_session, relative_error
+from standard_run import CAPACITY, StandardRun
+from tiny_checkpoints import float_session, integer_session, relative_error, session
 from tiny_phone import TYPES, a_sight, mixed_tokens, save_int4, save_phone, tiny_phone, torch_logits
 from variants import INT4
 
+from edged.engine.session import Sight
 from engines.checkpoint import open_checkpoint
+from engines.graph.integer_weights import FLOAT_INPUTS, IntegerWeights
+from engines.graph.standard import write_standard
 from engines.reference import Arrays, final_states, head_logits, numpy_arrays, torch_arrays
+from engines.tensorrt.lower import lower
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "usual": {},
@@ -22,6 +28,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "one key head, wide heads": {"num_key_value_heads": 1, "head_dim": 32},
 }
 TOKENS = mixed_tokens(TYPES)
+CHUNKS = [(0, 5), (5, 9), (9, 10), (10, 17), (17, 18), (18, 19), (19, 20)]
+"""The last three are decoded: they are text."""
 SIGHT = a_sight(TYPES)
 
 
@@ -63,3 +71,50 @@ def test_the_int4_graph_equals_the_pytorch_model_with_the_same_integers(variant:
     expected = torch_logits(model, TOKENS, SIGHT)[0]
     assert relative_error(found, expected) < 1e-2
     assert relative_error(expected, with_floats) > 0.05, "rounding must matter"
+
+
+@pytest.mark.parametrize("lowered", [False, True], ids=["standard", "lowered"])
+@pytest.mark.parametrize("activations", ["float32", "float16"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_standard_graph_equals_the_pytorch_model(
+    variant: str, activations: str, lowered: bool, tmp_path: Path
+) -> None:
+    model = tiny_phone(1, **VARIANTS[variant])  # no two scores so near that half precision chooses otherwise
+    block_size = 16 if "moe_intermediate_size" in VARIANTS[variant] else 32
+    checkpoint = open_checkpoint(save_int4(model, tmp_path / "model", block_size))
+    session(checkpoint, tmp_path / "engine", lambda file: IntegerWeights(file, INT4, FLOAT_INPUTS), activations)
+    write_standard(tmp_path / "engine" / "model.onnx", graph := tmp_path / "engine" / "standard.onnx")
+    if lowered:
+        lower(graph, graph := tmp_path / "engine" / "lowered.onnx", capacity=CAPACITY)
+    run = StandardRun(graph, poison=100.0)
+    found = [run.read(TOKENS[start:stop], seen(SIGHT, start, stop, run.float)) for start, stop in CHUNKS]
+    expected = torch_logits(model, TOKENS, SIGHT)[0]
+    limit = 1e-2 if activations == "float32" and not lowered else 3e-2
+    assert relative_error(np.concatenate(found), expected) < limit
+
+
+def seen(sight: Sight, start: int, stop: int, kind: Any) -> dict[str, np.ndarray[Any, Any]]:
+    """What a standard graph is told of a chunk."""
+    return {
+        "token_types": sight.types[None, start:stop],
+        "embeddings": sight.embeddings[None, start:stop].astype(kind),
+    }
+
+
+def test_chunks_and_decoded_tokens_equal_one_pass(tmp_path: Path) -> None:
+    model = tiny_phone()
+    checkpoint = open_checkpoint(save_int4(model, tmp_path / "model"))
+    engine = integer_session(checkpoint, tmp_path / "engine", INT4)
+    memory, found = engine.allocate(), []
+    for start, stop in CHUNKS[:-3]:
+        part = Sight(
+            positions=SIGHT.positions[:, start:stop],
+            embeddings=SIGHT.embeddings[start:stop],
+            types=SIGHT.types[start:stop],
+        )
+        found.append(engine.prefill(memory, start, TOKENS[start:stop], range(stop - start), part))
+    found += [engine.decode(memory, place, TOKENS[place])[None].copy() for place in range(17, 20)]
+    whole = engine.prefill(engine.allocate(), 0, TOKENS, range(len(TOKENS)), SIGHT)
+    np.testing.assert_allclose(np.concatenate(found), whole, atol=1e-4 * float(np.abs(whole).max()))
+    text = engine.prefill(engine.allocate(), 0, TOKENS, range(len(TOKENS)), replace(SIGHT, types=0 * SIGHT.types))
+    assert relative_error(text, whole) > 0.05, "types must matter"
