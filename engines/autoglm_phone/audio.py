@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -21,14 +22,22 @@ class AudioTower(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_hidden_layers))
         self.norm = nn.RMSNorm(wide, config.rms_norm_eps)
         self.projector = projector(config.merge_size * wide, hidden_size)
+        self.states = torch.empty(0)
+        """What `encode` gave last."""
 
     def forward(self, mel: Tensor) -> Tensor:
         """(batch, mel bins, frames), frames a multiple of the stride, to (batch, frames / stride, hidden_size)."""
+        self.states = self.encode(mel)
+        batch, states, wide = self.states.shape
+        merge = self.config.merge_size
+        tokens: Tensor = self.projector(self.states.reshape(batch, states // merge, merge * wide))
+        return tokens
+
+    def encode(self, mel: Tensor) -> Tensor:
+        """A state for every four frames.  # (batch, frames / 4, hidden)"""
         x = functional.gelu(self.conv2(functional.gelu(self.conv1(mel)))).transpose(1, 2)
-        batch, states, wide = x.shape
-        x = x + sinusoids(states, wide).to(x)
+        x = x + sinusoids(*x.shape[1:]).to(x)
         for block in self.blocks:
             x = block(x)
-        merge = self.config.merge_size
-        tokens: Tensor = self.projector(self.norm(x).reshape(batch, states // merge, merge * wide))
-        return tokens
+        normed: Tensor = self.norm(x)
+        return normed

@@ -32,22 +32,31 @@ class VisionTower(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_hidden_layers))
         self.norm = nn.RMSNorm(wide, config.rms_norm_eps)
         self.projector = projector(config.merge_size**2 * wide, hidden_size)
+        self.states = torch.empty(0)
+        """What `encode` gave last."""
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Normalised pixels (batch, 3, height, width) to (batch, tokens, hidden_size), row by row.
 
         Height and width are multiples of 2 x stride.
         """
+        self.states = self.encode(pixels)
+        batch, rows, columns, wide = self.states.shape
+        merge = self.config.merge_size
+        squares = self.states.view(batch, rows // merge, merge, columns // merge, merge, wide)
+        tokens: Tensor = self.projector(squares.transpose(2, 3).reshape(batch, -1, merge * merge * wide))
+        return tokens
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """A state for each stride x stride pixels.  # (batch, rows, columns, hidden)"""
         for index, convolution in enumerate(self.stem):
             pixels = convolution(functional.gelu(pixels) if index else pixels)
         batch, wide, rows, columns = pixels.shape
         x = pixels.flatten(2).transpose(1, 2) + self.positions(rows, columns)
         for block in self.blocks:
             x = block(x)
-        merge = self.config.merge_size
-        squares = self.norm(x).view(batch, rows // merge, merge, columns // merge, merge, wide)
-        tokens: Tensor = self.projector(squares.transpose(2, 3).reshape(batch, -1, merge * merge * wide))
-        return tokens
+        states: Tensor = self.norm(x).view(batch, rows, columns, wide)
+        return states
 
     def positions(self, rows: int, columns: int) -> Tensor:
         """The table, resampled bicubically to a picture of so many states.  # (rows * columns, hidden)"""

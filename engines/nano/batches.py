@@ -17,11 +17,11 @@ from torch.utils.data import IterableDataset
 from edged.audio.mel import log_mel
 from engines.autoglm_phone.model import AUDIO, IMAGE, TEXT
 
-from . import charts, dialogues, menus, pictures, speech
-from .canvas import SIZES, Look
+from . import charts, dialogues, hints, menus, pictures, speech
+from .canvas import SIZES, Look, Picture
 from .fonts import TRAINING as TRAINING_FONTS
 from .fonts import Fonts
-from .samples import Part, Picture, Sample, Sound, Turn
+from .samples import Part, Sample, Sound, Turn
 from .tokenizer import ASSISTANT, END, USER, tokenizer
 
 STRIDE, FRAMES = 32, 8
@@ -53,6 +53,10 @@ class Batch:
     """uint8 (pictures, 3, height, width)"""
     mels: Tensor | None
     """(recordings, mel bins, frames)"""
+    cells: Tensor | None
+    """What is where in the pictures, see `hints`.  # (pictures, rows, columns)"""
+    said: tuple[Tensor, ...]
+    """Letters of each recording."""
 
     @property
     def kind(self) -> str:
@@ -70,7 +74,7 @@ class Batch:
     def to(self, device: torch.device) -> Batch:
         """The same in another memory."""
         given = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(self, **{name: value.to(device) for name, value in given.items() if value is not None})
+        return replace(self, **{name: value.to(device) for name, value in given.items() if isinstance(value, Tensor)})
 
 
 class Encoder:
@@ -134,15 +138,19 @@ def collate(encoder: Encoder, samples: Sequence[Sample]) -> Batch:
         tokens[index, : len(row)], types[index, : len(row)], used[index, : len(row)] = numbers, kinds, True
         targets[index, : len(row) - 1] = torch.where(answered, numbers, -100)[1:]
     media = [part for sample in samples for turn in sample.turns for part in turn.parts]
-    seen = [part.pixels for part in media if isinstance(part, Picture)]
-    heard = [spectrum(part) for part in media if isinstance(part, Sound)]
+    seen = [part for part in media if isinstance(part, Picture)]
+    heard = [part for part in media if isinstance(part, Sound)]
     return Batch(
         tokens=tokens,
         types=types,
         targets=targets,
         used=used,
-        pixels=torch.from_numpy(np.stack(seen)).permute(0, 3, 1, 2).contiguous() if seen else None,
-        mels=torch.from_numpy(np.stack(heard)) if heard else None,
+        pixels=torch.from_numpy(np.stack([part.pixels for part in seen])).permute(0, 3, 1, 2).contiguous()
+        if seen
+        else None,
+        mels=torch.from_numpy(np.stack([spectrum(part) for part in heard])) if heard else None,
+        cells=torch.stack([hints.cells(part, STRIDE // 2) for part in seen]) if seen else None,
+        said=tuple(hints.letters(part) for part in heard),
     )
 
 

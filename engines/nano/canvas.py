@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from .fonts import Fonts
 
@@ -18,6 +20,24 @@ Colour = tuple[int, int, int]
 Noise = Literal["training", "held-out"]
 SIZES = ((224, 224), (160, 288), (192, 256), (256, 192))
 """(height, width): multiples of a token's side within the model's limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """Where in a picture something is whose name is known: a letter, or a part of a coloured shape."""
+
+    x: float
+    """Pixels from the left."""
+    y: float
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Picture:
+    """One picture of a question."""
+
+    pixels: Pixels
+    marks: tuple[Mark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,14 +79,38 @@ def blank(size: tuple[int, int], ground: Colour, scale: int = 1) -> tuple[Image.
     return image, ImageDraw.Draw(image)
 
 
+def lettered(
+    draw: ImageDraw.ImageDraw,
+    place: tuple[float, float],
+    text: str,
+    *,
+    fill: Colour,
+    font: ImageFont.FreeTypeFont,
+    anchor: str = "la",
+) -> list[Mark]:
+    """Write a line of text; where each of its letters came to stand."""
+    draw.text(place, text, fill=fill, font=font, anchor=anchor)
+    left, top, _, bottom = draw.textbbox(place, text, font=font, anchor=anchor)
+    ends = [draw.textlength(text[:length], font=font) for length in range(len(text) + 1)]
+    middles = [(start + end) / 2 for start, end in pairwise(ends)]
+    return [
+        Mark(x=left + middle, y=(top + bottom) / 2, name=letter)
+        for letter, middle in zip(text, middles, strict=True)
+        if letter != " "
+    ]
+
+
 def photographed(
-    rng: random.Random, image: Image.Image, size: tuple[int, int], look: Look, *, tilt: float = 0
-) -> Pixels:
+    rng: random.Random, image: Image.Image, marks: list[Mark], size: tuple[int, int], look: Look, *, tilt: float = 0
+) -> Picture:
     """Tilted by up to so many degrees, brought to its size, unsharp, unevenly lit and noisy, each now and then."""
+    angle = 0.0
+    drawn = image.size
     if tilt and rng.random() < 0.5:
         angle = rng.uniform(-tilt, tilt)
         border = tuple(rng.randint(0, 255) for _ in range(3)) if rng.random() < 0.5 else image.getpixel((0, 0))
         image = image.rotate(angle, resample=Image.Resampling.BILINEAR, fillcolor=border, expand=rng.random() < 0.6)
+    marks = _moved(marks, drawn, image.size, angle, size)
     if image.size != (size[1], size[0]):
         image = image.resize((size[1], size[0]), Image.Resampling.BICUBIC)
     if rng.random() < 0.25:
@@ -77,7 +121,23 @@ def photographed(
         pixels = _lit(noise, pixels, look.noise)
     if rng.random() < 0.4:
         pixels = _noisy(noise, pixels, look.noise)
-    return np.clip(pixels, 0, 255).astype(np.uint8)
+    return Picture(pixels=np.clip(pixels, 0, 255).astype(np.uint8), marks=tuple(marks))
+
+
+def _moved(
+    marks: list[Mark], drawn: tuple[int, int], tilted: tuple[int, int], angle: float, size: tuple[int, int]
+) -> list[Mark]:
+    """Where marks are once the canvas is turned counter-clockwise about its middle, and brought to its size."""
+    sine, cosine = math.sin(math.radians(angle)), math.cos(math.radians(angle))
+    wide, high = size[1] / tilted[0], size[0] / tilted[1]
+    return [
+        Mark(
+            x=(cosine * (mark.x - drawn[0] / 2) + sine * (mark.y - drawn[1] / 2) + tilted[0] / 2) * wide,
+            y=(cosine * (mark.y - drawn[1] / 2) - sine * (mark.x - drawn[0] / 2) + tilted[1] / 2) * high,
+            name=mark.name,
+        )
+        for mark in marks
+    ]
 
 
 def _lit(rng: np.random.Generator, pixels: NDArray[np.float32], noise: Noise) -> NDArray[np.float32]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 
-from .canvas import Look, blank, paper, photographed
+from .canvas import Look, Mark, Picture, blank, lettered, paper, photographed
 from .pictures import HUES
-from .samples import Picture, Sample, Turn
+from .samples import Sample, Turn
 
 _LABELS = (
     tuple("ABCDEFGH"), ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"), ("Jan", "Feb", "Mar", "Apr", "May", "Jun"),
@@ -33,14 +33,15 @@ def chart(rng: random.Random, look: Look) -> tuple[Picture, dict[str, int]]:
     slot = 0.92 * wide / count
     longest = max(draw.textlength(text, font=font) for text in (*labels, *map(str, values)))
     font = font.font_variant(size=max(9 * scale, int(font.size * min(1.0, 0.95 * slot / longest))))
+    marks: list[Mark] = []
     for index, (label, value) in enumerate(zip(labels, values, strict=True)):
         middle = 0.04 * wide + (index + 0.5) * slot
         top = floor - room * value / max(values)
         draw.rectangle((middle - 0.3 * slot, top, middle + 0.3 * slot, floor), fill=colours[index], outline=ink)
-        draw.text((middle, top - 2 * scale), str(value), fill=ink, font=font, anchor="mb")
-        draw.text((middle, floor + 3 * scale), label, fill=ink, font=font, anchor="mt")
+        marks += lettered(draw, (middle, top - 2 * scale), str(value), fill=ink, font=font, anchor="mb")
+        marks += lettered(draw, (middle, floor + 3 * scale), label, fill=ink, font=font, anchor="mt")
     draw.line((0.03 * wide, floor, 0.97 * wide, floor), fill=ink, width=scale)
-    return Picture(pixels=photographed(rng, image, size, look, tilt=2)), dict(zip(labels, values, strict=True))
+    return photographed(rng, image, marks, size, look, tilt=2), dict(zip(labels, values, strict=True))
 
 
 def charting(rng: random.Random, look: Look) -> Sample:

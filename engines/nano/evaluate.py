@@ -11,8 +11,9 @@ import torch
 from engines.autoglm_phone.model import AutoGLMPhone
 
 from .batches import Batch, Encoder, collate, normalised
+from .canvas import Picture
 from .heldout import Question
-from .samples import Picture, Sample, Sound, Turn
+from .samples import Sample, Sound, Turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

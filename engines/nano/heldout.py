@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from . import charts, dialogues, menus, pictures, speech
-from .canvas import Look
+from .canvas import Look, Picture
 from .fonts import HELD_OUT as HELD_OUT_FONTS
 from .fonts import Fonts
-from .samples import Part, Picture, Sample, Sound
+from .samples import Part, Sample, Sound
 from .voices import HELD_OUT as HELD_OUT_VOICES
 
 SEED = 20261126

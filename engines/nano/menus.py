@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from .canvas import Look, blank, paper, photographed
-from .samples import Picture, Sample, Turn
+from .canvas import Look, Picture, blank, lettered, paper, photographed
+from .samples import Sample, Turn
 
 _MANNERS = (
     "Steamed", "Fried", "Roast", "Grilled", "Braised", "Egg Fried", "Hot and Sour", "Sweet and Sour", "Crispy", "Cold",
@@ -53,13 +53,13 @@ def menu(rng: random.Random, look: Look) -> tuple[Picture, list[Dish]]:
     longest = max(draw.textlength(line, font=font) for line in lines)
     font = font.font_variant(size=max(9 * scale, int(font.size * min(1.0, room / longest))))
     left = rng.uniform(0.02, 0.06) * wide
-    draw.text((left, 0.3 * step), rng.choice(_TITLES), fill=ink, font=font)
+    marks = lettered(draw, (left, 0.3 * step), rng.choice(_TITLES), fill=ink, font=font)
     for index, (line, dish) in enumerate(zip(lines, dishes, strict=True)):
         y = (index + 1.15) * step
-        draw.text((left, y), line, fill=ink, font=font)
+        marks += lettered(draw, (left, y), line, fill=ink, font=font)
         if in_columns:
-            draw.text((0.97 * wide, y), str(dish.price), fill=ink, font=font, anchor="ra")
-    return Picture(pixels=photographed(rng, image, size, look, tilt=3)), dishes
+            marks += lettered(draw, (0.97 * wide, y), str(dish.price), fill=ink, font=font, anchor="ra")
+    return photographed(rng, image, marks, size, look, tilt=3), dishes
 
 
 def ordering(rng: random.Random, look: Look) -> Sample:

@@ -10,8 +10,8 @@ from dataclasses import replace
 from PIL import ImageDraw
 
 from . import vocabulary
-from .canvas import Colour, Look, blank, paper, photographed
-from .samples import Picture, Sample, Turn
+from .canvas import Colour, Look, Mark, Picture, blank, lettered, paper, photographed
+from .samples import Sample, Turn
 
 READING = (
     "What is written in the picture?", "What does it say?", "Read the text.", "What is written here?",
@@ -51,8 +51,8 @@ def written(rng: random.Random, look: Look) -> tuple[Picture, str]:
     y = rng.uniform(0.03 * high, max(0.03 * high, 0.97 * high - (bottom - top)))
     if rng.random() < 0.15:
         _frame(rng, draw, (x, y, x + right - left, y + bottom - top), ink)
-    draw.text((x - left, y - top), text, fill=ink, font=font)
-    return Picture(pixels=photographed(rng, image, size, look, tilt=7)), text
+    marks = lettered(draw, (x - left, y - top), text, fill=ink, font=font)
+    return photographed(rng, image, marks, size, look, tilt=7), text
 
 
 def _frame(rng: random.Random, draw: ImageDraw.ImageDraw, box: tuple[float, ...], ink: Colour) -> None:
@@ -89,13 +89,21 @@ def shapes(rng: random.Random, look: Look) -> tuple[Picture, list[tuple[str, str
     image, draw = blank(size, ground, scale)
     high, wide = size[0] * scale, size[1] * scale
     column = wide / count
+    marks: list[Mark] = []
     for index, (hue, shape) in enumerate(found):
         radius = rng.uniform(0.2, 0.46) * min(column, high)
         x = rng.uniform(index * column + radius, (index + 1) * column - radius)
         y = rng.uniform(radius, high - radius)
         red, green, blue = (max(0, min(255, part + rng.randint(-14, 14))) for part in HUES[hue][0])
         _DRAWN[shape](draw, x, y, radius, (red, green, blue), rng.uniform(-0.3, 0.3), ground)
-    return Picture(pixels=photographed(rng, image, size, look, tilt=5)), found
+        marks += _around(x, y, 0 if shape != "ring" else 0.77 * radius, f"{hue} {shape}")
+    return photographed(rng, image, marks, size, look, tilt=5), found
+
+
+def _around(x: float, y: float, distance: float, name: str) -> list[Mark]:
+    """The middle of a shape, or points of the ring around its hole."""
+    sides = ((1, 0), (0, 1), (-1, 0), (0, -1)) if distance else ((0, 0),)
+    return [Mark(x=x + distance * across, y=y + distance * down, name=name) for across, down in sides]
 
 
 def _ground(rng: random.Random, colours: list[Colour]) -> Colour:

@@ -7,14 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .canvas import Pixels
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Picture:
-    """One picture of a question."""
-
-    pixels: Pixels
+from .canvas import Picture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -23,6 +16,8 @@ class Sound:
 
     samples: NDArray[np.float32]
     """-1 to 1 at 16 kHz."""
+    words: str
+    """What is said in it."""
 
 
 Part = str | Picture | Sound

@@ -124,7 +124,7 @@ def _corpus(orders: list[tuple[str, Voice, Style]], samples: list[Samples]) -> C
 def recorded(rng: random.Random, utterance: Utterance, look: Look, seconds: float) -> Sound:
     """As a microphone hears it."""
     noise = np.random.default_rng(rng.getrandbits(32))
-    return Sound(samples=acoustics.heard(noise, utterance.samples, look.noise, seconds))
+    return Sound(samples=acoustics.heard(noise, utterance.samples, look.noise, seconds), words=utterance.text)
 
 
 def listening(rng: random.Random, corpus: Corpus, look: Look, task: str, seconds: float) -> Sample:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from .export import write_checkpoint
 from .fonts import TRAINING as TRAINING_FONTS
 from .fonts import Fonts
 from .heldout import Question, makers, questions
+from .hints import Hints
 from .shape import BLOCK_SIZE, nano_config
 from .voices import TRAINING as TRAINING_VOICES
 
@@ -62,18 +64,20 @@ def train(settings: Settings, say: Callable[[str], object]) -> None:
     torch.manual_seed(SEED)
     corpus = speech.spoken(TRAINING_VOICES, 1, VOICES_PER_PHRASE, settings.folder / "speech-training.npz")
     development = _development(corpus)
-    model = AutoGLMPhone(nano_config()).to(settings.device)
+    learner = Learner().to(settings.device)
+    model = learner.model
     say(
         f"{model.config.parameters / 1e6:.1f} M parameters, {model.config.active_parameters / 1e6:.1f} M active a token"
     )
-    if not _phase(model, _AnswerTask(development), FLOAT, settings, corpus, "float", rates=(4e-3, 2e-3)):
+    if not _phase(learner, _AnswerTask(development), FLOAT, settings, corpus, "float", rates=(4e-3, 2e-3)):
         say("stopped in between: the same command goes on from there")
         return
     teacher = copy.deepcopy(model).eval().requires_grad_(False)
-    model = AutoGLMPhone(model.config).to(settings.device)
-    model.load_state_dict(teacher.state_dict())
+    student = Learner().to(settings.device)
+    student.load_state_dict(learner.state_dict())
+    model = student.model
     quantize_nano(model)
-    if not _phase(model, _AnswerTask(development, teacher), INT4, settings, corpus, "int4", rates=(1e-3, 5e-4)):
+    if not _phase(student, _AnswerTask(development, teacher), INT4, settings, corpus, "int4", rates=(1e-3, 5e-4)):
         say("stopped in between: the same command goes on from there")
         return
     write_checkpoint(settings.checkpoint, model)
@@ -85,8 +89,17 @@ def quantize_nano(model: AutoGLMPhone) -> None:
     quantize_module(model, lambda name: not name.endswith("router"), BLOCK_SIZE, learned_scales=True)
 
 
+class Learner(nn.Module):
+    """The model, and what tells its towers what they see and hear."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = AutoGLMPhone(nano_config())
+        self.hints = Hints(self.model.config)
+
+
 def _phase(
-    model: AutoGLMPhone,
+    learner: Learner,
     task: _AnswerTask,
     plan: Plan,
     settings: Settings,
@@ -96,16 +109,22 @@ def _phase(
     rates: tuple[float, float],
 ) -> bool:
     """Whether it reached the end."""
-    trainer = Trainer(model, task, _optimizers(model, *rates), plan, settings.folder / name)
+    trainer = Trainer(learner, task, _optimizers(learner, *rates), plan, settings.folder / name)
     if settings.is_compiled and trainer.step < plan.steps:
-        _compile(model)
+        _compile(learner.model)
     batches = TrainingBatches(corpus, seed=SEED, size=BATCH_SIZE, first=trainer.step * plan.batches)
     return trainer.run(_loaded(batches), minutes=settings.minutes)
 
 
 def _loaded(batches: TrainingBatches) -> Iterator[Batch]:
     """Drawn and spoken by another process."""
-    return iter(DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=8))
+    return iter(DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=8, worker_init_fn=_leave_to_parent))
+
+
+def _leave_to_parent(worker: int) -> None:
+    """A terminal sends Ctrl-C to all its processes; the one that trains says when it is over."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _optimizers(model: nn.Module, of_matrices: float, of_others: float) -> list[torch.optim.Optimizer]:
@@ -115,7 +134,9 @@ def _optimizers(model: nn.Module, of_matrices: float, of_others: float) -> list[
     matrices = [
         value
         for name, value in named.items()
-        if value.ndim == 2 and not name.endswith(".scale") and "embed" not in name and "router" not in name
+        if value.ndim == 2
+        and not name.endswith(".scale")
+        and not any(word in name for word in ("embed", "router", "hints"))
     ]
     ours = {id(value) for value in (*scales, *matrices)}
     others = [value for value in named.values() if id(value) not in ours]
@@ -134,7 +155,8 @@ class _AnswerTask:
 
     def loss(self, module: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, float]]:
         """Cross-entropy of the answers, the load of the experts, and the divergence from the teacher."""
-        model = cast(AutoGLMPhone, module)
+        learner = cast(Learner, module)
+        model = learner.model
         batch = batch.to(model.model.embed_tokens.weight.device)
         counted = batch.targets >= 0
         targets = batch.targets[counted]
@@ -147,6 +169,13 @@ class _AnswerTask:
             "balance": balance.item(),
         }
         loss = entropy + _BALANCE * balance
+        if batch.cells is not None:
+            seen, found["marks right"] = learner.hints.of_pictures(model.model.visual.states, batch.cells)
+            loss = loss + seen
+        if batch.said:
+            heard = learner.hints.of_recordings(model.model.audio.states, batch.said)
+            found["letters loss"] = heard.item()
+            loss = loss + heard
         if self._teacher is not None:
             with torch.no_grad():
                 expected = answer_logits(self._teacher, batch, counted).log_softmax(-1)
@@ -157,7 +186,7 @@ class _AnswerTask:
 
     def evaluate(self, module: nn.Module) -> Mapping[str, float]:
         """Share of exact answers to the development questions, by task."""
-        scores = accuracy(cast(AutoGLMPhone, module), self._development)
+        scores = accuracy(cast(Learner, module).model, self._development)
         return {f"{task} exact": round(score.accuracy, 4) for task, score in scores.items()}
 
 
@@ -181,8 +210,8 @@ def _development(corpus: speech.Corpus) -> list[Question]:
 def _compile(model: AutoGLMPhone) -> None:
     """What is worth it: towers by the size of pictures and recordings, the rest of a layer for any length."""
     torch._dynamo.config.cache_size_limit = 64  # there is no public name for it
-    model.model.visual.compile(dynamic=False)
-    model.model.audio.compile(dynamic=False)
+    for tower in (model.model.visual, model.model.audio):
+        tower.encode = torch.compile(tower.encode, dynamic=False)  # type: ignore[method-assign]
     for layer in model.model.layers:
         for name, part in layer.named_children():
             if name != "mlp":
@@ -191,6 +220,6 @@ def _compile(model: AutoGLMPhone) -> None:
 
 def float_model(tensors: Mapping[str, Tensor]) -> AutoGLMPhone:
     """A model with the weights of a state dictionary, of either phase."""
-    model = AutoGLMPhone(nano_config())
-    model.load_state_dict(plain_names(tensors))
-    return model.eval()
+    learner = Learner()
+    learner.load_state_dict(plain_names(tensors))
+    return learner.model.eval()
