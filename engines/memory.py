@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
+
+from edged.engine.session import TokenType
 
 from .architecture import Architecture
 from .graph.integer_weights import IntegerFormat, Minimum
-from .quantize import Rounding
+from .quantize import Rounding, dividing
 from .vision.tower import VisionTower
 
 GB = 10**9
@@ -67,16 +69,42 @@ class TextShape:
     """Norms a layer."""
     head_norms: bool = False
     """Query and key heads are normed."""
+    experts: int = 0
+    experts_per_token: int = 0
+    adapter_ranks: tuple[int, ...] = ()
+
+    @property
+    def parameters(self) -> int:
+        """Of the text model, biases aside; as `Architecture` counts them."""
+        hidden, head_norms = self.hidden_size, 2 * self.head_dim if self.head_norms else 0
+        layer = sum(rows * columns for rows, columns in self.matrices().values())
+        layer += self.experts * (3 * hidden * self.intermediate_size + hidden)
+        layer += self.norms * hidden + head_norms + len(self.adapter_ranks)
+        return (1 if self.tied else 2) * self.vocab_size * hidden + self.layers * layer + hidden
+
+    @property
+    def active_parameters(self) -> int:
+        """Those that a token passes: of the experts only the chosen ones."""
+        idle = self.layers * (self.experts - self.experts_per_token)
+        return self.parameters - idle * 3 * self.hidden_size * self.intermediate_size
 
     def matrices(self) -> dict[str, tuple[int, int]]:
-        """Rows and columns of the matrices of a layer, as the graph fuses them."""
+        """Rows and columns of the matrices of a layer, as the graph fuses them, experts aside."""
+        hidden, inner = self.hidden_size, self.intermediate_size
         q, kv = self.heads * self.head_dim, self.kv_heads * self.head_dim
-        return {
-            "qkv": (q + 2 * kv, self.hidden_size),
-            "o": (self.hidden_size, q),
-            "gate_up": (2 * self.intermediate_size, self.hidden_size),
-            "down": (self.hidden_size, self.intermediate_size),
-        }
+        found = {"qkv": (q + 2 * kv, hidden), "o": (hidden, q)}
+        if self.adapter_ranks:
+            ranks = sum(self.adapter_ranks)
+            found |= {"adapter_down": (ranks, hidden), "adapter_up": (hidden, ranks)}
+        return found if self.experts else found | {"gate_up": (2 * inner, hidden), "down": (hidden, inner)}
+
+    def block_size(self, kind: str, usual: int) -> int:
+        """Of such a matrix: the kernel of experts and matrices side by side want blocks that divide their rows."""
+        if kind == "experts":
+            return dividing(usual, self.hidden_size, self.intermediate_size)
+        if kind == "adapter_up":
+            return min(dividing(usual, rank) for rank in self.adapter_ranks)
+        return usual
 
 
 def text_shape(arch: Architecture, *, positions: int, qkv_bias: bool) -> TextShape:
@@ -93,8 +121,11 @@ def text_shape(arch: Architecture, *, positions: int, qkv_bias: bool) -> TextSha
         tied=arch.tied,
         rotary_values=sum(positions * rope.rotary_dim for rope in tables),
         qkv_bias=qkv_bias,
-        norms=4 if arch.post_norms else 2,
+        norms=2 + 2 * arch.post_norms + arch.adapts,
         head_norms=arch.head_norms,
+        experts=arch.experts,
+        experts_per_token=arch.experts_per_token,
+        adapter_ranks=arch.adapter_ranks,
     )
 
 
@@ -154,15 +185,20 @@ class Footprint:
     """Bytes of one model in one format."""
 
     linear: int
-    """Codes of the layers' matrices, and what acts for the minimum of kept blocks."""
+    """Codes of the layers' matrices, of all experts, and what acts for the minimum of kept blocks."""
     scales: int
     """Their scales and zero points."""
     embedding: int
     """The table with its scales; 0 where it is the head."""
     head: int
     small: int
-    """Norms, biases and rotary tables."""
+    """Norms, biases, gates of adapters and rotary tables."""
+    router: int
+    """Of all layers, in float32 whatever the graph computes in."""
+    idle: int
+    """Codes and scales of the experts that a token does not choose, which are part of the above."""
     vision: int
+    """Of what sees, and of what hears."""
     kv_per_token: int
     """Keys and values of one token in all layers."""
 
@@ -174,7 +210,7 @@ class Footprint:
     @property
     def text(self) -> int:
         """Without the vision tower."""
-        return self.linear + self.scales + self.embedding + self.head + self.small
+        return self.linear + self.scales + self.embedding + self.head + self.small + self.router
 
     def kv(self, context: int) -> int:
         """Keys and values of so many tokens."""
@@ -183,10 +219,10 @@ class Footprint:
     def read_per_token(self, context: int) -> int:
         """Bytes that decoding one token after `context` others must read.
 
-        Of a separate embedding table and of rotary tables that is one row, which is left out. Sliding windows
-        read less than is said here.
+        Of the experts those that it chooses. Of a separate embedding table and of rotary tables that is one row,
+        which is left out. Sliding windows read less than is said here.
         """
-        return self.linear + self.scales + self.head + self.kv(context)
+        return self.linear + self.scales - self.idle + self.router + self.head + self.kv(context)
 
     def token_ms(self, device: Device, context: int) -> float:
         """Milliseconds that bandwidth alone asks of a token: no engine is faster."""
@@ -208,13 +244,20 @@ def footprint(
     kept_minimum: the checkpoint is a GGUF file of Q4_1 blocks, which the recipe keeps.
     """
     size = FLOAT_BYTES[activations]
-    linear = scales = 0
+    linear = scales = idle = 0
     for layer in range(shape.layers):
         for kind, (rows, columns) in shape.matrices().items():
             minimum = storage.minimum[kind] if kept_minimum else None
-            codes, factors = _matrix_bytes(rows, columns, storage.rounding(f"layers.{layer}.{kind}"), size, minimum)
+            rounding = storage.rounding(f"layers.{layer}.{kind}")
+            if rounding is not None:
+                rounding = replace(rounding, block_size=shape.block_size(kind, rounding.block_size))
+            codes, factors = _matrix_bytes(rows, columns, rounding, size, minimum)
             linear += codes
             scales += factors
+        codes, factors = _expert_bytes(shape, storage.rounding(f"layers.{layer}.experts"), size)
+        linear += shape.experts * codes
+        scales += shape.experts * factors
+        idle += (shape.experts - shape.experts_per_token) * (codes + factors)
     head, embedding = storage.rounding("head"), storage.rounding("embedding")
     # As floats a head is stored in the other order than a table.
     is_one = shape.tied and head is not None and _in_table(shape, head) == _in_table(shape, embedding)
@@ -224,6 +267,8 @@ def footprint(
         embedding=0 if is_one else _table_bytes(shape, embedding, size),
         head=_table_bytes(shape, head, size),
         small=_small_values(shape) * size,
+        router=shape.layers * shape.experts * shape.hidden_size * FLOAT_BYTES["float32"],
+        idle=idle,
         vision=0 if vision is None else vision_weights(vision, vision_bits),
         kv_per_token=2 * size * shape.layers * shape.kv_heads * shape.head_dim,
     )
@@ -246,6 +291,17 @@ def vision_working(shape: VisionShape, patches: int, activations: str, *, dequan
     size = FLOAT_BYTES[activations]
     widest = 6 * shape.intermediate_size * size + 4 * shape.hidden_size * FLOAT_BYTES["float32"]
     return patches * widest + (vision_weights(shape, 8 * size) if dequantized else 0)
+
+
+def _expert_bytes(shape: TextShape, rounding: Rounding | None, size: int) -> tuple[int, int]:
+    """Codes and scales of one expert of one layer: always symmetric, never with a minimum."""
+    if rounding is not None:
+        block_size = shape.block_size("experts", rounding.block_size)
+        rounding = replace(rounding, block_size=block_size, symmetric=True)
+    hidden, inner = shape.hidden_size, shape.intermediate_size
+    first = _matrix_bytes(2 * inner, hidden, rounding, size, None)
+    second = _matrix_bytes(hidden, inner, rounding, size, None)
+    return first[0] + second[0], first[1] + second[1]
 
 
 def _matrix_bytes(
@@ -287,4 +343,6 @@ def _in_table(shape: TextShape, rounding: Rounding | None) -> tuple[int, int] | 
 def _small_values(shape: TextShape) -> int:
     qkv = (shape.heads + 2 * shape.kv_heads) * shape.head_dim if shape.qkv_bias else 0
     heads = 2 * shape.head_dim if shape.head_norms else 0
-    return shape.layers * (shape.norms * shape.hidden_size + qkv + heads) + shape.hidden_size + shape.rotary_values
+    gates = len(TokenType) * sum(shape.adapter_ranks)
+    layer = shape.norms * shape.hidden_size + qkv + heads + gates
+    return shape.layers * layer + shape.hidden_size + shape.rotary_values

@@ -5,15 +5,15 @@ Both want the matrices of all experts in one tensor: of gate and up the rows by 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from edged.errors import CheckpointError
-from engines.quantize import Blocks, Rounding, dividing, fitting, interleaved, packed, quantized
-from engines.tensor import Floats, Tensor
+from engines.quantize import Rounding, dividing, fitting, interleaved, packed, quantized
+from engines.tensor import Bytes, Floats, Tensor
 
 from .model_file import FUSED, ModelFile
 
@@ -32,6 +32,11 @@ class Expert:
         return self.gate, self.up, self.down
 
 
+Kind = Literal["gate_up", "down"]
+Stored = Callable[[str, Expert, Kind, Rounding], tuple[Bytes, Floats]]
+"""From layers.N.experts.M, that expert and which of its matrices, to packed codes and scales."""
+
+
 def integer_experts(
     file: ModelFile,
     name: str,
@@ -40,16 +45,22 @@ def integer_experts(
     chosen: int,
     rounding: Rounding,
     accuracy: int,
+    stored: Stored | None = None,
 ) -> str:
-    """Add them as blocks, an expert at a time in memory; inputs: x and scores; accuracy: as MatMulNBits'."""
+    """Add them as blocks, an expert at a time in memory; inputs: x and scores; accuracy: as MatMulNBits'.
+
+    stored: other codes and scales than those of the checkpoint.
+    """
+    stored = stored or _stored
     rounding = expert_rounding(experts, rounding)
     hidden, inner = experts[0].down.shape
     bits, size = rounding.bits, rounding.block_size
     names = []
-    for kind, rows, columns in (("gate_up", 2 * inner, hidden), ("down", hidden, inner)):
+    sizes: dict[Kind, tuple[int, int]] = {"gate_up": (2 * inner, hidden), "down": (hidden, inner)}
+    for kind, (rows, columns) in sizes.items():
         scales: list[Floats] = []
         shape = [len(experts), rows, columns * bits // 8]
-        codes = (_packed(blocks, scales) for blocks in _blocks(name, experts, kind, rounding))
+        codes = _codes(name, experts, kind, rounding, stored, scales)
         names.append(file.streamed(f"{name}.{kind}.q", np.uint8, shape, codes))
         names.append(file.numbers(f"{name}.{kind}.scale", [len(experts), rows, columns // size], scales))
     return file.node(
@@ -81,21 +92,25 @@ def expert_rounding(experts: Sequence[Expert], rounding: Rounding) -> Rounding:
     return replace(rounding, block_size=dividing(rounding.block_size, *experts[0].down.shape))
 
 
-def _blocks(name: str, experts: Sequence[Expert], kind: str, rounding: Rounding) -> Iterator[Blocks]:
-    for expert in experts:
-        if kind == "down":
-            blocks = quantized([expert.down], rounding)
-        else:
-            blocks = interleaved(quantized([expert.gate, expert.up], rounding))
-        if (blocks.zero_points() != 2 ** (rounding.bits - 1)).any():
-            raise CheckpointError(f"{name}: experts quantized with zero points cannot be taken over")
-        yield blocks
+def _codes(
+    name: str, experts: Sequence[Expert], kind: Kind, rounding: Rounding, stored: Stored, scales: list[Floats]
+) -> Iterator[Bytes]:
+    """Of one expert after the other; scales are kept to be written behind them."""
+    for number, expert in enumerate(experts):
+        codes, scale = stored(f"{name}.{number}", expert, kind, rounding)
+        scales.append(scale)
+        yield codes
 
 
-def _packed(blocks: Blocks, scales: list[Floats]) -> np.ndarray[Any, Any]:
-    """Codes; scales are kept to be written behind them."""
-    scales.append(blocks.scale)
-    return packed(blocks)
+def _stored(name: str, expert: Expert, kind: Kind, rounding: Rounding) -> tuple[Bytes, Floats]:
+    """Satisfies `Stored`: rounded, or kept as the checkpoint has them."""
+    if kind == "down":
+        blocks = quantized([expert.down], rounding)
+    else:
+        blocks = interleaved(quantized([expert.gate, expert.up], rounding))
+    if (blocks.zero_points() != 2 ** (rounding.bits - 1)).any():
+        raise CheckpointError(f"{name}: experts quantized with zero points cannot be taken over")
+    return packed(blocks), blocks.scale
 
 
 def _alternating(gate: Floats, up: Floats) -> Floats:

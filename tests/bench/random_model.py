@@ -6,30 +6,35 @@ reads only vectors from it; matrices and tables are written as random integers, 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from edged.engine.manifest import UNMEASURED, Graph, Manifest, Precision, Source, Stage, Tokens
 from engines.architecture import Architecture, expected_shapes
+from engines.autoglm_phone.config import FULL_SIZE, PhoneConfig
 from engines.checkpoint import Checkpoint, Vocabulary
+from engines.checkpoint.config import read_architecture, text_config
 from engines.graph.decoder import write_decoder
+from engines.graph.expert_weights import Expert, integer_experts
 from engines.graph.integer_weights import IntegerFormat, IntegerWeights
 from engines.graph.model_file import Activations, ModelFile
 from engines.graph.onnxruntime import OnnxRuntimeDialect
 from engines.quantize import Blocks, Rounding, packed
 from engines.rope import Rope, rope_from
-from engines.tensor import Tensor
+from engines.tensor import Bytes, Floats, Tensor
 
 POOL_FILE = "random.bin"
 
 
 def glm_9b(*, layers: int = 40) -> Architecture:
-    """The text model of AutoGLM-Phone-9B and GLM-4.1V-9B-Thinking."""
+    """The text model of GLM-4.1V-9B-Thinking and of the AutoGLM-Phone-9B that is published: dense."""
     rope = rope_from({}, theta=10000.0, rotary_dim=64, context=65536)
     seeing = Rope(frequencies=rope.frequencies, sections=(8, 12, 12))
     return Architecture(
@@ -115,6 +120,34 @@ def tiny() -> Architecture:
     )
 
 
+def phone_9b() -> Architecture:
+    """The text model of the article's AutoGLM-Phone-9B: 56 experts, of which a token passes 4."""
+    return _text_model(FULL_SIZE)
+
+
+def tiny_phone() -> Architecture:
+    """The same features in a size for trying things out."""
+    text = replace(
+        FULL_SIZE.text,
+        vocab_size=512,
+        hidden_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        head_dim=32,
+        num_experts=8,
+        num_experts_per_tok=2,
+        moe_intermediate_size=192,
+        vision_adapter_rank=32,
+        audio_adapter_rank=32,
+        max_position_embeddings=8192,
+    )
+    return _text_model(replace(FULL_SIZE, text=text))
+
+
+def _text_model(config: PhoneConfig) -> Architecture:
+    return read_architecture(text_config(config.to_json()))
+
+
 def random_checkpoint(architecture: Architecture, folder: Path, biased: Sequence[str] = ()) -> Checkpoint:
     """All tensors of an architecture, `biased` ones with a bias, over one file that is made in the folder."""
     some = Tensor(name="", path=folder / POOL_FILE, offset=0, shape=(1,), encoding="BF16")
@@ -136,13 +169,19 @@ def random_checkpoint(architecture: Architecture, folder: Path, biased: Sequence
 
 
 def write_engine(checkpoint: Checkpoint, storage: IntegerFormat, activations: Activations, folder: Path) -> Manifest:
-    """The engine in ONNX Runtime's operators; its manifest stands for no installed engine and is not written."""
+    """The engine in ONNX Runtime's operators, model.onnx and its data; and its manifest, which is not written."""
     arch = checkpoint.architecture
     with ModelFile(folder / "model.onnx", activations) as file:
         weights = _RandomWeights(file, storage, quantize=random_blocks)
         positions = min(arch.context_length, 8192)
         write_decoder(arch, OnnxRuntimeDialect(checkpoint, file, weights, positions), lambda done: None)
         file.save(arch.model_type)
+    return manifest_of(checkpoint, storage, activations)
+
+
+def manifest_of(checkpoint: Checkpoint, storage: IntegerFormat, activations: Activations) -> Manifest:
+    """Of an engine that `write_engine` makes; it stands for no installed one."""
+    arch = checkpoint.architecture
     return Manifest(
         name=arch.model_type,
         title=checkpoint.title,
@@ -163,6 +202,9 @@ def write_engine(checkpoint: Checkpoint, storage: IntegerFormat, activations: Ac
             activations=activations,
             embeddings=arch.sees,
             mrope=arch.mrope,
+            adapters=arch.adapts,
+            experts=arch.experts,
+            experts_per_token=arch.experts_per_token,
         ),
         tokens=Tokens(bos=None, eos=(0,), bos_text="", eos_text="", reasoning_open=None, reasoning_close=None),
         tokenizer_file="",
@@ -187,17 +229,39 @@ def random_blocks(name: str, parts: Sequence[Tensor], rounding: Rounding) -> Blo
     """Satisfies `Quantize`: integers that have nothing to do with the tensors, but leave what passes as large.
 
     No two matrices are the same: ONNX Runtime would notice and keep one, which caches like better than a real model.
+    Their mean is 0: otherwise wide layers make all states the same, and a router chooses the same experts for all.
     """
     rows, columns = sum(part.rows for part in parts), parts[0].columns
     blocks, values = math.ceil(columns / rounding.block_size), 2**rounding.bits
     chance = np.random.default_rng(zlib.crc32(name.encode()))
-    q = chance.integers(0, values, (rows, blocks, rounding.block_size), np.uint8)
+    q = chance.integers(1, values, (rows, blocks, rounding.block_size), np.uint8)
     scale = np.full((rows, blocks), math.sqrt(12 / columns) / values, np.float32)
     return Blocks(rounding.bits, scale, -(values // 2) * scale, q)
 
 
+def random_expert(name: str, expert: Expert, kind: str, rounding: Rounding) -> tuple[Bytes, Floats]:
+    """Satisfies `Stored`, as `random_blocks`: pieces of one pool, for there are gigabytes to be written."""
+    rows, columns = expert.down.shape if kind == "down" else (2 * expert.down.columns, expert.down.rows)
+    pool, size = _random_bytes(), rows * columns * rounding.bits // 8
+    start = zlib.crc32(f"{name}.{kind}".encode()) % (len(pool) - size)
+    scale = math.sqrt(12 / columns) / 2**rounding.bits
+    return pool[start : start + size], np.full((rows, columns // rounding.block_size), scale, np.float32)
+
+
+@functools.cache
+def _random_bytes() -> Bytes:
+    """Two integers of 4 bits in each."""
+    low, high = np.random.default_rng(0).integers(1, 16, (2, 2**24), np.uint8)
+    return low | (high << 4)
+
+
 class _RandomWeights(IntegerWeights):
-    """Tables are random, too."""
+    """Tables and experts are random, too."""
+
+    def experts(self, name: str, x: str, scores: str, experts: Sequence[Expert], chosen: int) -> str:
+        """See Weights."""
+        linear = self.format.linear
+        return integer_experts(self.file, name, (x, scores), experts, chosen, linear, self.accuracy, random_expert)
 
     def _table(self, table: Tensor, rounding: Rounding) -> tuple[str, str, tuple[int, int]]:
         name = f"{table.name}.int{rounding.bits}"
@@ -214,7 +278,9 @@ def _tensor(name: str, shape: tuple[int, ...], pool: Path) -> Tensor:
 
 
 def _write_pool(path: Path, values: int, spread: float) -> None:
-    """So many BF16 numbers, repeating after four million."""
+    """So many BF16 numbers, repeating after four million, if they are not there yet."""
+    if path.exists() and path.stat().st_size == 2 * values:
+        return
     drawn = np.random.default_rng(0).normal(0, spread, 4_194_301).astype(np.float32)
     piece = (drawn.view(np.uint32) >> 16).astype(np.uint16)
     with path.open("wb") as file:

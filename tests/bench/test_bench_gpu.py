@@ -15,7 +15,8 @@ from engines.memory import footprint, text_shape
 from tests.bench import gpu, random_model
 
 ROW = re.compile(
-    r"\| glm4v \| (32|128) \| [\d.]+ \| [\d.]+ \| [\d. /]+ \| \d+% / \d+% \| \d+ \| \d+ \| [\d.]+ \| (.+) \|"
+    r"\| (?:glm4v|autoglm_phone) \| (32|64|128) \| [\d.]+ \| [\d.]+ \| [\d. /]+ \| \d+% / \d+% "
+    r"\| (?:\d+|-) \| (?:\d+|-) \| [\d.]+ \| (.+) \|"
 )
 
 
@@ -28,23 +29,39 @@ def test_a_tiny_model_on_the_cpu(capsys: pytest.CaptureFixture[str], tmp_path: P
     assert not list(tmp_path.iterdir())
 
 
-def test_random_weights_compute_numbers_of_a_useful_size(tmp_path: Path) -> None:
+def test_a_tiny_mixture_on_the_cpu(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Kept, and found again by the next run, which only decodes."""
+    asked = ["--shape", "tiny-moe", "--device", "cpu", "--keep", str(tmp_path)]
+    gpu.main(asked)
+    written = (tmp_path / "tiny-moe-64-float32/model.onnx").stat().st_mtime_ns
+    gpu.main([*asked, "--decode-only"])
+    said = capsys.readouterr().out
+    assert [match[1] for match in ROW.finditer(said)] == ["64", "64"]
+    assert "| - | - |" in said
+    assert (tmp_path / "tiny-moe-64-float32/model.onnx").stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize("name", ["tiny", "tiny-moe"])
+def test_random_weights_compute_numbers_of_a_useful_size(name: str, tmp_path: Path) -> None:
     """Neither zeros nor infinities, in float16 as well, and the gate and up halves are not the same."""
-    checkpoint = random_model.random_checkpoint(random_model.tiny(), tmp_path, ("q", "k", "v"))
+    arch = gpu.SHAPES[name]()
+    checkpoint = random_model.random_checkpoint(arch, tmp_path, gpu.BIASED.get(arch.model_type, ()))
     manifest = random_model.write_engine(checkpoint, random_model.random_format(32), "float16", tmp_path)
     session = gpu.OnnxSession(tmp_path, manifest, max_seq_len=256, threads=1, devices=[Host()])
     logits = session.prefill(session.allocate(), 0, list(range(100)), range(100))
     assert np.isfinite(logits).all()
     assert 0.1 < logits.std() < 10
     assert len(set(logits.argmax(-1).tolist())) > 4
+    if (load := session.expert_load) is not None:
+        assert (load > 0).all()
 
 
-@pytest.mark.parametrize("name", ["autoglm-phone-9b", "llama-3-8b", "gemma-2b"])
+@pytest.mark.parametrize("name", ["autoglm-phone-9b", "autoglm-phone-9b-moe", "llama-3-8b", "gemma-2b"])
 def test_full_size_models_have_their_size(name: str) -> None:
     arch = gpu.SHAPES[name]()
     shape = text_shape(arch, positions=0, qkv_bias=False)
-    weights = footprint(shape, random_model.random_format(128), activations="float16")
-    read = {"autoglm-phone-9b": 4.53, "llama-3-8b": 3.87, "gemma-2b": 1.29}
+    weights = footprint(shape, random_model.random_format(64 if arch.experts else 128), activations="float16")
+    read = {"autoglm-phone-9b": 4.53, "autoglm-phone-9b-moe": 0.63, "llama-3-8b": 3.87, "gemma-2b": 1.29}
     assert weights.read_per_token(0) / 1e9 == pytest.approx(read[name], abs=0.01)
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from edged.errors import InvalidInput
 from engines.architecture import Architecture
+from engines.autoglm_phone.config import FULL_SIZE
 from engines.build import DESTINATION
 from engines.catalog import CATALOG
 from engines.graph.decoder import write_decoder
@@ -87,6 +88,21 @@ def architectures(draw: st.DrawFn) -> Architecture:
 
 
 @st.composite
+def mixtures(draw: st.DrawFn) -> Architecture:
+    """Small ones of experts and adapters, of widths that want smaller blocks than the recipe's, too."""
+    experts = draw(st.sampled_from([2, 8, 9]))
+    return dataclasses.replace(
+        random_model.tiny_phone(),
+        hidden_size=draw(st.sampled_from([64, 80, 128])),
+        intermediate_size=draw(st.sampled_from([96, 160, 192])),
+        experts=experts,
+        experts_per_token=draw(st.integers(1, experts)),
+        adapter_ranks=draw(st.sampled_from([(16, 32), (32, 32), (64, 128)])),
+        tied=draw(st.booleans()),
+    )
+
+
+@st.composite
 def formats(draw: st.DrawFn) -> IntegerFormat:
     def rounding(bits: int, *, symmetric: bool = True) -> Rounding:
         size = draw(st.sampled_from([32, 64, 128]))
@@ -105,12 +121,13 @@ def formats(draw: st.DrawFn) -> IntegerFormat:
 
 
 @settings(max_examples=20, deadline=None)
-@given(architectures(), formats(), st.sampled_from(["float32", "float16"]), st.booleans())
+@given(architectures() | mixtures(), formats(), st.sampled_from(["float32", "float16"]), st.booleans())
 def test_arithmetic_is_what_the_writer_stores(
     arch: Architecture, storage: IntegerFormat, activations: Activations, biased: bool
 ) -> None:
     with TemporaryDirectory() as name:
         checkpoint = random_model.random_checkpoint(arch, Path(name), ("q", "k", "v") if biased else ())
+        assert text_shape(arch, positions=100, qkv_bias=biased).parameters == arch.parameters
         with ModelFile(Path(name) / "model.onnx", activations) as file:
             dialect = OnnxRuntimeDialect(checkpoint, file, IntegerWeights(file, storage), 100)
             write_decoder(arch, dialect, lambda done: None)
@@ -139,6 +156,26 @@ def test_every_device_has_a_recipe_and_room(name: str) -> None:
 def test_without_a_model_the_plan_is_of_what_the_recipe_names() -> None:
     assert plan(load_recipe("smollm2-135m")).model.startswith("SmolLM2")
     assert plan(load_recipe("rtx-4090")).model == "autoglm-phone-9b"
+
+
+def test_plan_of_the_articles_model() -> None:
+    """All experts are in memory, a token reads four of 56."""
+    found = plan(load_recipe("h100"), "autoglm-phone-9b-moe")
+    assert (found.parameters, found.active_parameters) == (FULL_SIZE.parameters, FULL_SIZE.active_parameters)
+    assert found.footprint.kv(1) == 24 * 2 * 2 * 128 * 2
+    said = describe(found)
+    assert "9.13 B parameters, 1.16 B active a token of text" in said
+    assert "screenshot" not in said
+
+
+def test_what_a_token_of_the_articles_model_reads() -> None:
+    """As others have counted it, and the router, which is in float32."""
+    shape = text_shape(random_model.phone_9b(), positions=0, qkv_bias=False)
+    needs = footprint(shape, random_model.random_format(64), activations="float16")
+    assert (needs.read_per_token(0) - needs.router) / GB == pytest.approx(0.62, abs=0.01)
+    assert needs.router == 24 * 56 * 2048 * 4
+    everything = dataclasses.replace(shape, experts_per_token=56)
+    assert footprint(everything, random_model.random_format(64), activations="float16").weights == needs.weights
 
 
 def test_plan_of_what_is_not_there() -> None:
