@@ -54,10 +54,11 @@ def _kept(checkpoint: Checkpoint, format_: IntegerFormat, names: Mapping[str, Bi
         if rounding is None:
             continue
         tensors = [checkpoint.tensors[f"{layer}.{part}.weight"] for part in checkpoint.architecture.matrices[kind]]
-        rounding = fitting(tensors, rounding)
-        sizes[rounding.block_size] += 1
+        fit = fitting(tensors, rounding)
+        sizes[fit.block_size] += 1
         for tensor in tensors:
-            if kept(tensor, rounding):
+            # What stands side by side keeps blocks of its own size.
+            if kept(tensor, fitting([tensor], rounding) if kind == "adapter_up" else fit):
                 encodings.add(tensor.encoding)
             else:
                 rest = True

@@ -15,7 +15,7 @@ import onnx
 from onnx import NodeProto, helper
 
 from edged.engine.manifest import Stage
-from edged.engine.onnx_stage import HIDDEN_IN, HIDDEN_OUT
+from edged.engine.onnx_stage import HIDDEN_IN, HIDDEN_OUT, ROUTER_LOGITS
 
 _ADD_AND_NORM = "SkipSimplifiedLayerNormalization"
 
@@ -55,7 +55,8 @@ class _Graph:
         outputs = [value for value in source.output if value.name in kept]
         before = self._border(first) if first else None
         after = None if is_last else self._border(end)
-        ends = [value.name for value in outputs] + (list(after.input[:2]) if after else [])
+        routers = self._routers(first, end)
+        ends = [value.name for value in outputs] + (list(after.input[:2]) if after else []) + routers
         nodes, needed = self._needed(ends, before)
         inputs = [value for value in source.input if value.name in needed]
         if before:
@@ -66,12 +67,16 @@ class _Graph:
         if after:
             nodes.append(helper.make_node("Add", list(after.input[:2]), [HIDDEN_OUT], HIDDEN_OUT))
             outputs.append(self._hidden(HIDDEN_OUT))
+        if routers:
+            nodes.append(helper.make_node("Concat", routers, [ROUTER_LOGITS], ROUTER_LOGITS, axis=0))
+            outputs.append(self._of_routers(len(routers)))
         weights = [tensor for tensor in source.initializer if tensor.name in needed]
         return helper.make_graph(nodes, source.name, inputs, outputs, weights)
 
     def _border(self, layer: int) -> NodeProto:
         """The node that ends the layer before this one."""
-        node = self.made_by[f"layers.{layer}.attention_norm.out"]
+        adapted = f"layers.{layer}.adapter_norm.out"
+        node = self.made_by[adapted if adapted in self.made_by else f"layers.{layer}.attention_norm.out"]
         assert node.op_type == _ADD_AND_NORM, "the dialect adds and norms in one node where a layer ends"
         return node
 
@@ -86,6 +91,16 @@ class _Graph:
             names.extend(node.input)
             needed.update(node.input)
         return [node for node in self.graph.node if node.name in chosen], needed
+
+    def _routers(self, first: int, end: int) -> list[str]:
+        """What the routers of these layers say; nothing where there are none."""
+        node = self.made_by.get(ROUTER_LOGITS)
+        return list(node.input[first:end]) if node else []
+
+    def _of_routers(self, layers: int) -> onnx.ValueInfoProto:
+        whole = next(value for value in self.graph.output if value.name == ROUTER_LOGITS)
+        experts = whole.type.tensor_type.shape.dim[2].dim_value
+        return helper.make_tensor_value_info(ROUTER_LOGITS, onnx.TensorProto.FLOAT, [layers, "tokens", experts])
 
     def _hidden(self, name: str) -> onnx.ValueInfoProto:
         cache = next(value for value in self.graph.input if value.name.startswith("past_key_values"))

@@ -4,8 +4,8 @@ The fused graph is the one description of a model. Each of its operators that on
 written here in standard ones, everything else is taken over as it is, and weights are named a second
 time with another type and shape: not one integer or scale lies on the disk twice.
 
-Differences in the contract: no input total_sequence_length, no output router_logits, and attention masks what lies beyond the last
-token, so that the cache may hold any finite numbers there (a masked weight is 0, and 0 * NaN is NaN).
+Differences in the contract: no input total_sequence_length, no output router_logits, and attention masks what lies
+beyond the last token, so that the cache may hold any finite numbers there (a masked weight is 0, and 0 * NaN is NaN).
 """
 
 from __future__ import annotations
