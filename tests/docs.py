@@ -22,6 +22,7 @@ from edged.config import SECTIONS
 from engines.memory import CONTEXTS, DEVICES
 from engines.plan import plan
 from engines.recipe import load_recipe
+from tests.bench import article
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -185,6 +186,10 @@ def _recipes() -> str:
     return "\n".join(rows)
 
 
+def _article() -> str:
+    return article.table(tomllib.loads(MEASURED.read_text(encoding="utf-8")).get("article", {}))
+
+
 def _needs(name: str) -> str:
     """The same of one recipe, as a comment in it."""
     found = plan(load_recipe(name), PHONE)
@@ -207,7 +212,7 @@ README_PARTS: Mapping[str, Callable[[], str]] = {
 }
 GENERATED: Mapping[Path, Mapping[str, Callable[[], str]]] = {
     README: README_PARTS,
-    ROOT / "engines/README.md": {"recipes": _recipes},
+    ROOT / "engines/README.md": {"recipes": _recipes, "article": _article},
     **{ROOT / f"engines/recipes/{name}.toml": {"needs": functools.partial(_needs, name)} for name in DEVICES},
 }
 

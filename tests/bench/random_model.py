@@ -125,6 +125,23 @@ def phone_9b() -> Architecture:
     return _text_model(FULL_SIZE)
 
 
+def nano() -> Architecture:
+    """The text model of autoglm-phone-nano."""
+    text = replace(
+        FULL_SIZE.text,
+        vocab_size=640,
+        hidden_size=256,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        head_dim=64,
+        num_experts=16,
+        num_experts_per_tok=2,
+        moe_intermediate_size=384,
+        max_position_embeddings=1024,
+    )
+    return _text_model(replace(FULL_SIZE, text=text))
+
+
 def tiny_phone() -> Architecture:
     """The same features in a size for trying things out."""
     text = replace(
@@ -223,6 +240,12 @@ def random_format(block_size: int) -> IntegerFormat:
     """INT4 everywhere."""
     rounding = Rounding(bits=4, block_size=block_size, keep=False)
     return IntegerFormat(linear=rounding, minimum={}, head=rounding, embedding=rounding)
+
+
+def nano_format(block_size: int) -> IntegerFormat:
+    """INT4, embedding and head INT8."""
+    table = Rounding(bits=8, block_size=block_size, keep=False)
+    return replace(random_format(block_size), head=table, embedding=table)
 
 
 def random_blocks(name: str, parts: Sequence[Tensor], rounding: Rounding) -> Blocks:
