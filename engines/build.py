@@ -193,6 +193,7 @@ def _manifest(
         title=recipe.title or checkpoint.title,
         model_type=arch.model_type,
         parameters=checkpoint.parameters,
+        active_parameters=arch.active_parameters if arch.experts else 0,
         context_length=min(arch.context_length, recipe.max_context),
         vocab_size=arch.vocab_size,
         layers=arch.layers,

@@ -16,6 +16,7 @@ from edged.errors import EdgedError, InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from edged.engine.installed import InstalledEngine
+    from edged.engine.manifest import Manifest
 
 _json_option = click.option("--json", "json_wanted", is_flag=True, help="Print JSON.")
 _path = click.Path(path_type=Path)
@@ -47,7 +48,7 @@ def list_(json_wanted: bool) -> None:
         rows = [
             (
                 f"{engine.name}{' *' if engine.name == config.engine.default else ''}",
-                human_count(engine.manifest.parameters),
+                _size(engine.manifest),
                 engine.manifest.precision.label.partition(",")[0],  # of the head and the rest: in JSON
                 ", ".join(reads(engine.manifest)),
                 human_bytes(engine.manifest.disk_bytes),
@@ -137,6 +138,13 @@ def engine_names(directories: Sequence[Path]) -> list[str]:
     return sorted({file.parent.name for directory in directories for file in directory.glob(f"*/{FILE_NAME}")})
 
 
+def _size(manifest: Manifest) -> str:
+    """Parameters, and of a mixture of experts those that a token passes."""
+    if not manifest.active_parameters:
+        return human_count(manifest.parameters)
+    return f"{human_count(manifest.parameters)}, {human_count(manifest.active_parameters)} active"
+
+
 def _summary(engine: InstalledEngine) -> dict[str, object]:
     from edged.engine.readers import reads
 
@@ -146,6 +154,7 @@ def _summary(engine: InstalledEngine) -> dict[str, object]:
         "title": manifest.title,
         "model_type": manifest.model_type,
         "parameters": manifest.parameters,
+        "active_parameters": manifest.active_parameters or manifest.parameters,
         "context_length": manifest.context_length,
         "precision": manifest.precision.label,
         "reads": reads(manifest),

@@ -167,6 +167,8 @@ class Manifest:
     title: str
     model_type: str
     parameters: int
+    active_parameters: int = 0
+    """Those that a token passes, where experts take turns; 0: all of them."""
     context_length: int
     """Tokens the model was trained for."""
     vocab_size: int
@@ -305,6 +307,7 @@ def _check_values(manifest: Manifest, path: Path) -> None:
         require("plans.target", _TARGET.fullmatch(plan.target) is not None)
         require("plans.builder", plan.builder.isprintable() and len(plan.builder) <= 100)
         require("plans.capacity", 0 <= plan.capacity <= 2**30 and 0 < plan.max_tokens <= 2**30)
+    require("active_parameters", 0 <= manifest.active_parameters <= manifest.parameters)
     require("graph.experts", 0 <= graph.experts <= _MAX_EXPERTS)
     require("graph.experts_per_token", min(graph.experts, 1) <= graph.experts_per_token <= graph.experts)
     require("graph.embeddings", graph.embeddings or (manifest.vision is None and manifest.audio is None))

@@ -204,6 +204,7 @@ def manifest_of(checkpoint: Checkpoint, storage: IntegerFormat, activations: Act
         title=checkpoint.title,
         model_type=arch.model_type,
         parameters=checkpoint.parameters,
+        active_parameters=arch.active_parameters if arch.experts else 0,
         context_length=arch.context_length,
         vocab_size=arch.vocab_size,
         layers=arch.layers,

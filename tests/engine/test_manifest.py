@@ -50,6 +50,7 @@ def test_reads_what_was_written(artefact: Path, tmp_path: Path) -> None:
         (("layers",), True, "layers has the wrong type"),
         (("layers",), 10**9, "layers is out of range"),
         (("layers",), 10**400, "layers is out of range"),
+        (("active_parameters",), 10**14, "active_parameters is out of range"),
         (("name",), "../../etc", "name is out of range"),
         (("title",), "two\nlines", "title must be one line"),
         (("title",), "\ud800", "title must be one line"),
