@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 
@@ -14,30 +12,19 @@ from .batches import Batch, Encoder, collate, normalised
 from .canvas import Picture
 from .heldout import Question
 from .samples import Sample, Sound, Turn
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
-    """Of one task."""
-
-    right: int
-    asked: int
-
-    @property
-    def accuracy(self) -> float:
-        """0 to 1."""
-        return self.right / self.asked
+from .scores import Score, tally
 
 
 def accuracy(model: AutoGLMPhone, questions: Iterable[Question], size: int = 32) -> Mapping[str, Score]:
     """Answers count when every token of them is the likeliest one, which is when greedy decoding writes them."""
-    encoder, right, asked = Encoder(), defaultdict[str, int](int), defaultdict[str, int](int)
+    return tally(_judged(model, questions, size))
+
+
+def _judged(model: AutoGLMPhone, questions: Iterable[Question], size: int) -> Iterator[tuple[str, bool]]:
+    encoder = Encoder()
     for group in _groups(questions, size):
         batch = collate(encoder, [_sample(question) for question in group])
-        for question, is_right in zip(group, right_answers(model, batch), strict=True):
-            right[question.task] += is_right
-            asked[question.task] += 1
-    return {task: Score(right=right[task], asked=count) for task, count in asked.items()}
+        yield from zip((question.task for question in group), right_answers(model, batch), strict=True)
 
 
 @torch.no_grad()

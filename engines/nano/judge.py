@@ -1,0 +1,88 @@
+"""How often an engine gives exactly the right answer, by task: towers, experts and cache as the daemon runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edged.audio.mel import log_mel
+from edged.engine.manifest import read_manifest
+from edged.engine.onnx_session import OnnxSession
+from edged.engine.onnx_tower import OnnxTower
+from edged.engine.readers import image_format, mel_format, readers
+from edged.engine.session import Sight, TokenType
+from edged.events import Audio, Image
+from edged.vision.preprocess import Grid, normalize
+from edged.vision.tower_inputs import pixel_inputs
+from engines.tensor import Floats
+
+from .batches import Encoder
+from .canvas import Picture
+from .heldout import Question
+from .samples import Sound, Turn
+from .scores import Score, tally
+
+_LONGEST = 64
+"""Tokens of an answer; none is longer."""
+
+
+class Engine:
+    """An artefact that answers questions greedily."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises ArtefactError for a folder that is no engine which sees and hears."""
+        self._manifest = read_manifest(folder)
+        assert self._manifest.vision is not None and self._manifest.audio is not None
+        self.session = OnnxSession(folder, self._manifest, max_seq_len=self._manifest.context_length, threads=0)
+        self._image_format, self._mel_format = image_format(self._manifest.vision), mel_format(self._manifest.audio)
+        self._position_side = self._manifest.vision.position_side
+        reading = readers(self._manifest)
+        self._eyes, self._ears = (
+            OnnxTower(folder / reading[media].file, reading[media].input_names, threads=0) for media in (Image, Audio)
+        )
+        self._encoder = Encoder()
+        self._end = set(self._manifest.tokens.eos)
+
+    def answer(self, question: Question) -> list[int]:
+        """Tokens of the answer, without the one that ends it."""
+        rows = self._encoder.rows((Turn(parts=question.parts, answer=""),), is_open=True)
+        tokens, types = [row[0] for row in rows], np.array([row[1] for row in rows], np.int64)
+        embeddings = np.zeros((len(rows), self._manifest.hidden_size), np.float32)
+        media = [self._embedded(part) for part in question.parts if isinstance(part, Picture | Sound)]
+        if media:
+            embeddings[types != TokenType.TEXT] = np.concatenate(media)
+        given = [token if kind == TokenType.TEXT else -1 for token, kind in zip(tokens, types, strict=True)]
+        positions = np.broadcast_to(np.arange(len(rows)), (3, len(rows)))
+        memory = self.session.allocate()
+        sight = Sight(positions=positions, embeddings=embeddings, types=types)
+        token = int(self.session.prefill(memory, 0, given, sight=sight)[0].argmax())
+        found: list[int] = []
+        while token not in self._end and len(found) < _LONGEST:
+            found.append(token)
+            token = int(self.session.decode(memory, len(rows) + len(found) - 1, token).argmax())
+        return found
+
+    def is_right(self, question: Question) -> bool:
+        """Whether it answers exactly so."""
+        return self.answer(question) == self._encoder.text(question.answer)
+
+    def _embedded(self, part: Picture | Sound) -> Floats:
+        inputs: Mapping[str, NDArray[np.float32]]
+        if isinstance(part, Sound):
+            inputs, tower = {"mel": log_mel(part.samples, self._mel_format)[None]}, self._ears
+        else:
+            side = self._image_format.patch_size
+            grid = Grid(height=part.pixels.shape[0] // side, width=part.pixels.shape[1] // side)
+            pixels = normalize(part.pixels, self._image_format)
+            inputs, tower = pixel_inputs(pixels, grid, position_side=self._position_side), self._eyes
+        embeddings = tower.run(inputs, lambda: False)
+        assert embeddings is not None  # it was not cancelled
+        return embeddings
+
+
+def engine_accuracy(engine: Engine, questions: Iterable[Question]) -> Mapping[str, Score]:
+    """By task."""
+    return tally((question.task, engine.is_right(question)) for question in questions)
