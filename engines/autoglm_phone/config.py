@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from edged.errors import CheckpointError
 
 _T = TypeVar("_T")
 MODEL_TYPE = "autoglm_phone"
+_MOST = 2**28
+"""More than any size or number of a configuration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,9 +165,9 @@ def read_config(config: Mapping[str, Any]) -> PhoneConfig:
     if config.get("model_type") != MODEL_TYPE:
         raise CheckpointError(f"config.json: model_type is {str(config.get('model_type'))[:40]!r}, not {MODEL_TYPE}")
     return PhoneConfig(
-        text=_section(TextConfig, config, "text_config"),
-        vision=_section(VisionConfig, config, "vision_config"),
-        audio=_section(AudioConfig, config, "audio_config"),
+        text=read_section(TextConfig, config, "text_config"),
+        vision=read_section(VisionConfig, config, "vision_config"),
+        audio=read_section(AudioConfig, config, "audio_config"),
         image_token_id=_token(config, "image_token_id"),
         audio_token_id=_token(config, "audio_token_id"),
     )
@@ -177,16 +179,38 @@ def _token(config: Mapping[str, Any], key: str) -> int:
     return value
 
 
-def _section(kind: type[_T], config: Mapping[str, Any], name: str) -> _T:
+def read_section(kind: type[_T], config: Mapping[str, Any], name: str) -> _T:
+    """One of the three objects in config.json; keys that are not known are passed over. Raises CheckpointError."""
     section = config.get(name)
     if not isinstance(section, dict):
         raise CheckpointError(f"config.json: {name} must be an object")
-    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]  # all three are dataclasses
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in section.items() if key in known}
+    kinds = get_type_hints(kind)
+    values = {
+        field.name: _value(section[field.name], kinds[field.name], f"{name}.{field.name}")
+        for field in fields(kind)  # type: ignore[arg-type]  # all three are dataclasses
+        if field.name in section
+    }
     try:
         return kind(**values)
     except TypeError as exc:
         raise CheckpointError(f"config.json: {name} lacks a key: {str(exc)[-80:]}") from exc
+
+
+def _value(value: object, kind: Any, key: str) -> Any:
+    """What a key holds, if it is of its kind and a size that is possible."""
+    if get_origin(kind) is tuple:
+        kinds = get_args(kind)
+        if isinstance(value, list) and len(value) == len(kinds):
+            return tuple(_value(one, each, key) for one, each in zip(value, kinds, strict=True))
+    elif kind is int:
+        if type(value) is int and 0 < value < _MOST:
+            return value
+    elif kind is float:
+        if type(value) in (int, float) and 0 <= value < _MOST:  # type: ignore[operator]  # a number
+            return float(value)  # type: ignore[arg-type]
+    elif type(value) is kind:
+        return value
+    raise CheckpointError(f"config.json: {key} cannot be {str(value)[:40]}")
 
 
 FULL_SIZE = PhoneConfig(

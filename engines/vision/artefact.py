@@ -18,10 +18,11 @@ from edged.vision.preprocess import Grid, ImageFormat, patchify
 from edged.vision.tower_inputs import tower_inputs
 from engines.checkpoint import Checkpoint
 from engines.checkpoint.text_file import read_json
+from engines.encoder.products import Bits
 from engines.graph.model_file import Activations
 from engines.tensor import Floats
 
-from .graph import FUSED_FILE, STANDARD_FILE, Bits, write_tower
+from .graph import FUSED_FILE, STANDARD_FILE, write_tower
 from .processor import read_image_format
 from .reference import embeddings, stored_weights
 from .tower import VisionTower, read_tower

@@ -18,25 +18,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from onnx import TensorProto
 
+from engines.encoder.products import SINGLE, Bits, Products
 from engines.graph.model_file import FUSED, Activations, ModelFile
-from engines.tensor import Floats
+from engines.tensor import Floats, Tensor
 
 from .tower import MERGER_NORM_EPSILON, VisionTower
 
 FUSED_FILE, STANDARD_FILE = "vision.onnx", "vision_standard.onnx"
 OPSET = 24
 """Attention, RMSNormalization and RotaryEmbedding are there since 23, Swish since 24."""
-Bits = Literal[8, 16, 32]
-"""Of the weights of products: integers with a scale for each output, or floats."""
 PATCHES = "patch_embed.proj"
-_HALF, _SINGLE = np.dtype(np.float16), np.dtype(np.float32)
-_KINDS = {_HALF: TensorProto.FLOAT16, _SINGLE: TensorProto.FLOAT}
 
 
 class TowerGraph:
@@ -48,15 +44,14 @@ class TowerGraph:
         """products: "float32" for a CPU, "float16" for a GPU. is_fused: in ONNX Runtime's own attention."""
         self.tower = tower
         self.file = file
-        self.bits = bits
-        self.products = np.dtype(products)
+        self.products = Products(file, bits, products)
         self.is_fused = is_fused
 
     def write(self) -> None:
         """The whole tower."""
         tower, file = self.tower, self.file
         self._declare()
-        x = self._biased(self._linear(self._as("patches", self.products), PATCHES), PATCHES)
+        x = self._biased(self._linear(self._as("patches", self.products.dtype), PATCHES), PATCHES)
         x = file.node("Unsqueeze", [x, self._shape("first", [0])], "patches.one")
         x = self._norm(x, "post_conv_layernorm")
         x = file.node("Add", [x, self._position_embeddings()], "placed")
@@ -94,13 +89,13 @@ class TowerGraph:
         file = self.file
         kernel = np.moveaxis(self.tower.tensors["downsample.weight"].read(), 1, -1)
         x = self._times(squares, "downsample", kernel.reshape(self.tower.out_hidden_size, -1))
-        x = self._linear(self._as(self._biased(x, "downsample"), self.products), "merger.proj")
+        x = self._linear(self._as(self._biased(x, "downsample"), self.products.dtype), "merger.proj")
         norm = "merger.post_projection_norm"
         weights = [self._vector(f"{norm}.weight"), self._vector(f"{norm}.bias")]
-        x = file.node("LayerNormalization", [self._as(x, _SINGLE), *weights], norm, epsilon=MERGER_NORM_EPSILON)
-        x = self._gated(self._as(file.node("Gelu", [x], "merger.gelu"), self.products), "merger")
+        x = file.node("LayerNormalization", [self._as(x, SINGLE), *weights], norm, epsilon=MERGER_NORM_EPSILON)
+        x = self._gated(self._as(file.node("Gelu", [x], "merger.gelu"), self.products.dtype), "merger")
         flat = self._shape("tokens.shape", [-1, self.tower.out_hidden_size])
-        file.node("Reshape", [self._as(x, _SINGLE), flat], "embeddings")
+        file.node("Reshape", [self._as(x, SINGLE), flat], "embeddings")
 
     def _position_embeddings(self) -> str:
         """Both axes' weights multiplied out, times the table."""
@@ -119,57 +114,37 @@ class TowerGraph:
         places = file.node("Unsqueeze", ["places", self._shape("first", [0])], "places.one")
         angles = file.node("MatMul", [places, frequencies], "angles")
         cosine, sine = (file.node(name, [angles], f"angles.{name.lower()}") for name in ("Cos", "Sin"))
-        return self._as(cosine, self.products), self._as(sine, self.products)
+        return self._as(cosine, self.products.dtype), self._as(sine, self.products.dtype)
 
     def _norm(self, x: str, name: str) -> str:
         """RMS norm of the float32 sums, in the type of products."""
         weight = self._vector(f"{name}.weight")
         epsilon = self.tower.norm_epsilon
         out = self.file.node("RMSNormalization", [x, weight], f"{name}.out", axis=-1, epsilon=epsilon)
-        return out if name == "post_conv_layernorm" else self._as(out, self.products)
+        return out if name == "post_conv_layernorm" else self._as(out, self.products.dtype)
 
     def _sum(self, x: str, y: str, output: str) -> str:
-        return self.file.node("Add", [x, self._as(y, _SINGLE)], output)
+        return self.file.node("Add", [x, self._as(y, SINGLE)], output)
 
     def _biased(self, x: str, name: str) -> str:
-        return self.file.node("Add", [self._as(x, _SINGLE), self._vector(f"{name}.bias")], f"{name}.biased")
+        return self.file.node("Add", [self._as(x, SINGLE), self._vector(f"{name}.bias")], f"{name}.biased")
 
     def _linear(self, x: str, name: str) -> str:
         """x, of the type of products, times the transposed rows of the tensor `name`.weight."""
-        return self._times(x, name, self.tower.tensors[f"{name}.weight"].read())
+        return self._times(x, name, self.tower.tensors[f"{name}.weight"])
 
-    def _times(self, x: str, name: str, matrix: Floats) -> str:
+    def _times(self, x: str, name: str, matrix: Tensor | Floats) -> str:
         """The matrix as the recipe wants it; of patches, pixels are worth 16 bits in any case."""
-        matrix = matrix.reshape(len(matrix), -1)
-        bits = 16 if self.bits == 8 and name == PATCHES else self.bits
-        weight = (
-            self._integers(name, matrix) if bits == 8 else self._floats(name, matrix, _HALF if bits == 16 else _SINGLE)
-        )
-        return self.file.node("MatMul", [x, weight], f"{name}.product")
-
-    def _integers(self, name: str, matrix: Floats) -> str:
-        q, scale = rounded_rows(matrix)
-        codes = self.file.weight(f"{name}.q", q.T)
-        scales = self.file.weight(f"{name}.scale.{self.products.name}", _cast(scale, self.products))
-        return self.file.node("DequantizeLinear", [codes, scales], f"{name}.weight", axis=1)
-
-    def _floats(self, name: str, matrix: Floats, dtype: np.dtype[Any]) -> str:
-        stored = self.file.weight(f"{name}.{dtype.name}", _cast(matrix.T, dtype))
-        if dtype == self.products:
-            return stored
-        return self.file.node("Cast", [stored], f"{name}.weight", to=_KINDS[self.products])
+        return self.products.times(x, name, matrix, bits=16 if name == PATCHES and self.products.bits < 16 else None)
 
     def _as(self, x: str, dtype: np.dtype[Any]) -> str:
-        """x, which is float32 where products are not, in another type."""
-        if self.products == np.float32:
-            return x
-        return self.file.node("Cast", [x], f"{x}.{dtype.name}", to=_KINDS[dtype])
+        return self.products.cast(x, dtype)
 
     def _vector(self, name: str) -> str:
-        return self.file.weight(name, self.tower.tensors[name].read())
+        return self.products.vector(name, self.tower.tensors[name])
 
     def _shape(self, name: str, values: Sequence[int]) -> str:
-        return self.file.weight(name, np.array(values, np.int64))
+        return self.products.shape(name, values)
 
     def _declare(self) -> None:
         tower, file = self.tower, self.file
@@ -182,18 +157,6 @@ class TowerGraph:
         ):
             file.input(name, TensorProto.FLOAT, ["patches", width])
         file.output("embeddings", TensorProto.FLOAT, ["tokens", tower.out_hidden_size])
-
-
-def _cast(values: Floats, dtype: np.dtype[Any]) -> NDArray[Any]:
-    with np.errstate(over="ignore"):  # infinite where float16 ends; the build measures what becomes of it
-        return values.astype(dtype)
-
-
-def rounded_rows(matrix: Floats) -> tuple[NDArray[np.int8], Floats]:
-    """Integers -127..127 and a scale for each row.  # (rows, columns), (rows,)"""
-    scale = np.abs(matrix).max(axis=1) / np.float32(127)
-    q = np.rint(matrix / np.where(scale == 0, 1, scale)[:, None]).astype(np.int8)
-    return q, scale
 
 
 def write_tower(tower: VisionTower, folder: Path, bits: Bits, activations: Activations) -> None:

@@ -5,16 +5,14 @@ Plain and complete rather than fast, in the array API's words like `engines.refe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from engines.encoder.reference import Weights, attention, gelu, weights_of
 from engines.reference.arrays import Array, Arrays, numpy_arrays
-from engines.reference.decoder import rms_norm, rotate, silu, softmax
+from engines.reference.decoder import rms_norm, rotate, silu
 
 from .tower import MERGER_NORM_EPSILON, VisionTower
-
-Weights = Callable[[str], Array]
-"""Name of a tensor of the tower, or of a part of it -> its values in float32."""
 
 
 def stored_weights(tower: VisionTower, arrays: Arrays | None = None) -> Weights:
@@ -36,16 +34,12 @@ def embeddings(
     angles = inputs["places"] @ arrays.of(tower.frequencies())
     turns = xp.cos(angles), xp.sin(angles)  # (patches, head_dim / 2)
     for block in range(tower.depth):
-        x = _block(tower, x, turns, _of(weights, f"blocks.{block}."), arrays)
+        x = _block(tower, x, turns, weights_of(weights, f"blocks.{block}."), arrays)
     x = rms_norm(arrays, x, weights("post_layernorm.weight"), tower.norm_epsilon)
     squares = xp.reshape(x, (-1, tower.merge_size**2 * tower.hidden_size))
     kernel = xp.permute_dims(weights("downsample.weight"), (0, 2, 3, 1))
     x = squares @ xp.reshape(kernel, (tower.out_hidden_size, -1)).T + weights("downsample.bias")
-    return _merger(x, _of(weights, "merger."), arrays)
-
-
-def _of(weights: Weights, part: str) -> Weights:
-    return lambda name: weights(part + name)
+    return _merger(x, weights_of(weights, "merger."), arrays)
 
 
 def _position_embeddings(inputs: Mapping[str, Array], table: Array, xp: Any) -> Array:
@@ -58,17 +52,10 @@ def _block(tower: VisionTower, x: Array, turns: tuple[Array, Array], weight: Wei
     normed = rms_norm(arrays, x, weight("norm1.weight"), tower.norm_epsilon)
     qkv = arrays.xp.reshape(normed @ weight("attn.qkv.weight").T, (len(x), 3, tower.heads, tower.head_dim))
     q, k, v = arrays.xp.permute_dims(qkv, (1, 2, 0, 3))  # (heads, patches, head_dim) each
-    mixed = _attention(rotate(arrays, q, *turns), rotate(arrays, k, *turns), v, arrays)
+    mixed = attention(rotate(arrays, q, *turns), rotate(arrays, k, *turns), v, arrays)
     x = x + mixed @ weight("attn.proj.weight").T
     normed = rms_norm(arrays, x, weight("norm2.weight"), tower.norm_epsilon)
-    return x + _gated(normed, _of(weight, "mlp."), arrays)
-
-
-def _attention(q: Array, k: Array, v: Array, arrays: Arrays) -> Array:
-    """All patches see all patches; a head at a time, since scores grow with the square.  # (patches, hidden)"""
-    scale = q.shape[-1] ** -0.5
-    mixed = [softmax(arrays, q[head, ...] @ k[head, ...].T * scale) @ v[head, ...] for head in range(q.shape[0])]
-    return arrays.xp.concat(mixed, axis=-1)
+    return x + _gated(normed, weights_of(weight, "mlp."), arrays)
 
 
 def _merger(x: Array, weight: Weights, arrays: Arrays) -> Array:
@@ -77,17 +64,10 @@ def _merger(x: Array, weight: Weights, arrays: Arrays) -> Array:
     centred = x - xp.mean(x, axis=-1, keepdims=True)
     x = centred / xp.sqrt(xp.mean(centred * centred, axis=-1, keepdims=True) + MERGER_NORM_EPSILON)
     x = x * weight("post_projection_norm.weight") + weight("post_projection_norm.bias")
-    return _gated(0.5 * x * (1 + _erf(x * 0.5**0.5, xp)), weight, arrays)
+    return _gated(gelu(x, xp), weight, arrays)
 
 
 def _gated(x: Array, weight: Weights, arrays: Arrays) -> Array:
     """down(silu(gate(x)) * up(x))"""
     gate = silu(arrays, x @ weight("gate_proj.weight").T)
     return (gate * (x @ weight("up_proj.weight").T)) @ weight("down_proj.weight").T
-
-
-def _erf(x: Array, xp: Any) -> Array:
-    """To 1.5e-7, as good as float32 is near 1 (Abramowitz and Stegun, 7.1.26)."""
-    t = 1 / (1 + 0.3275911 * xp.abs(x))
-    sum_ = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t
-    return xp.sign(x) * (1 - sum_ * xp.exp(-x * x))

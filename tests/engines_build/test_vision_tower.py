@@ -23,11 +23,13 @@ from edged.errors import ArtefactError, CheckpointError, InvalidInput, QualityGa
 from edged.vision.preprocess import Grid
 from edged.vision.tower_inputs import cubic_weights, patch_places, tower_inputs
 from engines.checkpoint import open_checkpoint
+from engines.encoder.products import BLOCK_SIZE, Bits, rounded_rows
+from engines.quantize import Rounding, dividing, rounded
 from engines.recipe import load_recipe
 from engines.reference import torch_arrays
 from engines.tensor import Tensor
 from engines.vision.artefact import VisionFormat, write_vision
-from engines.vision.graph import FUSED_FILE, STANDARD_FILE, Bits, rounded_rows, write_tower
+from engines.vision.graph import FUSED_FILE, STANDARD_FILE, write_tower
 from engines.vision.processor import read_image_format
 from engines.vision.reference import embeddings, stored_weights
 from engines.vision.tower import VisionTower, expected_shapes, read_tower
@@ -129,14 +131,18 @@ def fake_quantized(tower: VisionTower, bits: Bits) -> Any:
         if bits == 16 or name.startswith("patch_embed"):
             return values.astype(np.float16).astype(np.float32)
         flat = np.moveaxis(values, 1, -1) if values.ndim == 4 else values
-        q, scale = rounded_rows(flat.reshape(len(flat), -1))
-        rounded = (q * scale[:, None]).astype(np.float32).reshape(flat.shape)
-        return np.moveaxis(rounded, -1, 1) if values.ndim == 4 else rounded
+        rows = flat.reshape(len(flat), -1)
+        if bits == 4:
+            dense = rounded(rows, Rounding(bits=4, block_size=dividing(BLOCK_SIZE, rows.shape[1]))).dense()
+        else:
+            q, scale = rounded_rows(rows)
+            dense = (q * scale[:, None]).astype(np.float32)
+        return np.moveaxis(dense.reshape(flat.shape), -1, 1) if values.ndim == 4 else dense
 
     return weight
 
 
-@pytest.mark.parametrize("bits", [8, 16, 32])
+@pytest.mark.parametrize("bits", [4, 8, 16, 32])
 def test_graphs_compute_the_weights_that_they_store(towers: Any, tmp_path: Path, bits: Bits) -> None:
     _, tower = towers
     inputs = some_inputs(tower, GRID)
@@ -159,7 +165,7 @@ def test_integers_of_8_bits_lose_little(towers: Any) -> None:
 def test_both_graphs_share_one_file_of_weights(towers: Any, tmp_path: Path) -> None:
     _, tower = towers
     sizes = {}
-    for bits in (8, 16, 32):
+    for bits in (4, 8, 16, 32):
         folder = tmp_path / str(bits)
         folder.mkdir()
         write_tower(tower, folder, bits, "float32")
@@ -313,7 +319,7 @@ def test_expected_shapes_are_those_of_transformers(towers: Any) -> None:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("bits = 4", "vision.bits must be one of 8, 16, 32, not 4"),
+        ("bits = 5", "vision.bits must be one of 4, 8, 16, 32, not 5"),
         ("max_pixels = -1", "vision.max_pixels must be between 0 and"),
         ("max_pixel = 1", r'vision.max_pixel is unknown \(did you mean "max_pixels"\?\)'),
     ],
