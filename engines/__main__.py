@@ -98,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     training.add_argument("model", metavar="NAME", help=", ".join(NAMES))
     training.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     training.add_argument("--minutes", type=float, metavar="M", help="stop in between after so long")
+    training.add_argument("--from", dest="begin_from", type=Path, metavar="DIR", help="a checkpoint to begin with")
     training.set_defaults(run=_train)
     for command in (building, verifying, planning, compiling, listing, pulling, preparing, training):
         command.add_argument("--debug", action="store_true", help="show tracebacks")
@@ -126,7 +127,10 @@ def _compile(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    train(TrainOrder(name=options.model, device=options.device, minutes=options.minutes), say=_remark)
+    order = TrainOrder(
+        name=options.model, device=options.device, minutes=options.minutes, begin_from=options.begin_from
+    )
+    train(order, say=_remark)
 
 
 def _count(text: str) -> int:

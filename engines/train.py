@@ -20,16 +20,26 @@ class TrainOrder:
     device: str = "cpu"
     minutes: float | None = None
     """Stop in between after so long; None trains to the end."""
+    begin_from: Path | None = None
+    """A checkpoint whose weights to begin with, where nothing was trained yet."""
 
 
 def train(order: TrainOrder, say: Callable[[str], object]) -> None:
     """Raises InvalidInput, MissingExtra, NotFound; what was reached is kept in build/training."""
     if order.name not in NAMES:
-        raise InvalidInput(f"no model {order.name!r} to train{nearest(order.name, NAMES)}; there are {', '.join(NAMES)}")
+        raise InvalidInput(
+            f"no model {order.name!r} to train{nearest(order.name, NAMES)}; there are {', '.join(NAMES)}"
+        )
     try:
         from .nano import train as nano
     except ModuleNotFoundError as exc:
         raise MissingExtra(f"{exc.name} is not installed: training needs `make setup EXTRAS=train`") from exc
     folder = FOLDER / order.name
-    settings = nano.Settings(folder=folder, checkpoint=folder / "checkpoint", device=order.device, minutes=order.minutes)
+    settings = nano.Settings(
+        folder=folder,
+        checkpoint=folder / "checkpoint",
+        device=order.device,
+        minutes=order.minutes,
+        begin_from=order.begin_from,
+    )
     nano.train(settings, say)

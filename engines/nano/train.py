@@ -24,7 +24,7 @@ from . import speech
 from .batches import Batch, TrainingBatches, normalised
 from .canvas import Look
 from .evaluate import accuracy
-from .export import write_checkpoint
+from .export import read_checkpoint, write_checkpoint
 from .fonts import TRAINING as TRAINING_FONTS
 from .fonts import Fonts
 from .heldout import Question, makers, questions
@@ -55,6 +55,8 @@ class Settings:
     device: str = "cpu"
     minutes: float | None = None
     """Stop in between after so long; the same command goes on from there."""
+    begin_from: Path | None = None
+    """An INT4 checkpoint whose weights are learned on from, where there is no state yet."""
     is_compiled: bool = True
     """Compile what has fixed shapes; takes three minutes and then saves a third of the time."""
 
@@ -66,6 +68,8 @@ def train(settings: Settings, say: Callable[[str], object]) -> None:
     development = _development(corpus)
     learner = Learner().to(settings.device)
     model = learner.model
+    if settings.begin_from is not None:
+        model.load_state_dict(read_checkpoint(settings.begin_from).state_dict())
     say(
         f"{model.config.parameters / 1e6:.1f} M parameters, {model.config.active_parameters / 1e6:.1f} M active a token"
     )
