@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from types import MappingProxyType
 from edged.errors import InvalidInput, nearest
 
 from .architecture import Architecture
-from .autoglm_phone.config import FULL_SIZE, PhoneConfig, read_config
+from .autoglm_phone.config import FULL_SIZE, PhoneConfig
 from .catalog import CATALOG
 from .checkpoint import open_checkpoint
 from .checkpoint.config import read_architecture, text_config
@@ -98,7 +99,7 @@ def describe(found: Plan) -> str:
     read = ", ".join(f"{_gb(needs.read_per_token(context))} after {context:,}" for context in CONTEXTS)
     lines = [
         f"{found.model} by recipe {found.recipe.name}: computed, not measured",
-        f"  {found.parameters / 1e9:.2f} B parameters, {found.active_parameters / 1e9:.2f} B active a token of text",
+        f"  {_count(found.parameters)} parameters, {_count(found.active_parameters)} active a token of text",
         f"  weights {_gb(needs.weights)}: text {_gb(needs.text)}, vision and audio {_gb(needs.vision)}",
         f"  keys and values {kv}",
         *([f"  a screenshot of 1080 x 2400 takes {_gb(found.screenshot)} meanwhile"] * (found.screenshot > 0)),
@@ -132,12 +133,12 @@ def _sizes(recipe: Recipe, model: str) -> _Sizes:
     checkpoint = open_checkpoint(path)
     arch = checkpoint.architecture
     vision, towers = None, 0
-    if checkpoint.vision_tensors:
+    if checkpoint.vision_tensors and arch.mrope:
         config = read_json(checkpoint.path / "config.json")
-        if arch.mrope:
-            vision = vision_shape(read_tower(config, checkpoint.vision_tensors, arch.hidden_size))
-        else:
-            towers = _tower_parameters(read_config(config))
+        vision = vision_shape(read_tower(config, checkpoint.vision_tensors, arch.hidden_size))
+    else:
+        both = (*checkpoint.vision_tensors.values(), *checkpoint.audio_tensors.values())
+        towers = sum(math.prod(tensor.shape) for tensor in both)
     linear = fitting(list(checkpoint.tensors.values()), recipe.format.linear)
     return _Sizes(
         text=_text(arch, recipe, qkv_bias="layers.0.q.bias" in checkpoint.tensors),
@@ -151,7 +152,9 @@ def _sizes(recipe: Recipe, model: str) -> _Sizes:
 def _sizes_by_name(recipe: Recipe, model: str) -> _Sizes:
     if config := DESIGNS.get(model):
         arch = read_architecture(text_config(config.to_json()))
-        return _Sizes(text=_text(arch, recipe), towers=_tower_parameters(config), storage=recipe.format)
+        return _Sizes(
+            text=_text(arch, recipe), towers=config.parameters - config.text.parameters, storage=recipe.format
+        )
     if entry := CATALOG.get(model):
         return _Sizes(text=entry.shape, vision=entry.vision, storage=recipe.format)
     known = nearest(model, [*CATALOG, *DESIGNS])
@@ -162,8 +165,8 @@ def _text(arch: Architecture, recipe: Recipe, *, qkv_bias: bool = False) -> Text
     return text_shape(arch, positions=min(arch.context_length, recipe.max_context), qkv_bias=qkv_bias)
 
 
-def _tower_parameters(config: PhoneConfig) -> int:
-    return config.parameters - config.text.parameters
+def _count(parameters: int) -> str:
+    return f"{parameters / 1e9:.2f} B" if parameters >= 1e9 else f"{parameters / 1e6:.1f} M"
 
 
 def _gb(size: int) -> str:

@@ -10,6 +10,7 @@ import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_phone import save_phone, tiny_phone
 
 from edged.errors import InvalidInput
 from engines.architecture import Architecture
@@ -166,6 +167,14 @@ def test_plan_of_the_articles_model() -> None:
     said = describe(found)
     assert "9.13 B parameters, 1.16 B active a token of text" in said
     assert "screenshot" not in said
+
+
+def test_plan_of_a_folder_of_that_kind(tmp_path: Path) -> None:
+    model = tiny_phone()
+    found = plan(load_recipe("cpu"), str(save_phone(model, tmp_path / "phone")))
+    text = model.config.text
+    assert (found.parameters, found.active_parameters) == (text.parameters, text.active_parameters)
+    assert f"{text.active_parameters / 1e6:.1f} M active a token of text" in describe(found)
 
 
 def test_what_a_token_of_the_articles_model_reads() -> None:
