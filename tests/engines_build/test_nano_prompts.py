@@ -29,7 +29,7 @@ from tests.tiny_artefact import HIDDEN
 
 random = np.random.default_rng(0)
 PICTURE = Picture(pixels=random.integers(0, 256, (96, 160, 3), dtype=np.uint8))
-SOUND = Sound(samples=tone(1.6)[:, 0])
+SOUND = Sound(samples=tone(1.6)[:, 0], words="stop")
 SAMPLES = {
     "words": (Turn(parts=("What is written in the picture?",), answer="7"),),
     "picture first": (Turn(parts=(PICTURE, "Read the text, user"), answer="42"),),
