@@ -19,8 +19,6 @@ from engines.autoglm_phone.model import AUDIO, IMAGE, TEXT
 
 from . import charts, dialogues, hints, menus, pictures, speech
 from .canvas import SIZES, Look, Picture
-from .fonts import TRAINING as TRAINING_FONTS
-from .fonts import Fonts
 from .samples import Part, Sample, Sound, Turn
 from .tokenizer import ASSISTANT, END, USER, tokenizer
 
@@ -162,19 +160,18 @@ def normalised(pixels: Tensor) -> Tensor:
 class TrainingBatches(IterableDataset[Batch]):
     """Batches without end, each of its seed and number alone: whoever goes on at a number gets what would have come."""
 
-    def __init__(self, corpus: speech.Corpus, *, seed: int, size: int, first: int = 0) -> None:
+    def __init__(self, corpus: speech.Corpus, look: Look, *, seed: int, size: int, first: int = 0) -> None:
         """first: number of the batch to begin with."""
-        self._corpus, self._seed, self._size, self._first = corpus, seed, size, first
+        self._corpus, self._look, self._seed, self._size, self._first = corpus, look, seed, size, first
 
     def __iter__(self) -> Iterator[Batch]:
         torch.set_num_threads(1)
         worker = torch.utils.data.get_worker_info()
         start, step = (worker.id, worker.num_workers) if worker else (0, 1)
-        look = Look(fonts=Fonts(TRAINING_FONTS), noise="training")
         encoder = Encoder()
         for number in itertools.count(self._first + start, step):
             rng = random.Random(f"{self._seed}/{number}")
-            yield collate(encoder, draw(rng, self._corpus, look, self._size))
+            yield collate(encoder, draw(rng, self._corpus, self._look, self._size))
 
 
 def draw(rng: random.Random, corpus: speech.Corpus, look: Look, size: int) -> list[Sample]:

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from engines.autoglm_phone.model import AutoGLMPhone
 from engines.autoglm_phone.config import read_config
+from engines.autoglm_phone.model import AutoGLMPhone
 from engines.checkpoint.int4 import CODES, SCALE, write_int4_checkpoint
 from engines.checkpoint.text_file import read_json
 from engines.qat.fake_quant import exported

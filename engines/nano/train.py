@@ -61,11 +61,20 @@ class Settings:
     """Compile what has fixed shapes; takes three minutes and then saves a third of the time."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What is spoken, and what is drawn with."""
+
+    corpus: speech.Corpus
+    look: Look
+
+
 def train(settings: Settings, say: Callable[[str], object]) -> None:
     """Both phases, or as much as there is time for. Raises NotFound where programs or fonts are missing."""
     torch.manual_seed(SEED)
     corpus = speech.spoken(TRAINING_VOICES, 1, VOICES_PER_PHRASE, settings.folder / "speech-training.npz")
-    development = _development(corpus)
+    material = Material(corpus=corpus, look=Look(fonts=Fonts(TRAINING_FONTS), noise="training"))
+    development = _development(material)
     learner = Learner().to(settings.device)
     model = learner.model
     if settings.begin_from is not None:
@@ -73,7 +82,7 @@ def train(settings: Settings, say: Callable[[str], object]) -> None:
     say(
         f"{model.config.parameters / 1e6:.1f} M parameters, {model.config.active_parameters / 1e6:.1f} M active a token"
     )
-    if not _phase(learner, _AnswerTask(development), FLOAT, settings, corpus, "float", rates=(4e-3, 2e-3)):
+    if not _phase(learner, _AnswerTask(development), FLOAT, settings, material, "float", rates=(4e-3, 2e-3)):
         say("stopped in between: the same command goes on from there")
         return
     teacher = copy.deepcopy(model).eval().requires_grad_(False)
@@ -81,7 +90,7 @@ def train(settings: Settings, say: Callable[[str], object]) -> None:
     student.load_state_dict(learner.state_dict())
     model = student.model
     quantize_nano(model)
-    if not _phase(student, _AnswerTask(development, teacher), INT4, settings, corpus, "int4", rates=(1e-3, 5e-4)):
+    if not _phase(student, _AnswerTask(development, teacher), INT4, settings, material, "int4", rates=(1e-3, 5e-4)):
         say("stopped in between: the same command goes on from there")
         return
     write_checkpoint(settings.checkpoint, model)
@@ -107,7 +116,7 @@ def _phase(
     task: _AnswerTask,
     plan: Plan,
     settings: Settings,
-    corpus: speech.Corpus,
+    material: Material,
     name: str,
     *,
     rates: tuple[float, float],
@@ -116,7 +125,9 @@ def _phase(
     trainer = Trainer(learner, task, _optimizers(learner, *rates), plan, settings.folder / name)
     if settings.is_compiled and trainer.step < plan.steps:
         _compile(learner.model)
-    batches = TrainingBatches(corpus, seed=SEED, size=BATCH_SIZE, first=trainer.step * plan.batches)
+    batches = TrainingBatches(
+        material.corpus, material.look, seed=SEED, size=BATCH_SIZE, first=trainer.step * plan.batches
+    )
     return trainer.run(_loaded(batches), minutes=settings.minutes)
 
 
@@ -201,10 +212,9 @@ def answer_logits(model: AutoGLMPhone, batch: Batch, counted: Tensor) -> Tensor:
     return model.logits(states[counted]).float()
 
 
-def _development(corpus: speech.Corpus) -> list[Question]:
-    look = Look(fonts=Fonts(TRAINING_FONTS), noise="training")
+def _development(material: Material) -> list[Question]:
     found: list[Question] = []
-    for task, make in makers(corpus, look).items():
+    for task, make in makers(material.corpus, material.look).items():
         rng = random.Random(f"development {task}")
         asked = (one for _ in iter(int, 1) for one in questions(make(rng)) if one.task == task)
         found += [next(asked) for _ in range(_DEVELOPMENT)]
