@@ -1,4 +1,4 @@
-"""Four-bit weights while training, against the integers that are exported and what a checkpoint's reader makes of them."""
+"""Four-bit weights while training, against what is exported and what the reader of a checkpoint makes of it."""
 
 from __future__ import annotations
 

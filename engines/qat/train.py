@@ -1,0 +1,125 @@
+"""Trains a packaged model anew at symmetric four bits: `python -m engines train smollm2-135m-int4`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from engines.calibrate import Method
+from engines.checkpoint import Checkpoint, open_checkpoint
+from engines.gate import read_text
+from engines.recipe import Recipe
+
+from .curve import draw_curve
+from .decoder import Decoder
+from .distillation import Distillation
+from .folder import write_checkpoint
+from .sampling import LENGTH
+from .start import calibration_of, student
+from .texts import Texts, texts
+from .training import Plan, Trainer
+
+SEED = 11
+RATE, SCALE_RATE = 5e-5, 1e-5
+"""Of AdamW, for weights and norms, and for scales."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Of one call of the command."""
+
+    recipe: Recipe
+    """Of the engine to be; its format says how large blocks are, its gate on which text is reported."""
+    folder: Path
+    """Texts, states, log and curve."""
+    checkpoint: Path
+    """Where the best student lies."""
+    source: Path
+    """The float weights: of a file that has no others, those that its blocks stand for."""
+    tokens: int
+    """To learn from, each once."""
+    device: str = "cpu"
+    minutes: float | None = None
+    """Stop in between after so long; the same command goes on from there."""
+    method: Method = "awq+gptq"
+    """What training begins with."""
+    rate: float = RATE
+    texts_per_batch: int = 4
+    batches: int = 1
+    """Whose gradients make one step."""
+
+    @property
+    def plan(self) -> Plan:
+        """Each token once, the rate falling all the way."""
+        steps = max(self.tokens // (LENGTH * self.texts_per_batch * self.batches), 1)
+        warmup, evaluations = max(steps // 30, 3), 10
+        return Plan(
+            steps=steps,
+            batches=self.batches,
+            warmup=warmup,
+            decay=0.9,
+            evaluate_every=max(steps // evaluations, 1),
+        )
+
+
+def train(settings: Settings, say: Callable[[str], object]) -> None:
+    """To the end, or as far as there is time for. Raises CheckpointError, InvalidInput."""
+    torch.manual_seed(SEED)
+    checkpoint = open_checkpoint(settings.source)
+    teacher = Decoder(checkpoint, LENGTH).to(settings.device).eval().requires_grad_(False)
+    found = _texts(settings, checkpoint, teacher, say)
+    trainer = _trainer(settings, checkpoint, teacher, found, say)
+    if trainer.step == 0:
+        trainer.evaluate()
+    batches = found.batches(settings.texts_per_batch, trainer.step * settings.batches)
+    is_done = trainer.run(batches, minutes=settings.minutes)
+    curve = draw_curve(trainer.log_path)
+    if not is_done:
+        say("stopped in between: the same command goes on from there")
+    say(f"{curve}; the best so far: {settings.checkpoint}; to build it: python -m engines build {settings.recipe.name}")
+
+
+def _texts(settings: Settings, checkpoint: Checkpoint, teacher: Decoder, say: Callable[[str], object]) -> Texts:
+    """Drawn by the teacher in bfloat16."""
+    is_large = settings.device == "cuda"
+    writer = Decoder(checkpoint, LENGTH).to(teacher.table.device, torch.bfloat16).eval()
+    return texts(checkpoint, writer, settings.tokens, settings.folder / "texts", say, batch=256 if is_large else 32)
+
+
+def _trainer(
+    settings: Settings, checkpoint: Checkpoint, teacher: Decoder, found: Texts, say: Callable[[str], object]
+) -> Trainer[Tensor]:
+    recipe = settings.recipe
+    block_size = recipe.format.linear.block_size
+    state = settings.folder / "state"
+    method: Method = "round" if state.is_dir() else settings.method  # weights of a state come from the state
+    say(f"rounding by {method}" if method == settings.method else "going on from what was reached")
+    calibration = calibration_of(method)
+    with tqdm(total=calibration.passes(checkpoint.architecture) * len(teacher.layers), disable=None) as bar:
+        model = student(checkpoint, LENGTH, block_size, calibration, bar.update).to(settings.device)
+
+    def keep(module: nn.Module) -> None:
+        write_checkpoint(settings.checkpoint, model, checkpoint, block_size)
+
+    reported = read_text(recipe.text, checkpoint.vocabulary.tokenizer, LENGTH)
+    task = Distillation(
+        teacher,
+        torch.from_numpy(found.held_out.astype("int64")),
+        [torch.tensor(segment) for segment in reported.segments],
+        keep,
+        settings.folder,
+    )
+    return Trainer(model, task, [_optimizer(model, settings.rate)], settings.plan, state)
+
+
+def _optimizer(model: nn.Module, rate: float) -> torch.optim.Optimizer:
+    named = dict(model.named_parameters())
+    scales = [value for name, value in named.items() if name.endswith(".scale")]
+    others = [value for name, value in named.items() if not name.endswith(".scale")]
+    groups = [{"params": others, "lr": rate}, {"params": scales, "lr": rate * SCALE_RATE / RATE}]
+    return torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
