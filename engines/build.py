@@ -49,8 +49,8 @@ from .graph.standard import write_standard
 from .lock import locked
 from .precision import precision_of
 from .pulled import origin_of
-from .recipe import Recipe, verify_source
-from .vision.artefact import with_vision, write_vision
+from .recipe import Recipe
+from .senses import with_senses, write_senses
 
 BUILDER = 3
 """Raised whenever the same recipe makes another artefact."""
@@ -101,7 +101,7 @@ def build(order: Order, say: Callable[[str], object]) -> Manifest:
         raise InvalidInput(f"{target} exists and is not an engine: name another folder with --out")
     sha256 = checkpoint_sha256(order.source)
     if order.recipe.source is not None:
-        verify_source(order.source, sha256, order.recipe.source)
+        order.recipe.source.verify(sha256)
     with locked(target, say):
         if (present := _same(order, sha256)) is not None:
             say(f"{target.name}: up to date ({target})")
@@ -137,8 +137,8 @@ def _write(order: Order, sha256: str, folder: Path) -> Manifest:
         (folder / "tokenizer.json").write_text(vocabulary.tokenizer, encoding="utf-8")
         (folder / "chat_template.jinja").write_text(vocabulary.chat_template, encoding="utf-8")
         graph = _graph(checkpoint.architecture, recipe, folder)
-        vision = write_vision(checkpoint, recipe.vision, recipe.target.activations, folder)
-        manifest = with_vision(_manifest(order, checkpoint, sha256, folder, written, graph), vision, checkpoint)
+        senses = write_senses(checkpoint, recipe.vision, recipe.audio, recipe.target.activations, folder)
+        manifest = with_senses(_manifest(order, checkpoint, sha256, folder, written, graph), senses, checkpoint)
         bar.total = bar.n + checkpoint.architecture.layers  # kept blocks needed no calibration
         bar.set_description(f"{order.destination.name}: measuring")
         text = gate.read_text(recipe.text, vocabulary.tokenizer, manifest.context_length)

@@ -20,9 +20,10 @@ from edged.vision.tower_inputs import tower_inputs
 
 from . import gate
 from .checkpoint import Checkpoint
+from .checkpoint.media_token import media_token
 from .checkpoint.text_file import read_json
 from .tensor import Floats
-from .vision.artefact import image_token, limited
+from .vision.artefact import limited
 from .vision.processor import read_image_format
 from .vision.reference import embeddings, stored_weights
 from .vision.screens import screen
@@ -99,7 +100,7 @@ def picture_samples(checkpoint: Checkpoint, count: int, files: Sequence[PictureF
     config = read_json(checkpoint.path / "config.json")
     tower = read_tower(config, checkpoint.vision_tensors, checkpoint.architecture.hidden_size)
     wanted = _sized(read_image_format(checkpoint.path, tower), checkpoint.architecture.context_length)
-    image, _ = image_token(config, checkpoint)
+    image, _ = media_token(config, "image_token_id", checkpoint)
     for number in range(count):
         before, after = _around_picture(checkpoint, _QUESTIONS[number % len(_QUESTIONS)], image)
         patches, grid = _from_file(files[number], wanted) if number < len(files) else _drawn(number, wanted)

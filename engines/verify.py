@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from edged.engine.manifest import read_manifest, verify_files
+from edged.engine.manifest import Manifest, read_manifest, verify_files
 from edged.errors import ArtefactError
 
 from . import gate
-from .vision.artefact import LEAST_COSINE, agreement
+from .audio.artefact import audio_agreement
+from .vision.artefact import vision_agreement
 
 TOLERANCE = 0.005
 """How far perplexity may lie from the one in the manifest: kernels of another processor round differently."""
@@ -41,10 +43,17 @@ def verify(folder: Path) -> str:
             f"{folder}: perplexity is {found:.3f}, at build it was {quality.perplexity:.3f}: "
             "it does not compute what it did"
         )
-    if (vision := manifest.vision) is not None:
-        cosine = agreement(folder, vision)
-        if not cosine >= LEAST_COSINE:
-            raise ArtefactError(f"{folder}: {vision.file} and {vision.standard} do not compute the same: {cosine:.3f}")
-        rows.append(("vision", f"{vision.precision}; cosine {vision.cosine_similarity:.4f} with float at build"))
-        rows.append(("vision now", f"cosine {cosine:.4f} of {vision.file} with {vision.standard}"))
+    rows += _senses(folder, manifest)
     return "\n".join(f"{name:20} {value}" for name, value in rows)
+
+
+def _senses(folder: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """Eyes and ears; raises ArtefactError where a tower's two graphs differ."""
+    if (vision := manifest.vision) is not None:
+        cosine = vision_agreement(folder, vision)
+        yield "vision", f"{vision.precision}; cosine {vision.cosine_similarity:.4f} with float at build"
+        yield "vision now", f"cosine {cosine:.4f} of {vision.file} with {vision.standard}"
+    if (audio := manifest.audio) is not None:
+        cosine = audio_agreement(folder, audio)
+        yield "audio", f"{audio.precision}; cosine {audio.cosine_similarity:.4f} with float at build"
+        yield "audio now", f"cosine {cosine:.4f} of {audio.file} with {audio.standard}"

@@ -109,9 +109,11 @@ class Products:
         return self.file.node("DequantizeLinear", [codes, scales], f"{name}.weight", axis=1)
 
 
-def stored_bits(matrices: Iterable[Tensor], bits: Bits) -> Bits:
-    """What becomes of matrices for which so many bits are asked."""
-    return 4 if bits == 8 and any(isinstance(matrix, Int4Tensor) for matrix in matrices) else bits
+def precision_of(matrices: Iterable[Tensor], bits: Bits) -> str:
+    """What becomes of a tower's matrices for which so many bits are asked, in the manifest's words."""
+    if bits > 8:
+        return f"float{bits}"
+    return "int4" if any(isinstance(matrix, Int4Tensor) for matrix in matrices) else f"int{bits}"
 
 
 def rounded_rows(matrix: Floats) -> tuple[NDArray[np.int8], Floats]:

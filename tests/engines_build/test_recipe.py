@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from edged.errors import CheckpointError, InvalidInput, MissingExtra
+from edged.errors import CheckpointError, InvalidInput, MissingExtra, NotFound
 from engines.graph.integer_weights import FLOAT_INPUTS, INT8_INPUTS, IntegerWeights
 from engines.graph.model_file import ModelFile
 from engines.recipe import load_recipe, recipe_names
-from engines.recipe_source import PackagedSource
+from engines.recipe_source import OwnSource, PackagedSource
 from engines.target import Target
 
 
@@ -132,3 +132,35 @@ def test_packaged_weights_must_be_there_and_be_the_ones() -> None:
         source.find()
     with pytest.raises(CheckpointError, match="SHA-256 is 11, the recipe expects 00"):
         source.verify("11")
+
+
+def own(text: str, folder: Path) -> str:
+    (folder / "own.toml").write_text(f"[gate]\nmax_perplexity_loss = 1\n[source]\n{text}\n", encoding="utf-8")
+    return str(folder / "own.toml")
+
+
+def test_weights_of_this_project_come_with_its_code(tmp_path: Path) -> None:
+    source = load_recipe(own("checkpoint = 'no-such-model'", tmp_path)).source
+    assert source == OwnSource(checkpoint="no-such-model")
+    source.verify("any")
+    with pytest.raises(
+        NotFound, match="checkpoints/no-such-model: no such checkpoint: python -m engines train no-such"
+    ):
+        source.find()
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc", "", "a/b", "."])
+def test_weights_of_this_project_lie_in_one_folder(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"source\.checkpoint must name a folder of checkpoints/"):
+        load_recipe(own(f"checkpoint = '{name}'", tmp_path))
+    with pytest.raises(InvalidInput, match=r"source\.package is unknown"):
+        load_recipe(own("checkpoint = 'x'\npackage = 'y'", tmp_path))
+
+
+def test_bits_of_towers_are_read(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("[gate]\nmax_perplexity_loss = 1\n[vision]\nbits = 4\n", encoding="utf-8")
+    recipe = load_recipe(str(tmp_path / "mine.toml"))
+    assert (recipe.vision.bits, recipe.audio.bits) == (4, 8)
+    (tmp_path / "mine.toml").write_text("[gate]\nmax_perplexity_loss = 1\n[audio]\nbits = 5\n", encoding="utf-8")
+    with pytest.raises(InvalidInput, match=r"audio\.bits must be one of 4, 8, 16, 32, not 5"):
+        load_recipe(str(tmp_path / "mine.toml"))
