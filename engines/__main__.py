@@ -72,7 +72,10 @@ def _parser() -> argparse.ArgumentParser:
     building.set_defaults(run=_build)
     verifying = commands.add_parser("verify", help="check an engine's files and what it computes")
     verifying.add_argument("artefact", metavar="NAME|FOLDER", help="an engine of build/engines, or its folder")
-    verifying.set_defaults(run=lambda options: print(verify(artefact_folder(options.artefact))))
+    verifying.add_argument(
+        "--plots", type=Path, nargs="?", const=Path(), metavar="DIR", help="draw what each expert does (here)"
+    )
+    verifying.set_defaults(run=lambda options: print(verify(artefact_folder(options.artefact), options.plots)))
     planning = commands.add_parser("plan", help="what a recipe makes of a model: memory and least time of a token")
     planning.add_argument("recipe", metavar="RECIPE", help=f"one of {', '.join(recipe_names())}")
     planning.add_argument("model", nargs="?", metavar="NAME|FOLDER|FILE.gguf", help="else the recipe's own")

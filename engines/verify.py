@@ -10,15 +10,21 @@ from edged.errors import ArtefactError
 
 from . import gate
 from .audio.artefact import audio_agreement
+from .expert_use import described, draw, expert_use, require_chart
 from .vision.artefact import vision_agreement
 
 TOLERANCE = 0.005
 """How far perplexity may lie from the one in the manifest: kernels of another processor round differently."""
 
 
-def verify(folder: Path) -> str:
-    """A table of the findings. Raises ArtefactError when a file differs or the engine computes something else."""
+def verify(folder: Path, plots: Path | None = None) -> str:
+    """A table of the findings. Raises ArtefactError when a file differs or the engine computes something else.
+
+    plots: folder for a chart of what each expert does; raises InvalidInput, MissingExtra where there can be none.
+    """
     manifest = read_manifest(folder)
+    if plots is not None:
+        require_chart(manifest)
     verify_files(folder, manifest)
     quality = manifest.quality
     if not quality.perplexity > 0 or not quality.float_perplexity > 0 or quality.text not in gate.text_names():
@@ -44,6 +50,8 @@ def verify(folder: Path) -> str:
             "it does not compute what it did"
         )
     rows += _senses(folder, manifest)
+    if plots is not None:
+        rows += _experts(folder, manifest, text, plots)
     return "\n".join(f"{name:20} {value}" for name, value in rows)
 
 
@@ -57,3 +65,13 @@ def _senses(folder: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
         cosine = audio_agreement(folder, audio)
         yield "audio", f"{audio.precision}; cosine {audio.cosine_similarity:.4f} with float at build"
         yield "audio now", f"cosine {cosine:.4f} of {audio.file} with {audio.standard}"
+
+
+def _experts(folder: Path, manifest: Manifest, text: gate.Text, plots: Path) -> Iterator[tuple[str, str]]:
+    """What the routers choose, drawn as well."""
+    use = expert_use(folder, manifest, text)
+    plots.mkdir(parents=True, exist_ok=True)
+    chart = plots / f"{manifest.name}-experts.png"
+    draw(use, manifest.graph.experts_per_token, manifest.title, chart)
+    yield from described(use)
+    yield "chart", str(chart)
