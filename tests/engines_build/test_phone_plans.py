@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,21 @@ def lowered(folder: Path, format_: IntegerFormat = INT4, **overrides: Any) -> Pa
     return folder / "engine" / "lowered.onnx"
 
 
+KERNEL = re.compile(rb"function=\{ name=(\w+) [^{}]*args=\{[^{}]*\} input_args=\{([^{}]*)\}")
+STACK = re.compile(rb"layers\.\d+\.experts\.\w+\.q[\w.]*int4_constantInt4")
+
+
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_model_of_experts_has_a_plan(target: str, tmp_path: Path) -> None:
+def test_kernels_that_read_experts_gather_them_and_sum(target: str, tmp_path: Path) -> None:
+    """As a plan lists its kernels by what they compute: nothing dequantizes a stack as a whole, for no profile."""
     build_plan(load_tensorrt(), plan_order(lowered(tmp_path), target), tmp_path / "text.plan")
-    assert not DEQUANTIZED.search((tmp_path / "text.plan").read_bytes())
+    plan = (tmp_path / "text.plan").read_bytes()
+    assert not DEQUANTIZED.search(plan)
+    readers = [(kernel, STACK.findall(inputs)) for kernel, inputs in KERNEL.findall(plan)]
+    readers = [(kernel, stacks) for kernel, stacks in readers if stacks]
+    assert sum(len(stacks) for _, stacks in readers) == 2 * 2 * 2, "two stacks, two layers, two profiles"
+    for kernel, _ in readers:
+        assert re.search(rb"Cast\w*Gath\w*MulSum$", kernel), kernel
 
 
 def test_experts_are_4_bits_in_the_network_and_in_the_plan(tmp_path: Path) -> None:
