@@ -20,6 +20,7 @@ from google.protobuf.message import DecodeError
 
 from edged.engine.gpu import find_gpus, machine_model
 from edged.engine.manifest import FILE_NAME, Manifest, Plan, describe_file, read_manifest, verify_files
+from edged.engine.senses import PATCHES
 from edged.engine.tensorrt_module import builder_of, load_tensorrt
 from edged.errors import ArtefactError, InvalidInput
 
@@ -74,6 +75,8 @@ def compile_artefact(order: CompileOrder, say: Callable[[str], object]) -> Manif
             manifest = _installed(folder, scratch, manifest, built)
     for plan in built:
         say(f"{folder.name}: {plan.file}, {manifest.files[plan.file].bytes / 1e6:.0f} MB, by {plan.builder}")
+    if remark := _left_to_the_cpu(manifest):
+        say(f"{folder.name}: {remark}")
     return manifest
 
 
@@ -115,9 +118,9 @@ def _parts(folder: Path, manifest: Manifest, order: CompileOrder) -> list[_Part]
         max_tokens=most,
         is_lowered=True,
     )
-    if manifest.vision is None:
-        return [text]
     vision = manifest.vision
+    if vision is None or vision.kind != PATCHES:
+        return [text]
     side = vision.merge_size**2
     patches = vision.max_pixels // (vision.temporal_patch_size * vision.patch_size**2)
     patches = max(side, patches // side * side)
@@ -130,6 +133,16 @@ def _parts(folder: Path, manifest: Manifest, order: CompileOrder) -> list[_Part]
         is_lowered=False,
     )
     return [text, eyes]
+
+
+def _left_to_the_cpu(manifest: Manifest) -> str:
+    """What has no plan, because the run time would not use one yet."""
+    left = {
+        "pictures": manifest.vision is not None and manifest.vision.kind != PATCHES,
+        "recordings": manifest.audio is not None,
+    }
+    names = " and ".join(name for name, is_left in left.items() if is_left)
+    return f"{names} stay with the CPU: plans of such towers are not used yet" if names else ""
 
 
 def _built(trt: Any, scratch: Path, part: _Part, order: CompileOrder) -> Plan:
