@@ -112,8 +112,16 @@ def build(order: Order, say: Callable[[str], object]) -> Manifest:
             manifest.write(folder)
             read_manifest(folder)  # what the run time would refuse is not installed
             _install(folder, target)
-    say(_summary(manifest))
+    say(_summary(manifest) + _remark(manifest, order.recipe))
     return manifest
+
+
+def _remark(manifest: Manifest, recipe: Recipe) -> str:
+    """Where the recipe asks for more than was done."""
+    method = recipe.calibration.method
+    if not manifest.graph.experts or method == "round" or "kept" in manifest.precision.label:
+        return ""
+    return f"; a model of experts is rounded, not calibrated by {method.upper()}"
 
 
 def _summary(manifest: Manifest) -> str:

@@ -34,7 +34,9 @@ def test_a_folder_becomes_an_engine_that_counts_its_experts(
     source = (save_int4 if kind == "INT4" else save_phone)(model, tmp_path / "model")
     assert main(["build", str(source), "--out", str(tmp_path / "phone")]) == 0
     label = {"floats": "INT4 in blocks of 32, ", "INT4": "INT4 (INT4 blocks kept), "}[kind]
-    assert capsys.readouterr().out.startswith(f"phone: {label}INT8 head and embedding; ")
+    said = capsys.readouterr().out
+    assert said.startswith(f"phone: {label}INT8 head and embedding; ")
+    assert ("not calibrated by AWQ+GPTQ" in said) == (kind == "floats")
     manifest = read_manifest(tmp_path / "phone")
     graph = manifest.graph
     assert (manifest.model_type, graph.adapters, graph.embeddings, graph.mrope) == ("autoglm_phone", True, True, False)
@@ -52,6 +54,16 @@ def test_a_folder_becomes_an_engine_that_counts_its_experts(
     for place in range(30, 130):
         session.decode(memory, place, 7)
     assert session.expert_load.sum() == 2 * 2 * (30 + 64), "decoded tokens are counted 64 together"
+
+
+@pytest.mark.slow
+def test_a_plan_is_compiled_into_the_artefact(tmp_path: Path) -> None:
+    source = save_int4(tiny_phone(scale=0.05), tmp_path / "model")
+    assert main(["build", str(source), "--out", str(tmp_path / "phone")]) == 0
+    order = ["compile", str(tmp_path / "phone"), "--target", "sm89", "--context", "128", "--max-tokens", "64"]
+    assert main(order) == 0
+    (plan,) = read_manifest(tmp_path / "phone").plans
+    assert (plan.part, plan.target, plan.capacity, plan.max_tokens) == ("text", "sm89", 128, 64)
 
 
 def test_experts_are_those_of_the_pytorch_model(tmp_path: Path) -> None:

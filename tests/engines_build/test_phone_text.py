@@ -73,6 +73,15 @@ def test_the_int4_graph_equals_the_pytorch_model_with_the_same_integers(variant:
     assert relative_error(expected, with_floats) > 0.05, "rounding must matter"
 
 
+def test_float16_is_near_the_pytorch_model_on_the_cpu(tmp_path: Path) -> None:
+    """As a GPU computes it: hidden states and scales in half precision, the router in float32."""
+    model = tiny_phone(1)
+    checkpoint = open_checkpoint(save_int4(model, tmp_path / "model"))
+    engine = session(checkpoint, tmp_path / "engine", lambda file: IntegerWeights(file, INT4, FLOAT_INPUTS), "float16")
+    found = engine.prefill(engine.allocate(), 0, TOKENS, range(len(TOKENS)), SIGHT)
+    assert relative_error(found, torch_logits(model, TOKENS, SIGHT)[0]) < 3e-2
+
+
 @pytest.mark.parametrize("lowered", [False, True], ids=["standard", "lowered"])
 @pytest.mark.parametrize("activations", ["float32", "float16"])
 @pytest.mark.parametrize("variant", VARIANTS)
