@@ -232,7 +232,9 @@ class DeviceThread:
         if not future.set_running_or_notify_cancel():
             return
         try:
-            future.set_result(self._engine(name))
+            engine = self._engine(name)
+            self._publish()  # before anybody who waited looks for it
+            future.set_result(engine)
         except Exception as exc:  # noqa: BLE001  # the waiter deals with it
             future.set_exception(exc)
         except BaseException as exc:
