@@ -40,7 +40,7 @@ run: install
 else
 setup: install
 	@$(BIN)/python -m engines build $(ENGINE)
-	@[ ! -d engines/checkpoints/$(NANO) ] || $(BIN)/python -m engines build $(NANO)
+	$(if $(wildcard engines/checkpoints/$(NANO)/config.json),@$(BIN)/python -m engines build $(NANO))
 
 run: setup
 	@$(BIN)/edged chat

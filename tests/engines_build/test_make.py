@@ -12,9 +12,11 @@ import pytest
 from hub_server import Repo, serving
 from pulling import without_calibration
 from tiny_checkpoints import gentle, save_folder, save_gguf, tiny_model
+from tiny_sensing_phone import save_sensing_phone, sensing_phone
 
 from tests.docs import ROOT
 
+NANO = "engines/checkpoints/autoglm-phone-nano"
 STAMP = ".venv/.installed-audio,build,daemon"
 
 
@@ -103,8 +105,25 @@ def test_without_a_model_on_the_command_line_nothing_changes(
     arguments: list[str], environment: dict[str, str], checkout: Path
 ) -> None:
     """A variable of that name in the environment is somebody else's."""
+    shutil.rmtree(checkout / NANO, ignore_errors=True)
     done = make(checkout, "--dry-run", "run", *arguments, **environment)
-    assert done.stdout.splitlines() == [".venv/bin/python -m engines build smollm2-135m", ".venv/bin/edged chat"]
+    build = ".venv/bin/python -m engines build"
+    assert done.stdout.splitlines() == [f"{build} smollm2-135m", ".venv/bin/edged chat"]
+    (checkout / NANO).mkdir(parents=True)
+    (checkout / NANO / "config.json").touch()
+    done = make(checkout, "--dry-run", "setup", *arguments, **environment)
+    assert done.stdout.splitlines() == [f"{build} smollm2-135m", f"{build} autoglm-phone-nano"]
+
+
+def test_the_nano_is_built_from_the_checkout_once(checkout: Path) -> None:
+    """A random model of its kind in its place."""
+    shutil.rmtree(checkout / NANO, ignore_errors=True)
+    save_sensing_phone(sensing_phone(), checkout / NANO, int4=True)
+    done = make(checkout, "run", "MODEL=autoglm-phone-nano")
+    assert done.returncode == 0, done.stderr
+    assert "autoglm-phone-nano: INT4 (INT4 blocks kept)" in done.stderr
+    assert done.stdout.startswith("autoglm-phone-nano ") and "(answers now)" in done.stdout
+    assert make(checkout, "setup", "MODEL=autoglm-phone-nano").stdout == "autoglm-phone-nano\n"
 
 
 def test_cleaning_keeps_what_was_downloaded(tmp_path: Path) -> None:
