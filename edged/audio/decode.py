@@ -138,7 +138,7 @@ def _opened(data: bytes) -> Iterator[SoundFile]:
         import soundfile
         import soxr  # noqa: F401  # needed later: better refused before anything is decoded
     except (ImportError, OSError) as exc:  # OSError: the library in C is not there
-        raise MissingExtra("recordings need an extra: `make setup EXTRAS=audio` or pip install 'edged[audio]'") from exc
+        raise MissingExtra("recordings need an extra: `make setup EXTRAS=media` or pip install 'edged[media]'") from exc
     container = container_of(data)
     if container is None:
         raise InvalidInput("the recording is not a WAV, MP3, FLAC or OGG file", field="parts")

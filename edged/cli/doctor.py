@@ -198,11 +198,11 @@ def _engines(config: Config) -> Check:
 
 
 def _lacking(manifests: Sequence[Manifest], sense: str, verb: str, *modules: str) -> list[str]:
-    """What brings the modules of a sense, which is called as the extra is; nothing where no engine lacks them."""
+    """What brings the modules of a sense; nothing where no engine lacks them."""
     having = [manifest.name for manifest in manifests if getattr(manifest, sense)]
     if not having or all(importlib.util.find_spec(module) for module in modules):
         return []
-    return [f"{', '.join(having)} cannot {verb} without: `make setup EXTRAS={sense}` or pip install 'edged[{sense}]'"]
+    return [f"{', '.join(having)} cannot {verb} without: `make setup EXTRAS=media` or pip install 'edged[media]'"]
 
 
 def _devices(config: Config) -> list[Check]:

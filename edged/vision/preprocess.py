@@ -196,7 +196,7 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError as exc:
-        raise MissingExtra("pictures need an extra: `make setup EXTRAS=vision` or pip install 'edged[vision]'") from exc
+        raise MissingExtra("pictures need an extra: `make setup EXTRAS=media` or pip install 'edged[media]'") from exc
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             if picture.width * picture.height > MAX_PICTURE_PIXELS:

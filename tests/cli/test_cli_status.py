@@ -89,9 +89,7 @@ def test_doctor_knows_what_eyes_need(healthy: Path, edged: Edged, monkeypatch: p
     seeing.write(healthy / "engines/tiny")
     found = checks(edged, 0)["engines"]
     assert found["verdict"] == "warn"
-    assert found["detail"].endswith(
-        "tiny cannot see without: `make setup EXTRAS=vision` or pip install 'edged[vision]'"
-    )
+    assert found["detail"].endswith("tiny cannot see without: `make setup EXTRAS=media` or pip install 'edged[media]'")
 
 
 @pytest.mark.parametrize("module", ["soundfile", "soxr"])
@@ -102,7 +100,7 @@ def test_doctor_knows_what_ears_need(module: str, healthy: Path, edged: Edged, m
     found = checks(edged, 0)["engines"]
     assert found["verdict"] == "warn"
     assert found["detail"].endswith(
-        "sensing cannot hear without: `make setup EXTRAS=audio` or pip install 'edged[audio]'"
+        "sensing cannot hear without: `make setup EXTRAS=media` or pip install 'edged[media]'"
     )
 
 
