@@ -102,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     training.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     training.add_argument("--minutes", type=float, metavar="M", help="stop in between after so long")
     training.add_argument("--from", dest="begin_from", type=Path, metavar="DIR", help="a checkpoint to begin with")
+    training.add_argument("--tokens", type=_count, metavar="N", help="to learn from, for a model of a package")
     training.set_defaults(run=_train)
     for command in (building, verifying, planning, compiling, listing, pulling, preparing, training):
         command.add_argument("--debug", action="store_true", help="show tracebacks")
@@ -131,7 +132,11 @@ def _compile(options: argparse.Namespace) -> None:
 
 def _train(options: argparse.Namespace) -> None:
     order = TrainOrder(
-        name=options.model, device=options.device, minutes=options.minutes, begin_from=options.begin_from
+        name=options.model,
+        device=options.device,
+        minutes=options.minutes,
+        begin_from=options.begin_from,
+        tokens=options.tokens,
     )
     train(order, say=_remark)
 

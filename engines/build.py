@@ -49,7 +49,7 @@ from .graph.standard import write_standard
 from .lock import locked
 from .precision import precision_of
 from .pulled import origin_of
-from .recipe import Recipe
+from .recipe import Recipe, load_recipe
 from .senses import with_senses, write_senses
 
 BUILDER = 3
@@ -150,8 +150,20 @@ def _write(order: Order, sha256: str, folder: Path) -> Manifest:
         bar.total = bar.n + checkpoint.architecture.layers  # kept blocks needed no calibration
         bar.set_description(f"{order.destination.name}: measuring")
         text = gate.read_text(recipe.text, vocabulary.tokenizer, manifest.context_length)
-        quality = gate.measure(checkpoint, folder, manifest, text, recipe.max_perplexity_loss, bar.update)
+        quality = gate.measure(
+            _truth(recipe, checkpoint), folder, manifest, text, recipe.max_perplexity_loss, bar.update
+        )
     return dataclasses.replace(manifest, quality=quality)
+
+
+def _truth(recipe: Recipe, checkpoint: Checkpoint) -> Checkpoint:
+    """What the engine is measured against."""
+    if not recipe.against:
+        return checkpoint
+    source = load_recipe(recipe.against).source
+    if source is None:
+        raise InvalidInput(f"recipe {recipe.name}: gate.against: recipe {recipe.against} names no weights")
+    return open_checkpoint(source.find())
 
 
 def _write_graph(

@@ -49,6 +49,9 @@ class Recipe:
     """Longest context the rotary tables are written for."""
     text: str
     max_perplexity_loss: float
+    against: str = ""
+    """The recipe whose weights the gate measures against, for weights that were trained from those; empty takes the
+    checkpoint's own."""
 
     @property
     def digest(self) -> str:
@@ -141,6 +144,7 @@ def _recipe(path: Path, top: _Table) -> Recipe:
         audio=_audio(top.table("audio")),
         text=text,
         max_perplexity_loss=gate.take("max_perplexity_loss", float),
+        against=gate.choose("against", ("", *recipe_names()), ""),
     )
     gate.finish()
     top.finish()

@@ -9,6 +9,8 @@ from pathlib import Path
 from edged.errors import CheckpointError, MissingExtra, NotFound
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
+TRAINED = Path(__file__).resolve().parent.parent / "build" / "training"
+"""Where `train` leaves them, each in a folder of its model's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,17 +39,18 @@ class PackagedSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnSource:
-    """A checkpoint that this project has trained, which comes with its code."""
+    """A checkpoint that this project has trained, which comes with its code or was trained here."""
 
     checkpoint: str
-    """A folder of checkpoints/."""
+    """A folder of checkpoints/, or the model's name for `train`."""
 
     def find(self) -> Path:
         """The folder. Raises NotFound."""
         folder = CHECKPOINTS / self.checkpoint
-        if not (folder / "config.json").is_file():
-            raise NotFound(f"{folder}: no such checkpoint: python -m engines train {self.checkpoint} makes one")
-        return folder
+        for place in (folder, TRAINED / self.checkpoint / "checkpoint"):
+            if (place / "config.json").is_file():
+                return place
+        raise NotFound(f"{folder}: no such checkpoint: python -m engines train {self.checkpoint} makes one")
 
     def verify(self, sha256: str) -> None:
         """Any will do: weights and recipe come from the same place."""

@@ -8,8 +8,11 @@ from pathlib import Path
 
 from edged.errors import InvalidInput, MissingExtra, nearest
 
-NAMES = ("autoglm-phone-nano",)
-FOLDER = Path(__file__).resolve().parent.parent / "build" / "training"
+from .recipe import load_recipe
+from .recipe_source import TRAINED
+
+NAMES = ("autoglm-phone-nano", "smollm2-135m-int4")
+FOLDER = TRAINED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +24,9 @@ class TrainOrder:
     minutes: float | None = None
     """Stop in between after so long; None trains to the end."""
     begin_from: Path | None = None
-    """A checkpoint whose weights to begin with, where nothing was trained yet."""
+    """A checkpoint whose weights to begin with, where nothing was trained yet. Of the nano."""
+    tokens: int | None = None
+    """To learn from, of a packaged model; None takes what suits the device."""
 
 
 def train(order: TrainOrder, say: Callable[[str], object]) -> None:
@@ -31,6 +36,9 @@ def train(order: TrainOrder, say: Callable[[str], object]) -> None:
             f"no model {order.name!r} to train{nearest(order.name, NAMES)}; there are {', '.join(NAMES)}"
         )
     try:
+        if order.name != "autoglm-phone-nano":
+            _train_packaged(order, say)
+            return
         from .nano import train as nano
     except ModuleNotFoundError as exc:
         raise MissingExtra(f"{exc.name} is not installed: training needs `make setup EXTRAS=train`") from exc
@@ -43,3 +51,22 @@ def train(order: TrainOrder, say: Callable[[str], object]) -> None:
         begin_from=order.begin_from,
     )
     nano.train(settings, say)
+
+
+def _train_packaged(order: TrainOrder, say: Callable[[str], object]) -> None:
+    from .qat import train as qat
+
+    recipe, folder = load_recipe(order.name), FOLDER / order.name
+    source = load_recipe(recipe.against).source
+    assert source is not None, "recipes of this project"
+    tokens = order.tokens or qat.TOKENS[order.device]
+    settings = qat.Settings(
+        recipe=recipe,
+        folder=folder,
+        checkpoint=folder / "checkpoint",
+        source=source.find(),
+        tokens=tokens,
+        device=order.device,
+        minutes=order.minutes,
+    )
+    qat.train(settings, say)

@@ -27,6 +27,9 @@ from .training import Plan, Trainer
 SEED = 11
 RATE, SCALE_RATE = 5e-5, 1e-5
 """Of AdamW, for weights and norms, and for scales."""
+TOKENS = {"cpu": 2**18, "cuda": 50_000_000}
+"""To learn from where nothing is said: an hour or so on either."""
+TEXTS_PER_BATCH = {"cpu": 4, "cuda": 32}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,22 +52,17 @@ class Settings:
     method: Method = "awq+gptq"
     """What training begins with."""
     rate: float = RATE
-    texts_per_batch: int = 4
-    batches: int = 1
-    """Whose gradients make one step."""
+
+    @property
+    def batch(self) -> int:
+        """Texts of a step."""
+        return TEXTS_PER_BATCH[self.device]
 
     @property
     def plan(self) -> Plan:
-        """Each token once, the rate falling all the way."""
-        steps = max(self.tokens // (LENGTH * self.texts_per_batch * self.batches), 1)
-        warmup, evaluations = max(steps // 30, 3), 10
-        return Plan(
-            steps=steps,
-            batches=self.batches,
-            warmup=warmup,
-            decay=0.9,
-            evaluate_every=max(steps // evaluations, 1),
-        )
+        """Each token once, the rate falling nearly all the way."""
+        steps = max(self.tokens // (LENGTH * self.batch), 1)
+        return Plan(steps=steps, warmup=max(steps // 30, 3), decay=0.9, evaluate_every=max(steps // 10, 1))
 
 
 def train(settings: Settings, say: Callable[[str], object]) -> None:
@@ -76,8 +74,7 @@ def train(settings: Settings, say: Callable[[str], object]) -> None:
     trainer = _trainer(settings, checkpoint, teacher, found, say)
     if trainer.step == 0:
         trainer.evaluate()
-    batches = found.batches(settings.texts_per_batch, trainer.step * settings.batches)
-    is_done = trainer.run(batches, minutes=settings.minutes)
+    is_done = trainer.run(found.batches(settings.batch, trainer.step), minutes=settings.minutes)
     curve = draw_curve(trainer.log_path)
     if not is_done:
         say("stopped in between: the same command goes on from there")
@@ -97,9 +94,9 @@ def _trainer(
     recipe = settings.recipe
     block_size = recipe.format.linear.block_size
     state = settings.folder / "state"
-    method: Method = "round" if state.is_dir() else settings.method  # weights of a state come from the state
-    say(f"rounding by {method}" if method == settings.method else "going on from what was reached")
-    calibration = calibration_of(method)
+    is_new = not state.is_dir()
+    say(f"beginning with weights by {settings.method}" if is_new else "going on from what was reached")
+    calibration = calibration_of(settings.method if is_new else "round")  # the state has other weights
     with tqdm(total=calibration.passes(checkpoint.architecture) * len(teacher.layers), disable=None) as bar:
         model = student(checkpoint, LENGTH, block_size, calibration, bar.update).to(settings.device)
 
