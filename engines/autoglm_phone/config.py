@@ -61,7 +61,7 @@ class TextConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisionConfig:
-    """The eyes: strided convolutions, a small transformer, 2 x 2 neighbours to a token."""
+    """The eyes: convolutions, three of them strided, a small transformer, 2 x 2 neighbours to a token."""
 
     hidden_size: int
     num_hidden_layers: int
@@ -69,6 +69,8 @@ class VisionConfig:
     intermediate_size: int
     patch_size: int = 4
     stem_channels: tuple[int, int] = (32, 96)
+    stem_residuals: int = 0
+    """Convolutions after the strided ones, each added to what it reads: letters are larger than a state's pixels."""
     position_side: int = 14
     merge_size: int = 2
     min_pixels: int = 224 * 224 // 2
@@ -87,8 +89,13 @@ class VisionConfig:
         first, second = self.stem_channels
         stem = 3 * self.patch_size**2 * first + 9 * first * second + 9 * second * self.hidden_size
         biases = first + second + self.hidden_size
+        residuals = self.stem_residuals * (9 * self.hidden_size + 1) * self.hidden_size
         return (
-            stem + biases + self.position_side**2 * self.hidden_size + _encoder(self, self.merge_size**2, hidden_size)
+            stem
+            + biases
+            + residuals
+            + self.position_side**2 * self.hidden_size
+            + _encoder(self, self.merge_size**2, hidden_size)
         )
 
 

@@ -13,8 +13,12 @@ from .blocks import Block, projector
 from .config import VisionConfig
 
 
+STRIDED = 3
+"""Convolutions of the stem that make the picture smaller; those after them are added to what they read."""
+
+
 class VisionTower(nn.Module):
-    """Strided convolutions, blocks, and 2 x 2 neighbours to an embedding of the text model."""
+    """Convolutions, blocks, and 2 x 2 neighbours to an embedding of the text model."""
 
     def __init__(self, config: VisionConfig, hidden_size: int) -> None:
         super().__init__()
@@ -26,6 +30,7 @@ class VisionTower(nn.Module):
                 nn.Conv2d(3, first, patch, stride=patch),
                 nn.Conv2d(first, second, 3, stride=2, padding=1),
                 nn.Conv2d(second, wide, 3, stride=2, padding=1),
+                *(nn.Conv2d(wide, wide, 3, padding=1) for _ in range(config.stem_residuals)),
             ]
         )
         self.position_embedding = nn.Embedding(config.position_side**2, wide)
@@ -50,7 +55,8 @@ class VisionTower(nn.Module):
     def encode(self, pixels: Tensor) -> Tensor:
         """A state for each stride x stride pixels.  # (batch, rows, columns, hidden)"""
         for index, convolution in enumerate(self.stem):
-            pixels = convolution(functional.gelu(pixels) if index else pixels)
+            convolved = convolution(functional.gelu(pixels) if index else pixels)
+            pixels = pixels + convolved if index >= STRIDED else convolved
         batch, wide, rows, columns = pixels.shape
         x = pixels.flatten(2).transpose(1, 2) + self.positions(rows, columns)
         for block in self.blocks:

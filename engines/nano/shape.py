@@ -30,9 +30,10 @@ def nano_config() -> PhoneConfig:
         ),
         vision=VisionConfig(
             hidden_size=192,
-            num_hidden_layers=4,
+            num_hidden_layers=2,
             num_attention_heads=3,
             intermediate_size=768,
+            stem_residuals=2,
             min_pixels=40960,
         ),
         audio=AudioConfig(hidden_size=192, num_hidden_layers=4, num_attention_heads=3, intermediate_size=768),

@@ -49,8 +49,9 @@ class PixelGraph:
         """States, row by row.  # (1, states, hidden)"""
         x = self.products.cast("pixels", self.products.dtype)
         for index, (stride, padding) in enumerate(self.tower.strides):
-            x = self.encoder.gelu(x) if index else x
-            x = self.encoder.convolution(x, f"stem.{index}", stride=stride, padding=padding)
+            read = self.encoder.gelu(x) if index else x
+            found = self.encoder.convolution(read, f"stem.{index}", stride=stride, padding=padding)
+            x = self.file.node("Add", [x, found], f"stem.{index}.sum") if stride == 1 else found
         flat = self.products.shape("flat.shape", [1, self.config.hidden_size, -1])
         x = self.file.node("Reshape", [self.products.cast(x, SINGLE), flat], "flat")
         return self.file.node("Transpose", [x], "states", perm=[0, 2, 1])

@@ -1,6 +1,6 @@
 """The eyes of autoglm_phone, which read whole pictures: sizes, names, shapes, and what they compute.
 
-Three strided convolutions, positions resampled to the picture, blocks of attention, and squares of neighbours
+Convolutions, of which three are strided, positions resampled to the picture, blocks of attention, and squares of neighbours
 projected to the text model's width. `engines.autoglm_phone.vision` is the same in PyTorch.
 """
 
@@ -18,7 +18,7 @@ from engines.encoder.sizes import check_encoder, check_tensors, expected_encoder
 from engines.reference.arrays import Array, Arrays, numpy_arrays
 from engines.tensor import Tensor
 
-_MOST_PATCH, _MOST_CHANNELS, _MOST_SIDE, _MOST_PIXELS = 64, 2**14, 1024, 2**27
+_MOST_PATCH, _MOST_CHANNELS, _MOST_SIDE, _MOST_RESIDUALS, _MOST_PIXELS = 64, 2**14, 1024, 64, 2**27
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +33,8 @@ class PixelTower:
 
     @property
     def strides(self) -> tuple[tuple[int, int], ...]:
-        """Stride and padding of each convolution."""
-        return (self.config.patch_size, 0), (2, 1), (2, 1)
+        """Stride and padding of each convolution; those of stride 1 are added to what they read."""
+        return (self.config.patch_size, 0), (2, 1), (2, 1), *((1, 1),) * self.config.stem_residuals
 
     @property
     def image_format(self) -> ImageFormat:
@@ -60,11 +60,12 @@ def read_pixel_tower(config: Mapping[str, object], tensors: Mapping[str, Tensor]
     """From config.json and the vision tensors, for a text model of that width. Raises CheckpointError."""
     found = read_section(VisionConfig, config, "vision_config")
     check_encoder(found, "vision_config")
-    sizes = (found.patch_size, max(found.stem_channels), found.position_side)
-    if any(size > most for size, most in zip(sizes, (_MOST_PATCH, _MOST_CHANNELS, _MOST_SIDE), strict=True)):
+    sizes = (found.patch_size, max(found.stem_channels), found.position_side, found.stem_residuals)
+    limits = (_MOST_PATCH, _MOST_CHANNELS, _MOST_SIDE, _MOST_RESIDUALS)
+    if any(size > most for size, most in zip(sizes, limits, strict=True)):
         raise CheckpointError(
-            f"config.json: vision_config: patches of {sizes[0]}, stems of {sizes[1]} and {sizes[2]} positions a side "
-            "are not possible"
+            f"config.json: vision_config: patches of {sizes[0]}, stems of {sizes[1]}, {sizes[2]} positions a side "
+            f"and {sizes[3]} residuals are not possible"
         )
     if not found.min_pixels <= found.max_pixels <= _MOST_PIXELS or min(found.image_std) <= 0:
         raise CheckpointError(
@@ -85,7 +86,9 @@ def expected_shapes(config: VisionConfig, width: int) -> dict[str, tuple[int, ..
         "stem.2.weight": (hidden, second, 3, 3),
         "position_embedding.weight": (config.position_side**2, hidden),
     }
-    shapes |= {f"stem.{index}.bias": (size,) for index, size in enumerate((first, second, hidden))}
+    residuals = config.stem_residuals
+    shapes |= {f"stem.{3 + index}.weight": (hidden, hidden, 3, 3) for index in range(residuals)}
+    shapes |= {f"stem.{index}.bias": (size,) for index, size in enumerate((first, second, *[hidden] * (1 + residuals)))}
     return shapes | expected_encoder(config, config.merge_size**2, width)
 
 
@@ -95,9 +98,10 @@ def embeddings(tower: PixelTower, inputs: Mapping[str, Array], weights: Weights,
     xp, config = arrays.xp, tower.config
     x = inputs["pixels"][0, ...]
     for index, (stride, padding) in enumerate(tower.strides):
-        x = gelu(x, xp) if index else x
         kernel = weights_of(weights, f"stem.{index}.")
-        x = convolved(x, kernel, stride=(stride, stride), padding=(padding, padding), xp=xp)
+        read = gelu(x, xp) if index else x
+        found = convolved(read, kernel, stride=(stride, stride), padding=(padding, padding), xp=xp)
+        x = x + found if stride == 1 else found
     hidden, rows, columns = x.shape
     x = xp.reshape(x, (hidden, -1)).T + _positions(config, inputs, weights, xp)
     x = encoded(config, x, weights, arrays)
