@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,8 +27,12 @@ from .tokenizer import ASSISTANT, END, USER, tokenizer
 STRIDE, FRAMES = 32, 8
 """Pixels of a token's side, mel frames of a token."""
 _SECONDS = {"word": (1.6, 2.0), "number": (2.0, 2.4), "command": (3.2,), "asking": (2.4,)}
-_MIXTURE = (("menu", 0.16), ("picture", 0.32), ("several", 0.03), ("sound", 0.3), ("both", 0.15), ("text", 0.04))
-"""Kinds of batches: what is in one of them has about the same length."""
+Mixture = Mapping[str, float]
+"""How often each kind of batch comes; what is in one of them has about the same length."""
+EVERYTHING: Mixture = MappingProxyType(
+    {"menu": 0.16, "picture": 0.32, "several": 0.03, "sound": 0.3, "both": 0.15, "text": 0.04}
+)
+SENSES: Mixture = MappingProxyType({"menu": 0.25, "picture": 0.4, "sound": 0.35})
 _Maker = Callable[[random.Random, Look], Sample]
 _PICTURED: tuple[tuple[_Maker, float], ...] = (
     (pictures.reading, 0.55),
@@ -71,7 +77,7 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same in another memory."""
-        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        given: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         return replace(self, **{name: value.to(device) for name, value in given.items() if isinstance(value, Tensor)})
 
 
@@ -116,8 +122,7 @@ def media_tokens(part: Picture | Sound) -> int:
     """How many tokens stand for it."""
     if isinstance(part, Picture):
         return (part.pixels.shape[0] // STRIDE) * (part.pixels.shape[1] // STRIDE)
-    frames: int = spectrum(part).shape[1]
-    return frames // FRAMES
+    return len(spectrum(part).T) // FRAMES
 
 
 def spectrum(sound: Sound) -> NDArray[np.float32]:
@@ -160,9 +165,12 @@ def normalised(pixels: Tensor) -> Tensor:
 class TrainingBatches(IterableDataset[Batch]):
     """Batches without end, each of its seed and number alone: whoever goes on at a number gets what would have come."""
 
-    def __init__(self, corpus: speech.Corpus, look: Look, *, seed: int, size: int, first: int = 0) -> None:
+    def __init__(
+        self, corpus: speech.Corpus, look: Look, *, seed: int, size: int, first: int = 0, mixture: Mixture = EVERYTHING
+    ) -> None:
         """first: number of the batch to begin with."""
         self._corpus, self._look, self._seed, self._size, self._first = corpus, look, seed, size, first
+        self._mixture = mixture
 
     def __iter__(self) -> Iterator[Batch]:
         torch.set_num_threads(1)
@@ -171,14 +179,15 @@ class TrainingBatches(IterableDataset[Batch]):
         encoder = Encoder()
         for number in itertools.count(self._first + start, step):
             rng = random.Random(f"{self._seed}/{number}")
-            yield collate(encoder, draw(rng, self._corpus, self._look, self._size))
+            yield collate(encoder, draw(rng, self._corpus, self._look, self._size, self._mixture))
 
 
-def draw(rng: random.Random, corpus: speech.Corpus, look: Look, size: int) -> list[Sample]:
+def draw(
+    rng: random.Random, corpus: speech.Corpus, look: Look, size: int, mixture: Mixture = EVERYTHING
+) -> list[Sample]:
     """Samples of one kind that fit a batch."""
     look = replace(look, sizes=(rng.choice(SIZES),))
-    kinds, weights = zip(*_MIXTURE, strict=True)
-    match rng.choices(kinds, weights)[0]:
+    match rng.choices(list(mixture), list(mixture.values()))[0]:
         case "menu":
             return [menus.ordering(rng, look) for _ in range(size)]
         case "picture":

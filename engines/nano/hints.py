@@ -7,6 +7,7 @@ training has the two layers that read towers' states; what is shipped does not.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +53,11 @@ class Hints(nn.Module):
         lengths = torch.full((len(said),), states.shape[1])
         ends = torch.tensor([len(letters) for letters in said])
         return functional.ctc_loss(log_probabilities, torch.cat(list(said)), lengths, ends, zero_infinity=True)
+
+    def spelled(self, states: Tensor) -> list[list[int]]:
+        """The letters that are likeliest at each time, as CTC reads them: repeated ones and blanks left out."""
+        likeliest = self.said(states).argmax(-1).tolist()
+        return [[letter for letter, _ in groupby(row) if letter] for row in likeliest]
 
 
 def cells(picture: Picture, stride: int) -> Tensor:

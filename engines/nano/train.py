@@ -1,4 +1,4 @@
-"""Trains the nano: float weights, then four bits that learn from them, then a checkpoint of those."""
+"""Trains the nano in three phases: its towers, the whole of it in floats, the same with four bits; then writes it."""
 
 from __future__ import annotations
 
@@ -7,41 +7,72 @@ import random
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from engines.autoglm_phone.model import AutoGLMPhone
 from engines.qat.fake_quant import plain_names, quantize_module
 from engines.qat.muon import Muon
-from engines.qat.training import Plan, Trainer
+from engines.qat.training import Plan, Task, Trainer
 
 from . import speech
-from .batches import Batch, TrainingBatches, normalised
+from .batches import EVERYTHING, SENSES, Batch, Mixture, TrainingBatches
 from .canvas import Look
-from .evaluate import accuracy
 from .export import read_checkpoint, write_checkpoint
 from .fonts import TRAINING as TRAINING_FONTS
 from .fonts import Fonts
 from .heldout import Question, makers, questions
-from .hints import Hints
-from .shape import BLOCK_SIZE, nano_config
+from .learning import AnswerTask, Learner, SensesTask
+from .shape import BLOCK_SIZE
 from .voices import TRAINING as TRAINING_VOICES
 
 SEED = 7
 BATCH_SIZE = 64
 """Samples of a batch."""
 VOICES_PER_PHRASE = 90
-FLOAT = Plan(steps=1200, batches=2, warmup=60, decay=0.45)
-INT4 = Plan(steps=220, batches=2, warmup=20, decay=0.8)
-_BALANCE = 0.01
-"""Weight of the load-balancing loss."""
 _DEVELOPMENT = 32
 """Questions of each task, made as those of training are, that show how it goes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """One part of the training."""
+
+    name: str
+    plan: Plan
+    of_matrices: float
+    """Learning rate of Muon."""
+    of_others: float
+    """Learning rate of AdamW."""
+    mixture: Mixture
+
+
+TOWERS = Phase(
+    name="towers",
+    plan=Plan(steps=1200, batches=2, warmup=40, decay=0.3),
+    of_matrices=4e-3,
+    of_others=2e-3,
+    mixture=SENSES,
+)
+FLOAT = Phase(
+    name="float",
+    plan=Plan(steps=1500, batches=2, warmup=60, decay=0.45),
+    of_matrices=4e-3,
+    of_others=2e-3,
+    mixture=EVERYTHING,
+)
+INT4 = Phase(
+    name="int4",
+    plan=Plan(steps=250, batches=2, warmup=20, decay=0.8),
+    of_matrices=1e-3,
+    of_others=5e-4,
+    mixture=EVERYTHING,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,33 +99,52 @@ class Material:
     corpus: speech.Corpus
     look: Look
 
+    def batches(self, mixture: Mixture, first: int) -> TrainingBatches:
+        """From number `first` on."""
+        return TrainingBatches(self.corpus, self.look, seed=SEED, size=BATCH_SIZE, first=first, mixture=mixture)
+
+    def development(self) -> list[Question]:
+        """Some questions of each task."""
+        found: list[Question] = []
+        for task, make in makers(self.corpus, self.look).items():
+            rng = random.Random(f"development {task}")
+            asked = (one for _ in iter(int, 1) for one in questions(make(rng)) if one.task == task)
+            found += [next(asked) for _ in range(_DEVELOPMENT)]
+        return found
+
 
 def train(settings: Settings, say: Callable[[str], object]) -> None:
-    """Both phases, or as much as there is time for. Raises NotFound where programs or fonts are missing."""
+    """All phases, or as much as there is time for. Raises NotFound where programs or fonts are missing."""
+    if _trained(settings, say):
+        say(f"to build it: python -m engines build {settings.checkpoint}")
+    else:
+        say("stopped in between: the same command goes on from there")
+
+
+def _trained(settings: Settings, say: Callable[[str], object]) -> bool:
+    """Whether it reached the end."""
     torch.manual_seed(SEED)
     corpus = speech.spoken(TRAINING_VOICES, 1, VOICES_PER_PHRASE, settings.folder / "speech-training.npz")
     material = Material(corpus=corpus, look=Look(fonts=Fonts(TRAINING_FONTS), noise="training"))
-    development = _development(material)
     learner = Learner().to(settings.device)
-    model = learner.model
     if settings.begin_from is not None:
-        model.load_state_dict(read_checkpoint(settings.begin_from).state_dict())
-    say(
-        f"{model.config.parameters / 1e6:.1f} M parameters, {model.config.active_parameters / 1e6:.1f} M active a token"
-    )
-    if not _phase(learner, _AnswerTask(development), FLOAT, settings, material, "float", rates=(4e-3, 2e-3)):
-        say("stopped in between: the same command goes on from there")
-        return
-    teacher = copy.deepcopy(model).eval().requires_grad_(False)
+        learner.model.load_state_dict(read_checkpoint(settings.begin_from).state_dict())
+    config = learner.model.config
+    say(f"{config.parameters / 1e6:.1f} M parameters, {config.active_parameters / 1e6:.1f} M active a token")
+    looked_at = list(islice(iter(material.batches(SENSES, 10**9)), 8))
+    if not _run(TOWERS, learner, SensesTask(looked_at), settings, material):
+        return False
+    development = material.development()
+    if not _run(FLOAT, learner, AnswerTask(development), settings, material):
+        return False
+    teacher = copy.deepcopy(learner.model).eval().requires_grad_(False)
     student = Learner().to(settings.device)
     student.load_state_dict(learner.state_dict())
-    model = student.model
-    quantize_nano(model)
-    if not _phase(student, _AnswerTask(development, teacher), INT4, settings, material, "int4", rates=(1e-3, 5e-4)):
-        say("stopped in between: the same command goes on from there")
-        return
-    write_checkpoint(settings.checkpoint, model)
-    say(f"to build it: python -m engines build {settings.checkpoint.name}")
+    quantize_nano(student.model)
+    if not _run(INT4, student, AnswerTask(development, teacher), settings, material):
+        return False
+    write_checkpoint(settings.checkpoint, student.model)
+    return True
 
 
 def quantize_nano(model: AutoGLMPhone) -> None:
@@ -102,32 +152,14 @@ def quantize_nano(model: AutoGLMPhone) -> None:
     quantize_module(model, lambda name: not name.endswith("router"), BLOCK_SIZE, learned_scales=True)
 
 
-class Learner(nn.Module):
-    """The model, and what tells its towers what they see and hear."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.model = AutoGLMPhone(nano_config())
-        self.hints = Hints(self.model.config)
-
-
-def _phase(
-    learner: Learner,
-    task: _AnswerTask,
-    plan: Plan,
-    settings: Settings,
-    material: Material,
-    name: str,
-    *,
-    rates: tuple[float, float],
-) -> bool:
-    """Whether it reached the end."""
-    trainer = Trainer(learner, task, _optimizers(learner, *rates), plan, settings.folder / name)
-    if settings.is_compiled and trainer.step < plan.steps:
+def _run(phase: Phase, learner: Learner, task: Task[Batch], settings: Settings, material: Material) -> bool:
+    """Whether the phase reached its end; at once where it had before."""
+    trainer = Trainer(learner, task, _optimizers(learner, phase), phase.plan, settings.folder / phase.name)
+    if trainer.step >= phase.plan.steps:
+        return True
+    if settings.is_compiled:
         _compile(learner.model)
-    batches = TrainingBatches(
-        material.corpus, material.look, seed=SEED, size=BATCH_SIZE, first=trainer.step * plan.batches
-    )
+    batches = material.batches(phase.mixture, trainer.step * phase.plan.batches)
     return trainer.run(_loaded(batches), minutes=settings.minutes)
 
 
@@ -142,7 +174,7 @@ def _leave_to_parent(worker: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _optimizers(model: nn.Module, of_matrices: float, of_others: float) -> list[torch.optim.Optimizer]:
+def _optimizers(model: nn.Module, phase: Phase) -> list[torch.optim.Optimizer]:
     """Muon for matrices within, AdamW for the rest. Scales of fake-quantized weights move by their own size."""
     named = dict(model.named_parameters())
     scales = [value for name, value in named.items() if name.endswith(".scale")]
@@ -155,77 +187,19 @@ def _optimizers(model: nn.Module, of_matrices: float, of_others: float) -> list[
     ]
     ours = {id(value) for value in (*scales, *matrices)}
     others = [value for value in named.values() if id(value) not in ours]
-    groups: list[dict[str, Any]] = [{"params": others, "lr": of_others}]
+    groups: list[dict[str, Any]] = [{"params": others, "lr": phase.of_others}]
     if scales:
         groups.append({"params": scales, "lr": 1e-5})
     adam = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
-    return [Muon(matrices, lr=of_matrices, weight_decay=0.02), adam]
-
-
-class _AnswerTask:
-    """Satisfies `engines.qat.training.Task`: to give the answers, and to give them as a teacher does."""
-
-    def __init__(self, development: list[Question], teacher: AutoGLMPhone | None = None) -> None:
-        self._development, self._teacher = development, teacher
-
-    def loss(self, module: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, float]]:
-        """Cross-entropy of the answers, the load of the experts, and the divergence from the teacher."""
-        learner = cast(Learner, module)
-        model = learner.model
-        batch = batch.to(model.model.embed_tokens.weight.device)
-        counted = batch.targets >= 0
-        targets = batch.targets[counted]
-        logits = answer_logits(model, batch, counted)
-        entropy = functional.cross_entropy(logits, targets)
-        balance = torch.stack([each.load_balance(batch.used.flatten()) for each in model.mixtures()]).mean()
-        found = {
-            f"{batch.kind} loss": entropy.item(),
-            f"{batch.kind} tokens right": (logits.argmax(-1) == targets).float().mean().item(),
-            "balance": balance.item(),
-        }
-        loss = entropy + _BALANCE * balance
-        if batch.cells is not None:
-            seen, found["marks right"] = learner.hints.of_pictures(model.model.visual.states, batch.cells)
-            loss = loss + seen
-        if batch.said:
-            heard = learner.hints.of_recordings(model.model.audio.states, batch.said)
-            found["letters loss"] = heard.item()
-            loss = loss + heard
-        if self._teacher is not None:
-            with torch.no_grad():
-                expected = answer_logits(self._teacher, batch, counted).log_softmax(-1)
-            divergence = functional.kl_div(logits.log_softmax(-1), expected, reduction="batchmean", log_target=True)
-            found["divergence"] = divergence.item()
-            loss = loss + divergence
-        return loss, found
-
-    def evaluate(self, module: nn.Module) -> Mapping[str, float]:
-        """Share of exact answers to the development questions, by task."""
-        scores = accuracy(cast(Learner, module).model, self._development)
-        return {f"{task} exact": round(score.accuracy, 4) for task, score in scores.items()}
-
-
-def answer_logits(model: AutoGLMPhone, batch: Batch, counted: Tensor) -> Tensor:
-    """Scores at the places that are followed by a token of an answer.  # float32 (places, vocabulary)"""
-    pixels = None if batch.pixels is None else normalised(batch.pixels)
-    states = model(batch.tokens, batch.types, pixels, batch.mels)
-    return model.logits(states[counted]).float()
-
-
-def _development(material: Material) -> list[Question]:
-    found: list[Question] = []
-    for task, make in makers(material.corpus, material.look).items():
-        rng = random.Random(f"development {task}")
-        asked = (one for _ in iter(int, 1) for one in questions(make(rng)) if one.task == task)
-        found += [next(asked) for _ in range(_DEVELOPMENT)]
-    return found
+    return [Muon(matrices, lr=phase.of_matrices, weight_decay=0.02), adam]
 
 
 def _compile(model: AutoGLMPhone) -> None:
     """What is worth it: towers by the size of pictures and recordings, the rest of a layer for any length."""
     torch._dynamo.config.cache_size_limit = 64  # there is no public name for it
     for tower in (model.model.visual, model.model.audio):
-        tower.encode = torch.compile(tower.encode, dynamic=False)  # type: ignore[method-assign]
+        encode: Any = torch.compile(tower.encode, dynamic=False)
+        tower.encode = encode  # type: ignore[method-assign]  # of this tower alone
     for layer in model.model.layers:
         for name, part in layer.named_children():
             if name != "mlp":
@@ -233,7 +207,7 @@ def _compile(model: AutoGLMPhone) -> None:
 
 
 def float_model(tensors: Mapping[str, Tensor]) -> AutoGLMPhone:
-    """A model with the weights of a state dictionary, of either phase."""
+    """A model with the weights of a state dictionary, of any phase."""
     learner = Learner()
     learner.load_state_dict(plain_names(tensors))
     return learner.model.eval()
