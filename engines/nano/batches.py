@@ -77,8 +77,9 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same in another memory."""
-        given: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(self, **{name: value.to(device) for name, value in given.items() if isinstance(value, Tensor)})
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        moved: dict[str, Any] = {name: value.to(device) for name, value in given.items() if isinstance(value, Tensor)}
+        return replace(self, **moved)
 
 
 class Encoder:
@@ -121,7 +122,8 @@ class Encoder:
 def media_tokens(part: Picture | Sound) -> int:
     """How many tokens stand for it."""
     if isinstance(part, Picture):
-        return (part.pixels.shape[0] // STRIDE) * (part.pixels.shape[1] // STRIDE)
+        height, width = len(part.pixels), len(part.pixels[0])
+        return (height // STRIDE) * (width // STRIDE)
     return len(spectrum(part).T) // FRAMES
 
 
