@@ -193,7 +193,9 @@ def read_section(kind: type[_T], config: Mapping[str, Any], name: str) -> _T:
         raise CheckpointError(f"config.json: {name} must be an object")
     kinds = get_type_hints(kind)
     values = {
-        field.name: _value(section[field.name], kinds[field.name], f"{name}.{field.name}")
+        field.name: _value(
+            section[field.name], kinds[field.name], f"{name}.{field.name}", 0 if field.default == 0 else 1
+        )
         for field in fields(kind)  # type: ignore[arg-type]  # all three are dataclasses
         if field.name in section
     }
@@ -203,14 +205,14 @@ def read_section(kind: type[_T], config: Mapping[str, Any], name: str) -> _T:
         raise CheckpointError(f"config.json: {name} lacks a key: {str(exc)[-80:]}") from exc
 
 
-def _value(value: object, kind: Any, key: str) -> Any:
-    """What a key holds, if it is of its kind and a size that is possible."""
+def _value(value: object, kind: Any, key: str, least: int) -> Any:
+    """What a key holds, if it is of its kind and a size that is possible; whole numbers are not below `least`."""
     if get_origin(kind) is tuple:
         kinds = get_args(kind)
         if isinstance(value, list) and len(value) == len(kinds):
-            return tuple(_value(one, each, key) for one, each in zip(value, kinds, strict=True))
+            return tuple(_value(one, each, key, least) for one, each in zip(value, kinds, strict=True))
     elif kind is int:
-        if type(value) is int and 0 < value < _MOST:
+        if type(value) is int and least <= value < _MOST:
             return value
     elif kind is float:
         if type(value) in (int, float) and 0 <= value < _MOST:  # type: ignore[operator]  # a number

@@ -12,7 +12,6 @@ from edged.vision.tower_inputs import cubic_weights
 from .blocks import Block, projector
 from .config import VisionConfig
 
-
 STRIDED = 3
 """Convolutions of the stem that make the picture smaller; those after them are added to what they read."""
 

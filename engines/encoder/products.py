@@ -23,6 +23,7 @@ from engines.tensor import Floats, Tensor
 
 Bits = Literal[4, 8, 16, 32]
 """Of the weights of products: integers with a scale for each block of 64 inputs (4) or each output (8), or floats.
+Scales of blocks are float16, as training exports them.
 A checkpoint's own integers of 4 bits are kept where 8 are asked for, which would add nothing to them."""
 BLOCK_SIZE = 64
 HALF, SINGLE = np.dtype(np.float16), np.dtype(np.float32)
@@ -61,10 +62,7 @@ class Products:
     def floats(self, name: str, values: Floats, bits: Bits) -> str:
         """A constant of products, stored in half precision unless in 32 bits."""
         dtype = SINGLE if bits == 32 else HALF
-        stored = self.file.weight(f"{name}.{dtype.name}", _cast(values, dtype))
-        if dtype == self.dtype:
-            return stored
-        return self.file.node("Cast", [stored], f"{name}.weight", to=_KINDS[self.dtype])
+        return self._in_products(self.file.weight(f"{name}.{dtype.name}", _cast(values, dtype)), dtype)
 
     def cast(self, x: str, dtype: np.dtype[Any]) -> str:
         """x, which is float32 where products are not, in another type."""
@@ -86,21 +84,21 @@ class Products:
 
     def _blocks(self, name: str, matrix: Tensor | Floats) -> str:
         rounding = Rounding(bits=4, block_size=_block_size(name, matrix))
-        codes, scale = f"{name}.q4", f"{name}.q4.scale"
+        codes = f"{name}.q4"
         if not self.file.has_weight(codes):
             blocks = quantized([matrix], rounding) if isinstance(matrix, Tensor) else rounded(matrix, rounding)
             inputs_first = np.ascontiguousarray(blocks.q.reshape(blocks.rows, -1).T)
             pairs = inputs_first.reshape(-1, 2) ^ np.uint8(8)  # from 0..15 to two's complement
             self.file.streamed(codes, ml_dtypes.int4, inputs_first.shape, [pairs[:, 0] | pairs[:, 1] << 4])
-            for dtype in (SINGLE, HALF):
-                self.file.weight(f"{scale}.{dtype.name}", _cast(blocks.scale.T, dtype))
-        return self.file.node(
-            "DequantizeLinear",
-            [codes, f"{scale}.{self.dtype.name}"],
-            f"{name}.weight",
-            axis=0,
-            block_size=rounding.block_size,
-        )
+            self.file.weight(f"{codes}.scale", _cast(blocks.scale.T, HALF))
+        scale, size = self._in_products(f"{codes}.scale", HALF), rounding.block_size
+        return self.file.node("DequantizeLinear", [codes, scale], f"{name}.weight", axis=0, block_size=size)
+
+    def _in_products(self, stored: str, dtype: np.dtype[Any]) -> str:
+        """A stored constant in the type of products; the run time casts it once."""
+        if dtype == self.dtype:
+            return stored
+        return self.file.node("Cast", [stored], f"{stored}.{self.dtype.name}", to=_KINDS[self.dtype])
 
     def _rows(self, name: str, matrix: Floats) -> str:
         q, scale = rounded_rows(matrix)

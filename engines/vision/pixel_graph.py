@@ -19,7 +19,7 @@ from engines.encoder.products import SINGLE, Bits
 from engines.graph.model_file import Activations, ModelFile
 
 from .graph import FUSED_FILE, STANDARD_FILE
-from .pixel_tower import PixelTower
+from .pixel_tower import STRIDED, PixelTower
 
 
 class PixelGraph:
@@ -51,7 +51,7 @@ class PixelGraph:
         for index, (stride, padding) in enumerate(self.tower.strides):
             read = self.encoder.gelu(x) if index else x
             found = self.encoder.convolution(read, f"stem.{index}", stride=stride, padding=padding)
-            x = self.file.node("Add", [x, found], f"stem.{index}.sum") if stride == 1 else found
+            x = self.file.node("Add", [x, found], f"stem.{index}.sum") if index >= STRIDED else found
         flat = self.products.shape("flat.shape", [1, self.config.hidden_size, -1])
         x = self.file.node("Reshape", [self.products.cast(x, SINGLE), flat], "flat")
         return self.file.node("Transpose", [x], "states", perm=[0, 2, 1])

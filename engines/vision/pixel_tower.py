@@ -1,7 +1,8 @@
 """The eyes of autoglm_phone, which read whole pictures: sizes, names, shapes, and what they compute.
 
-Convolutions, of which three are strided, positions resampled to the picture, blocks of attention, and squares of neighbours
-projected to the text model's width. `engines.autoglm_phone.vision` is the same in PyTorch.
+Three strided convolutions and some that are added to what they read, positions resampled to the picture, blocks of
+attention, and squares of neighbours projected to the text model's width. `engines.autoglm_phone.vision` is the same in
+PyTorch.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from engines.reference.arrays import Array, Arrays, numpy_arrays
 from engines.tensor import Tensor
 
 _MOST_PATCH, _MOST_CHANNELS, _MOST_SIDE, _MOST_RESIDUALS, _MOST_PIXELS = 64, 2**14, 1024, 64, 2**27
+STRIDED = 3
+"""Convolutions that make the picture smaller."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +36,7 @@ class PixelTower:
 
     @property
     def strides(self) -> tuple[tuple[int, int], ...]:
-        """Stride and padding of each convolution; those of stride 1 are added to what they read."""
+        """Stride and padding of each convolution; those from STRIDED on are added to what they read."""
         return (self.config.patch_size, 0), (2, 1), (2, 1), *((1, 1),) * self.config.stem_residuals
 
     @property
@@ -87,7 +90,7 @@ def expected_shapes(config: VisionConfig, width: int) -> dict[str, tuple[int, ..
         "position_embedding.weight": (config.position_side**2, hidden),
     }
     residuals = config.stem_residuals
-    shapes |= {f"stem.{3 + index}.weight": (hidden, hidden, 3, 3) for index in range(residuals)}
+    shapes |= {f"stem.{STRIDED + index}.weight": (hidden, hidden, 3, 3) for index in range(residuals)}
     shapes |= {f"stem.{index}.bias": (size,) for index, size in enumerate((first, second, *[hidden] * (1 + residuals)))}
     return shapes | expected_encoder(config, config.merge_size**2, width)
 
@@ -101,7 +104,7 @@ def embeddings(tower: PixelTower, inputs: Mapping[str, Array], weights: Weights,
         kernel = weights_of(weights, f"stem.{index}.")
         read = gelu(x, xp) if index else x
         found = convolved(read, kernel, stride=(stride, stride), padding=(padding, padding), xp=xp)
-        x = x + found if stride == 1 else found
+        x = x + found if index >= STRIDED else found
     hidden, rows, columns = x.shape
     x = xp.reshape(x, (hidden, -1)).T + _positions(config, inputs, weights, xp)
     x = encoded(config, x, weights, arrays)

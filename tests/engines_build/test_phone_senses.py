@@ -104,8 +104,7 @@ def test_integers_of_the_towers_are_kept_bit_for_bit(folder: Path) -> None:
             codes, inner = stored[name], name.removeprefix(f"model.{part}.").removesuffix(".weight.q4")
             q = np.stack([codes & 15, codes >> 4], axis=-1).reshape(len(codes), -1).astype(np.int8) - 8
             np.testing.assert_array_equal(weights[f"{inner}.q4"].astype(np.int8), q.T)
-            scale = next(values for key, values in weights.items() if key.startswith(f"{inner}.q4.scale"))
-            np.testing.assert_array_equal(scale, stored[name.replace(".q4", ".scale")].T)
+            np.testing.assert_array_equal(weights[f"{inner}.q4.scale"], stored[name.replace(".q4", ".scale")].T)
 
 
 def test_verify_computes_both_towers_both_ways(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -167,6 +166,9 @@ VISION, AUDIO = "vision_config", "audio_config"
         (VISION, "stem_channels", [16], r"vision_config.stem_channels cannot be \[16\]"),
         (VISION, "stem_channels", [16, -1], "vision_config.stem_channels cannot be -1"),
         (VISION, "stem_channels", 16, "vision_config.stem_channels cannot be 16"),
+        (VISION, "stem_residuals", -1, "vision_config.stem_residuals cannot be -1"),
+        (VISION, "stem_residuals", 1, r"2 tensors are missing: visual\.stem\.3"),
+        (VISION, "stem_residuals", 10**5, "100000 residuals are not possible"),
         (VISION, "patch_size", 10**4, "patches of 10000"),
         (VISION, "position_side", 10**5, "100000 positions a side"),
         (VISION, "merge_size", 10**4, "merge_size 10000"),

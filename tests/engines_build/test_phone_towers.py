@@ -177,7 +177,7 @@ def run(sense: Sense, path: Path, inputs: Inputs) -> Array:
     ),
     own=st.fixed_dictionaries(
         {
-            "patch_size": st.sampled_from([2, 4]),
+            "patch_size": st.sampled_from([1, 2, 4]),
             "stem_channels": st.sampled_from([(8, 16), (5, 7)]),
             "position_side": st.sampled_from([1, 3, 14]),
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,9 @@ def fake_quantized(tower: VisionTower, bits: Bits) -> Any:
         flat = np.moveaxis(values, 1, -1) if values.ndim == 4 else values
         rows = flat.reshape(len(flat), -1)
         if bits == 4:
-            dense = rounded(rows, Rounding(bits=4, block_size=dividing(BLOCK_SIZE, rows.shape[1]))).dense()
+            blocks = rounded(rows, Rounding(bits=4, block_size=dividing(BLOCK_SIZE, rows.shape[1])))
+            scale = blocks.scale.astype(np.float16).astype(np.float32)
+            dense = replace(blocks, scale=scale, minimum=-8 * scale).dense()
         else:
             q, scale = rounded_rows(rows)
             dense = (q * scale[:, None]).astype(np.float32)
