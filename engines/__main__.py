@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from edged.errors import EdgedError
+from edged.errors import EdgedError, MissingExtra
 
 try:
     from .build import artefact_folder, build
@@ -75,7 +75,10 @@ def _parser() -> argparse.ArgumentParser:
     verifying.add_argument(
         "--plots", type=Path, nargs="?", const=Path(), metavar="DIR", help="draw what each expert does (here)"
     )
-    verifying.set_defaults(run=lambda options: print(verify(artefact_folder(options.artefact), options.plots)))
+    verifying.add_argument(
+        "--questions", type=_count, metavar="N", help="ask autoglm-phone-nano N held-out questions of each task"
+    )
+    verifying.set_defaults(run=_verify)
     planning = commands.add_parser("plan", help="what a recipe makes of a model: memory and least time of a token")
     planning.add_argument("recipe", metavar="RECIPE", help=f"one of {', '.join(recipe_names())}")
     planning.add_argument("model", nargs="?", metavar="NAME|FOLDER|FILE.gguf", help="else the recipe's own")
@@ -115,6 +118,17 @@ def _parser() -> argparse.ArgumentParser:
 def _build(options: argparse.Namespace) -> None:
     order = order_for(options.source, recipe=options.recipe, out=options.out, template=options.chat_template)
     build(order, say=print)
+
+
+def _verify(options: argparse.Namespace) -> None:
+    folder = artefact_folder(options.artefact)
+    print(verify(folder, options.plots))
+    if options.questions:
+        try:
+            from .nano.judge import examined
+        except ModuleNotFoundError as exc:
+            raise MissingExtra(f"{exc.name} is not installed: questions need `make setup EXTRAS=train`") from exc
+        print(examined(folder, options.questions))
 
 
 def _compile(options: argparse.Namespace) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from edged.audio.mel import log_mel
 from edged.engine.manifest import read_manifest
@@ -14,6 +16,7 @@ from edged.engine.onnx_session import OnnxSession
 from edged.engine.onnx_tower import OnnxTower
 from edged.engine.readers import image_format, mel_format, readers
 from edged.engine.session import Sight, TokenType
+from edged.errors import ArtefactError
 from edged.events import Audio, Image
 from edged.vision.preprocess import Grid, normalize
 from edged.vision.tower_inputs import pixel_inputs
@@ -21,9 +24,10 @@ from engines.tensor import Floats
 
 from .batches import Encoder
 from .canvas import Picture
-from .heldout import Question
+from .heldout import Question, heldout
 from .samples import Sound, Turn
-from .scores import Score, tally
+from .scores import Score, table, tally
+from .tokenizer import tokenizer
 
 _LONGEST = 64
 """Tokens of an answer; none is longer."""
@@ -35,7 +39,9 @@ class Engine:
     def __init__(self, folder: Path) -> None:
         """Raises ArtefactError for a folder that is no engine which sees and hears."""
         self._manifest = read_manifest(folder)
-        assert self._manifest.vision is not None and self._manifest.audio is not None
+        self._encoder = Encoder()
+        if self._manifest.vision is None or self._manifest.audio is None or not self._knows_these_tokens(folder):
+            raise ArtefactError(f"{folder}: these questions are for autoglm-phone-nano, whose tokens it does not have")
         self.session = OnnxSession(folder, self._manifest, max_seq_len=self._manifest.context_length, threads=0)
         self._image_format, self._mel_format = image_format(self._manifest.vision), mel_format(self._manifest.audio)
         self._position_side = self._manifest.vision.position_side
@@ -43,8 +49,10 @@ class Engine:
         self._eyes, self._ears = (
             OnnxTower(folder / reading[media].file, reading[media].input_names, threads=0) for media in (Image, Audio)
         )
-        self._encoder = Encoder()
         self._end = set(self._manifest.tokens.eos)
+
+    def _knows_these_tokens(self, folder: Path) -> bool:
+        return json.loads((folder / self._manifest.tokenizer_file).read_bytes()) == json.loads(tokenizer().to_str())
 
     def answer(self, question: Question) -> list[int]:
         """Tokens of the answer, without the one that ends it."""
@@ -81,6 +89,14 @@ class Engine:
         embeddings = tower.run(inputs, lambda: False)
         assert embeddings is not None  # it was not cancelled
         return embeddings
+
+
+def examined(folder: Path, count: int) -> str:
+    """A table of how it answers that many held-out questions of each task. Raises ArtefactError, NotFound."""
+    engine = Engine(folder)
+    questions = list(heldout(count))
+    answers = engine_accuracy(engine, tqdm(questions, desc="asking", unit="question", leave=False, disable=None))
+    return table([("right", answers)])
 
 
 def engine_accuracy(engine: Engine, questions: Iterable[Question]) -> Mapping[str, Score]:
