@@ -52,7 +52,8 @@ class Engine:
         self._end = set(self._manifest.tokens.eos)
 
     def _knows_these_tokens(self, folder: Path) -> bool:
-        return json.loads((folder / self._manifest.tokenizer_file).read_bytes()) == json.loads(tokenizer().to_str())
+        written: object = json.loads((folder / self._manifest.tokenizer_file).read_bytes())
+        return bool(written == json.loads(tokenizer().to_str()))
 
     def answer(self, question: Question) -> list[int]:
         """Tokens of the answer, without the one that ends it."""
