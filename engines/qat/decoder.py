@@ -79,10 +79,18 @@ class Layer(nn.Module):
         q, k = self._turned(q, start), self._turned(k, start)
         if cache is not None:
             k, v = cache.extended(k, v)
-        k, v = (values.repeat_interleave(arch.heads // arch.kv_heads, dim=1) for values in (k, v))
-        is_causal = q.shape[2] > 1
-        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=is_causal, scale=arch.query_scale)
+        mixed = self._mixed(q, k, v) if q.shape[2] > 1 else self._mixed_for_one(q, k, v)
         return cast(Tensor, self.o(mixed.transpose(1, 2).flatten(2)))
+
+    def _mixed(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        k, v = (values.repeat_interleave(self.arch.heads // self.arch.kv_heads, dim=1) for values in (k, v))
+        return functional.scaled_dot_product_attention(q, k, v, is_causal=True, scale=self.arch.query_scale)
+
+    def _mixed_for_one(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Of one token the heads that share keys ask as tokens would: nothing is copied."""
+        asked = q.view(len(q), self.arch.kv_heads, -1, self.arch.head_dim)
+        mixed = functional.scaled_dot_product_attention(asked, k, v, scale=self.arch.query_scale)
+        return mixed.reshape(q.shape)
 
     def _heads(self, x: Tensor, heads: int) -> Tensor:
         return x.view(*x.shape[:-1], heads, -1).transpose(1, 2)
