@@ -9,7 +9,7 @@ from pathlib import Path
 _PANELS = (
     ("Loss of answers", " loss"),
     ("Answers' tokens right", " tokens right"),
-    ("What the towers name", "right"),
+    ("Marks that the towers name", "marks right"),
     ("Exact answers in development", " exact"),
 )
 """Title, and how the names of its figures end; the first panel that fits takes a figure."""
@@ -28,7 +28,8 @@ def draw_curves(log: Path, picture: Path) -> None:
         axis.set_title(title)
         axis.set_xlabel("steps, float and then 4 bits")
         axis.grid(alpha=0.3)
-        axis.legend(fontsize=7)
+        if axis.lines:
+            axis.legend(fontsize=7)
     figure.savefig(picture, dpi=100)
 
 

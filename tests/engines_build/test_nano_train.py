@@ -1,0 +1,106 @@
+"""The three phases of the nano's training, with a tiny model, few steps and nobody speaking."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from test_nano_data import PLAIN, murmuring
+from test_nano_judge import tiny_nano
+
+from engines.nano import learning, pictures, speech, train
+from engines.nano.batches import Encoder, collate
+from engines.nano.curves import draw_curves
+from engines.nano.export import read_checkpoint
+from engines.nano.fonts import Fonts
+from engines.qat.checkpoints import load_state
+from engines.qat.training import Plan
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> train.Settings:
+    config = tiny_nano().config
+    everything = (*speech.WORDS, *speech.PAIRS, *speech.NUMBERS, *speech.COMMANDS, *speech.QUESTIONS)
+    monkeypatch.setattr(learning, "nano_config", lambda: config)
+    monkeypatch.setattr(speech, "spoken", lambda *_: murmuring(everything))
+    monkeypatch.setattr(train, "Fonts", lambda _: Fonts((), with_default=True))
+    monkeypatch.setattr(train, "BATCH_SIZE", 4)
+    monkeypatch.setattr(train, "_DEVELOPMENT", 1)
+    for name in ("TOWERS", "FLOAT", "INT4"):
+        phase = getattr(train, name)
+        monkeypatch.setattr(train, name, dataclasses.replace(phase, plan=Plan(steps=2, batches=1, warmup=1)))
+    return train.Settings(folder=tmp_path / "training", checkpoint=tmp_path / "checkpoint", is_compiled=False)
+
+
+def log_of(settings: train.Settings) -> list[dict[str, object]]:
+    lines = (settings.folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+@pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight")
+def test_it_goes_on_from_phase_to_phase(settings: train.Settings, tmp_path: Path) -> None:
+    said: list[str] = []
+    for _ in range(20):
+        train.train(dataclasses.replace(settings, minutes=0), said.append)
+        if settings.checkpoint.exists():
+            break
+    assert "stopped in between: the same command goes on from there" in said
+    assert said[-1] == f"to build it: python -m engines build {settings.checkpoint}"
+    assert [row["run"] for row in log_of(settings) if row["step"] == 2] == ["towers", "float", "int4"]
+    assert {name for row in log_of(settings) for name in row} >= {"marks exact", "spelling exact", "read exact"}
+    model = read_checkpoint(settings.checkpoint)
+    assert not torch.equal(model.model.embed_tokens.weight, tiny_nano().model.embed_tokens.weight)
+    draw_curves(settings.folder / "log.jsonl", tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+    further = dataclasses.replace(settings, folder=tmp_path / "again", begin_from=settings.checkpoint, minutes=0)
+    train.train(further, said.append)
+    begun = load_state(further.folder / "towers")
+    assert begun is not None
+    name = "model.embed_tokens.weight"  # which the towers' phase does not move
+    assert torch.equal(begun[0][f"module|model.{name}"], model.get_parameter(name))
+
+
+def test_hints_reach_the_towers_and_nothing_else(settings: train.Settings) -> None:
+    learner = learning.Learner()
+    batch = collate(Encoder(), [pictures.reading(random.Random(seed), PLAIN) for seed in (2, 2)])
+    loss, found = learning.SensesTask([]).loss(learner, batch)
+    loss.backward()
+    assert 0 <= found["marks right"] <= 1
+    moved = {name for name, value in learner.named_parameters() if value.grad is not None and value.grad.any()}
+    assert any(name.startswith("model.model.visual.stem") for name in moved)
+    assert all(name.startswith(("model.model.visual.", "hints.seen")) for name in moved)
+    assert not any("projector" in name for name in moved)
+
+
+def test_one_batch_can_be_learned_by_heart(settings: train.Settings) -> None:
+    torch.manual_seed(0)
+    learner = learning.Learner()
+    task = learning.AnswerTask([])
+    batch = collate(Encoder(), [pictures.reading(random.Random(seed), PLAIN) for seed in (2, 2, 2)])
+    optimizers = train._optimizers(learner, train.FLOAT)
+    losses = []
+    for _ in range(40):
+        loss, found = task.loss(learner, batch)
+        loss.backward()
+        losses.append(found["picture loss"])
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+    assert losses[-1] < 0.2 < losses[0]
+
+
+def test_a_quantized_student_learns_from_its_teacher(settings: train.Settings) -> None:
+    torch.manual_seed(0)
+    teacher, student = learning.Learner(), learning.Learner()
+    student.load_state_dict(teacher.state_dict())
+    train.quantize_nano(student.model)
+    batch = collate(Encoder(), [pictures.reading(random.Random(seed), PLAIN) for seed in (2, 2)])
+    _, found = learning.AnswerTask([], teacher.model).loss(student, batch)
+    assert 0 < found["divergence"] < 1, "four bits are near, and not the same"
+    _, found = learning.AnswerTask([], teacher.model).loss(teacher, batch)
+    assert found["divergence"] == pytest.approx(0, abs=1e-6)
