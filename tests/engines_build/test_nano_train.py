@@ -84,14 +84,14 @@ def test_one_batch_can_be_learned_by_heart(settings: train.Settings) -> None:
     batch = collate(Encoder(), [pictures.reading(random.Random(seed), PLAIN) for seed in (2, 2, 2)])
     optimizers = train._optimizers(learner, train.FLOAT)
     losses = []
-    for _ in range(40):
+    for _ in range(100):
         loss, found = task.loss(learner, batch)
         loss.backward()
         losses.append(found["picture loss"])
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-    assert losses[-1] < 0.2 < losses[0]
+    assert losses[-1] < 0.2 < losses[0], losses[::8]
 
 
 def test_a_quantized_student_learns_from_its_teacher(settings: train.Settings) -> None:
