@@ -20,7 +20,6 @@ from edged.engine.readers import readers
 from edged.engine.session import Memory, Session
 from edged.engine.tokenizer import Tokenizer
 from edged.errors import ArtefactError
-from edged.events import Image
 
 KEPT_BYTES = 128 * 1024 * 1024
 """Embeddings of pictures kept for the next turn, and as many of recordings; a screenshot has 51 MB of them in a model
@@ -89,8 +88,8 @@ def _senses(folder: Path, manifest: Manifest, config: EngineConfig, opened: Open
     """Eyes and ears, computing where the first layers do."""
 
     def tower(media: MediaType, reader: Reader) -> TowerSession:
-        if media is Image and opened.vision is not None:
-            return opened.vision
+        if (loaded := opened.towers.get(media)) is not None:
+            return loaded
         file = folder / reader.file
         return OnnxTower(file, reader.input_names, threads=config.threads, device=opened.devices[0])
 

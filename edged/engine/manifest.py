@@ -80,15 +80,15 @@ class Plan:
 
     file: str
     part: str
-    """"text" or "vision"."""
+    """"text", "vision" or "audio"."""
     builder: str
     """Module and version that built it and alone can run it, e.g. "tensorrt_rtx 1.7.1.116"."""
     target: str
     """Compute capability, e.g. "sm89"."""
     capacity: int
-    """Positions its key/value cache holds; 0 for vision."""
+    """Positions its key/value cache holds; 0 for vision and audio."""
     max_tokens: int
-    """Most tokens (patches for vision) it takes at once."""
+    """Most tokens it takes at once. Of vision, most patches; where it reads whole pictures, most along a side."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,7 +303,7 @@ def _check_values(manifest: Manifest, path: Path) -> None:
     require("graph.activations", graph.activations in ("float32", "float16"))
     for plan in manifest.plans:
         require("plans.file", plan.file in manifest.files and plan.file.endswith(".plan"))
-        require("plans.part", plan.part in ("text", "vision"))
+        require("plans.part", plan.part in ("text", "vision", "audio"))
         require("plans.target", _TARGET.fullmatch(plan.target) is not None)
         require("plans.builder", plan.builder.isprintable() and len(plan.builder) <= 100)
         require("plans.capacity", 0 <= plan.capacity <= 2**30 and 0 < plan.max_tokens <= 2**30)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from edged.config import EngineConfig
 from edged.engine.buffer import Device, Host
 from edged.engine.device_choice import candidates, choose, passed_over
-from edged.engine.encoder import TowerSession
+from edged.engine.encoder import MediaType, TowerSession
 from edged.engine.gpu import Gpu, Gpus, find_gpus
 from edged.engine.manifest import Manifest
 from edged.engine.onnx_session import OnnxSession
-from edged.engine.senses import PATCHES
 from edged.engine.session import Session
 from edged.errors import DeviceUnavailable
+from edged.events import Image
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +34,8 @@ class Opened:
     """One for each stage."""
     kv_bytes_per_token: int
     """Memory of one token's keys and values, both, in every layer."""
-    vision: TowerSession | None = None
-    """What reads pictures, where there is a plan of that too; else its graph is to be loaded on the first device."""
+    towers: Mapping[MediaType, TowerSession] = field(default_factory=dict)
+    """What reads pictures and recordings, where there are plans of that too; else the first device loads graphs."""
     remark: str = ""
     """What whoever asks for the status should know: why the GPU is not used, or that it is unproved there."""
 
@@ -68,29 +69,26 @@ def _tensorrt(folder: Path, manifest: Manifest, gpu: Gpu, index: int) -> Opened:
     from edged.engine.tensorrt_module import load_tensorrt
     from edged.engine.tensorrt_plan import plan_for
     from edged.engine.tensorrt_session import TensorRTSession
-    from edged.engine.tensorrt_vision import TensorRTVision
+    from edged.engine.tensorrt_tower import TensorRTTower, tower_parts
 
     trt, device, stream = load_tensorrt(), CudaDevice(index), CudaStream(index)
     plan = plan_for(folder, manifest, "text", gpu.capability, lambda: trt)
     session = TensorRTSession(folder, manifest, plan, trt=trt, device=device, stream=stream, title=gpu.name)
     halved = replace(manifest, graph=replace(manifest.graph, activations="float16"))  # as every plan computes
-    vision, remark = None, UNPROVED
-    if manifest.vision is not None:
+    towers, remarks = {}, []
+    for media, part in tower_parts(manifest).items():
         try:
-            if manifest.vision.kind != PATCHES:
-                raise DeviceUnavailable("there are no TensorRT plans of such eyes yet")
-            plan = plan_for(folder, manifest, "vision", gpu.capability, lambda: trt)
-            vision = TensorRTVision(folder, manifest, plan, trt=trt, device=device, stream=stream)
+            plan = plan_for(folder, manifest, part.name, gpu.capability, lambda: trt)
+            towers[media] = TensorRTTower(folder, manifest, part, plan, trt=trt, device=device, stream=stream)
         except DeviceUnavailable as exc:
-            eyes = f"the CPU reads pictures: {exc.message}"
-            log.warning("%s: %s", manifest.name, eyes)
-            remark = f"{eyes}; {UNPROVED}"
+            remarks.append(f"the CPU reads {'pictures' if media is Image else 'recordings'}: {exc.message}")
+            log.warning("%s: %s", manifest.name, remarks[-1])
     return Opened(
         session=session,
         devices=(Host(),),
         kv_bytes_per_token=halved.kv_bytes_per_token,
-        vision=vision,
-        remark=remark,
+        towers=towers,
+        remark="; ".join([*remarks, UNPROVED]),
     )
 
 

@@ -20,7 +20,6 @@ from google.protobuf.message import DecodeError
 
 from edged.engine.gpu import find_gpus, machine_model
 from edged.engine.manifest import FILE_NAME, Manifest, Plan, describe_file, read_manifest, verify_files
-from edged.engine.senses import PATCHES
 from edged.engine.tensorrt_module import builder_of, load_tensorrt
 from edged.errors import ArtefactError, InvalidInput
 
@@ -29,6 +28,7 @@ from .builder import PlanOrder, Profile
 from .lower import lower
 from .preflight import need_of, require_room
 from .process import build_apart
+from .profiles import picture_profile, recording_profile
 
 TARGETS = ("sm86", "sm89", "sm120")
 """Compute capabilities that any machine can build for; sm87 is that of the Jetson, and built there."""
@@ -75,8 +75,6 @@ def compile_artefact(order: CompileOrder, say: Callable[[str], object]) -> Manif
             manifest = _installed(folder, scratch, manifest, built)
     for plan in built:
         say(f"{folder.name}: {plan.file}, {manifest.files[plan.file].bytes / 1e6:.0f} MB, by {plan.builder}")
-    if remark := _left_to_the_cpu(manifest):
-        say(f"{folder.name}: {remark}")
     return manifest
 
 
@@ -118,31 +116,21 @@ def _parts(folder: Path, manifest: Manifest, order: CompileOrder) -> list[_Part]
         max_tokens=most,
         is_lowered=True,
     )
-    vision = manifest.vision
-    if vision is None or vision.kind != PATCHES:
-        return [text]
-    side = vision.merge_size**2
-    patches = vision.max_pixels // (vision.temporal_patch_size * vision.patch_size**2)
-    patches = max(side, patches // side * side)
-    eyes = _Part(
-        name="vision",
-        graph=folder / vision.standard,
-        profiles=({"patches": (side, patches, patches)},),
-        capacity=0,
-        max_tokens=patches,
-        is_lowered=False,
-    )
-    return [text, eyes]
+    return [text, *_towers(folder, manifest)]
 
 
-def _left_to_the_cpu(manifest: Manifest) -> str:
-    """What has no plan, because the run time would not use one yet."""
-    left = {
-        "pictures": manifest.vision is not None and manifest.vision.kind != PATCHES,
-        "recordings": manifest.audio is not None,
-    }
-    names = " and ".join(name for name, is_left in left.items() if is_left)
-    return f"{names} stay with the CPU: plans of such towers are not used yet" if names else ""
+def _towers(folder: Path, manifest: Manifest) -> Iterator[_Part]:
+    """Eyes and ears."""
+    if (vision := manifest.vision) is not None:
+        profile, most = picture_profile(vision)
+        yield _tower("vision", folder / vision.standard, profile, most)
+    if (audio := manifest.audio) is not None:
+        profile, most = recording_profile(audio)
+        yield _tower("audio", folder / audio.standard, profile, most)
+
+
+def _tower(name: str, graph: Path, profile: Profile, most: int) -> _Part:
+    return _Part(name=name, graph=graph, profiles=(profile,), capacity=0, max_tokens=most, is_lowered=False)
 
 
 def _built(trt: Any, scratch: Path, part: _Part, order: CompileOrder) -> Plan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ from test_phone_towers import SENSES, Eyes, Sense, int4_tower, read, stored, tin
 from test_plans import DEQUANTIZED
 from tiny_sensing_phone import save_sensing_phone, sensing_phone
 
-from edged.engine.manifest import read_manifest
+from edged.engine.manifest import read_manifest, verify_files
 from edged.engine.tensorrt_module import load_tensorrt
 from engines.__main__ import main
 from engines.tensorrt.builder import PlanOrder, build_plan
 from engines.tensorrt.compile import CompileOrder, compile_artefact
+from engines.tensorrt.profiles import picture_profile, recording_profile
+from tests.sensing_artefact import _ears, _eyes
 
 PROFILES: dict[Any, Any] = {
     Eyes: {"height": (32, 224, 448), "width": (32, 224, 448), "rows": (2, 14, 28), "columns": (2, 14, 28)}
@@ -73,15 +76,33 @@ def test_the_plan_of_a_wider_tower_grows_by_its_integers(sense: Sense, tmp_path:
     assert 0.5 < growth < 0.6, "half a byte a weight, and scales"
 
 
-def test_compile_says_what_stays_with_the_cpu(tmp_path: Path) -> None:
+def test_compile_makes_plans_of_text_eyes_and_ears(tmp_path: Path) -> None:
     model = sensing_phone()
     checkpoint = save_sensing_phone(model, tmp_path / "checkpoint", int4=True)
     assert main(["build", str(checkpoint), "--out", str(tmp_path / "phone")]) == 0
     said: list[str] = []
-    compile_artefact(
-        CompileOrder(folder=tmp_path / "phone", target="sm89", context=128, max_tokens=64),
-        lambda line: said.append(line),
-    )
-    assert said[-1] == "phone: pictures and recordings stay with the CPU: plans of such towers are not used yet"
+    compile_artefact(CompileOrder(folder=tmp_path / "phone", target="sm89", context=128, max_tokens=64), said.append)
     manifest = read_manifest(tmp_path / "phone")
-    assert [plan.part for plan in manifest.plans] == ["text"]
+    verify_files(tmp_path / "phone", manifest)
+    assert len(said) == 3 and all(" MB, by tensorrt_rtx" in line for line in said)
+    assert [(plan.part, plan.capacity, plan.max_tokens) for plan in manifest.plans] == [
+        ("text", 128, 64),
+        ("vision", 0, 28),
+        ("audio", 0, 38),
+    ]
+
+
+def test_profiles_are_what_the_run_time_may_ask_for() -> None:
+    eyes = replace(_eyes(0), max_pixels=50_176)
+    states = (2, 14, 28)
+    pixels = (32, 224, 448)
+    assert picture_profile(eyes) == (
+        {"height": pixels, "width": pixels, "rows": states, "columns": states},
+        28,
+    )
+    assert picture_profile(replace(eyes, max_pixels=896 * 896))[0]["height"] == (32, 896, 1792)
+    assert picture_profile(replace(eyes, max_pixels=1024))[0]["height"] == (32, 32, 64)
+    assert picture_profile(replace(eyes, max_pixels=1))[0]["height"] == (32, 32, 32)
+    ears = replace(_ears(0), max_seconds=30)
+    assert recording_profile(ears) == ({"frames": (8, 1000, 3000)}, 375)
+    assert recording_profile(replace(ears, max_seconds=1)) == ({"frames": (8, 104, 104)}, 13)

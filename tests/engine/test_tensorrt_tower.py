@@ -1,4 +1,4 @@
-"""TensorRTVision against a scripted runtime, and who reads pictures beside a text plan. No GPU computes here."""
+"""TensorRTTower against a scripted runtime, and who sees and hears beside a text plan. No GPU computes here."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from edged.engine.manifest import Manifest, Plan, read_manifest
 from edged.engine.open_session import UNPROVED, Opened
 from edged.engine.senses import Vision
 from edged.engine.tensorrt_session import TensorRTSession
-from edged.engine.tensorrt_vision import TensorRTVision
+from edged.engine.tensorrt_tower import TensorRTTower, tower_parts
 from edged.errors import ArtefactError, EdgedError, InvalidInput
-from edged.events import Image
+from edged.events import Audio, Image
 from edged.vision.preprocess import Grid
-from edged.vision.tower_inputs import tower_inputs
+from edged.vision.tower_inputs import pixel_inputs, tower_inputs
 from tests.engine.scripted_tensorrt import PLAN, Engine, Recording, runtime, text_tensors
+from tests.sensing_artefact import sensing_artefact
 from tests.tiny_artefact import tiny_artefact
 
 VISION = Vision(
@@ -64,10 +65,11 @@ def manifest_of(folder: Path, *plans: Plan) -> Manifest:
     return dataclasses.replace(manifest, graph=graph, vision=VISION, plans=plans)
 
 
-def opened(folder: Path, **changes: Any) -> tuple[TensorRTVision, Engine]:
+def opened(folder: Path, **changes: Any) -> tuple[TensorRTTower, Engine]:
     manifest = manifest_of(folder, EYES)
     engine = Engine(vision_tensors(manifest.hidden_size) | changes)
-    eyes = TensorRTVision(folder, manifest, EYES, trt=runtime(engine), device=Host(), stream=Recording())
+    part = tower_parts(manifest)[Image]
+    eyes = TensorRTTower(folder, manifest, part, EYES, trt=runtime(engine), device=Host(), stream=Recording())
     return eyes, engine
 
 
@@ -110,6 +112,51 @@ def test_a_plan_of_another_tower_is_refused(folder: Path) -> None:
         opened(folder, embeddings=("FLOAT", (-1, 7)))
 
 
+PHONE_EYES = dataclasses.replace(EYES, max_tokens=28)
+PHONE_EARS = dataclasses.replace(EYES, file="audio.sm89.plan", part="audio", max_tokens=38)
+
+
+def phone_tensors(hidden_size: int) -> dict[str, dict[str, tuple[str, tuple[int, ...]]]]:
+    shapes = {
+        "vision": {"pixels": (1, 3, -1, -1), "row_weights": (-1, 14), "column_weights": (-1, 14)},
+        "audio": {"mel": (1, 80, -1)},
+    }
+    return {
+        part: {name: ("FLOAT", shape) for name, shape in {**inner, "embeddings": (-1, hidden_size)}.items()}
+        for part, inner in shapes.items()
+    }
+
+
+def phone_tower(folder: Path, plan: Plan, media: Any) -> TensorRTTower:
+    manifest = read_manifest(folder)
+    (folder / plan.file).write_bytes(plan.part.encode())
+    part = tower_parts(manifest)[media]
+    assert part.name == plan.part
+    engine = Engine(phone_tensors(manifest.hidden_size)[plan.part])
+    return TensorRTTower(folder, manifest, part, plan, trt=runtime(engine), device=Host(), stream=Recording())
+
+
+def picture_inputs(rows: int, columns: int) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
+    pixels = np.zeros((3, 16 * rows, 16 * columns), np.float32)
+    return pixel_inputs(pixels, Grid(height=rows, width=columns), position_side=14)
+
+
+def test_whole_pictures_and_recordings_of_all_sizes_become_tokens(tmp_path: Path) -> None:
+    folder = sensing_artefact(tmp_path)
+    eyes = phone_tower(folder, PHONE_EYES, Image)
+    for rows, columns in ((2, 2), (14, 14), (28, 4)):
+        found = eyes.run(picture_inputs(rows, columns), lambda: False)
+        assert found is not None and found[:, 0].tolist() == list(range(rows * columns // 4))
+    with pytest.raises(InvalidInput, match=r"^the picture has 30 patches along a side, vision.sm89.plan takes 28$"):
+        eyes.run(picture_inputs(2, 30), lambda: False)
+    ears = phone_tower(folder, PHONE_EARS, Audio)
+    for tokens in (1, 38):
+        found = ears.run({"mel": np.zeros((1, 80, 8 * tokens), np.float32)}, lambda: False)
+        assert found is not None and found[:, 0].tolist() == list(range(tokens))
+    with pytest.raises(InvalidInput, match=r"^the recording has 39 tokens, audio.sm89.plan takes 38$"):
+        ears.run({"mel": np.zeros((1, 80, 8 * 39), np.float32)}, lambda: False)
+
+
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """One with an RTX 4090 and TensorRT, whose engines are those that the plans' bytes name."""
@@ -122,6 +169,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
 def open_on(machine: None, folder: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> Opened:
     trt = runtime(None)
     tensors = {b"text": text_tensors(manifest), b"vision": vision_tensors(manifest.hidden_size)}
+    if manifest.audio is not None:
+        tensors |= {part.encode(): shapes for part, shapes in phone_tensors(manifest.hidden_size).items()}
     trt.Runtime = lambda log: _Loader(tensors)
     monkeypatch.setattr(tensorrt_module, "load_tensorrt", lambda: trt)
     return open_session.open_session(folder, manifest, EngineConfig())
@@ -140,10 +189,10 @@ def test_the_vision_plan_is_used_beside_the_text_plan(
 ) -> None:
     manifest = manifest_of(folder, PLAN, EYES)
     found = open_on(machine, folder, manifest, monkeypatch)
-    assert isinstance(found.session, TensorRTSession) and isinstance(found.vision, TensorRTVision)
-    assert found.remark == UNPROVED and found.vision.run(inputs(2, 2), lambda: False) is not None
+    assert isinstance(found.session, TensorRTSession) and isinstance(found.towers[Image], TensorRTTower)
+    assert found.remark == UNPROVED and found.towers[Image].run(inputs(2, 2), lambda: False) is not None
     senses = engine._senses(folder, manifest, EngineConfig(), found)
-    assert senses[Image]._session is found.vision
+    assert senses[Image]._session is found.towers[Image]
     assert manifest.graph.activations == "float32" and found.kv_bytes_per_token == manifest.kv_bytes_per_token // 2
 
 
@@ -158,5 +207,24 @@ def test_without_a_fitting_vision_plan_the_cpu_reads_pictures_and_says_so(
     plans: tuple[Plan, ...], reason: str, machine: None, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = open_on(machine, folder, manifest_of(folder, *plans), monkeypatch)
-    assert isinstance(found.session, TensorRTSession) and found.vision is None and found.devices == (Host(),)
+    assert isinstance(found.session, TensorRTSession) and not found.towers and found.devices == (Host(),)
     assert found.remark.startswith("the CPU reads pictures: ") and reason in found.remark and UNPROVED in found.remark
+
+
+def test_eyes_and_ears_have_a_plan_each_or_the_cpu(
+    machine: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = sensing_artefact(tmp_path)
+    for plan in (PLAN, PHONE_EYES, PHONE_EARS):
+        (folder / plan.file).write_bytes(plan.part.encode())
+    manifest = read_manifest(folder)
+    both = dataclasses.replace(manifest, plans=(PLAN, PHONE_EYES, PHONE_EARS))
+    found = open_on(machine, folder, both, monkeypatch)
+    assert set(found.towers) == {Image, Audio} and found.remark == UNPROVED
+    senses = engine._senses(folder, both, EngineConfig(), found)
+    assert {media: encoder._session for media, encoder in senses.items()} == found.towers
+    found = open_on(machine, folder, dataclasses.replace(manifest, plans=(PLAN, PHONE_EYES)), monkeypatch)
+    assert set(found.towers) == {Image}
+    assert found.remark.startswith("the CPU reads recordings: sensing has no TensorRT plan of its audio part")
+    found = open_on(machine, folder, dataclasses.replace(manifest, plans=(PLAN,)), monkeypatch)
+    assert not found.towers and found.remark.count("the CPU reads ") == 2
