@@ -19,6 +19,7 @@ from tiny_phone import rounded_int4
 
 from edged.engine.onnx_tower import OnnxTower
 from edged.engine.readers import PIXEL_INPUTS
+from edged.errors import CheckpointError
 from edged.vision.preprocess import Grid
 from edged.vision.tower_inputs import pixel_inputs
 from engines.audio import graph as audio_graph
@@ -335,3 +336,11 @@ def test_expected_shapes_are_those_of_pytorch(sense: Sense) -> None:
     assert sense.expected_shapes(model.config, WIDTH) == {
         name: tuple(values.shape) for name, values in model.state_dict().items()
     }
+
+
+@pytest.mark.parametrize("sense", SENSES)
+def test_widths_without_blocks_are_refused_in_4_bits_only(sense: Sense, tmp_path: Path) -> None:
+    _, tower = tiny_tower(sense, tmp_path, hidden_size=40, intermediate_size=40)
+    with pytest.raises(CheckpointError, match=r"blocks\.0\.attn\.qkv: 40 inputs cannot be 4 bits each"):
+        sense.write(tower, tmp_path, 4, "float32")
+    sense.write(tower, tmp_path, 8, "float32")
