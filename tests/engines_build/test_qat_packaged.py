@@ -1,4 +1,4 @@
-"""A checkpoint trained anew at four bits: where it begins, what it learns, the folder and the engine that come of it."""
+"""A checkpoint trained anew at four bits: where it begins, what it learns, the folder and engine that come of it."""
 
 from __future__ import annotations
 
