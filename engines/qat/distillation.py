@@ -56,11 +56,10 @@ class Distillation:
         return functional.kl_div(ours, truth, reduction="sum", log_target=True)
 
     def evaluate(self, module: nn.Module) -> Mapping[str, float]:
-        """In float32. The best student so far on the held out texts is kept."""
+        """In the precision of training. The best student so far on the held out texts is kept."""
         student = cast(Decoder, module)
-        with torch.autocast(student.table.device.type, enabled=False):
-            figures = {f"held out {name}": value for name, value in self._compared(student, self._held_out).items()}
-            figures |= self._compared(student, self._reported)
+        figures = {f"held out {name}": value for name, value in self._compared(student, self._held_out).items()}
+        figures |= self._compared(student, self._reported)
         divergence = figures["held out kl"]
         if not self._reached.is_file() or divergence < json.loads(self._reached.read_text())["held out kl"]:
             self._best(student)
@@ -75,7 +74,7 @@ class Distillation:
             text = text.to(student.table.device)
             states = torch.stack([model(text)[0] for model in (self._teacher, student)])
             for piece, following in zip(torch.split(states, _STEP, 1), torch.split(text[0, 1:], _STEP), strict=False):
-                truth, ours = (student.logits(each).log_softmax(-1) for each in piece)
+                truth, ours = (student.logits(each).float().log_softmax(-1) for each in piece)
                 divergence += functional.kl_div(ours, truth, reduction="sum", log_target=True).item()
                 agreements += int((truth.argmax(-1) == ours.argmax(-1)).sum())
                 for number, scores in enumerate((truth, ours)):

@@ -19,7 +19,7 @@ from .decoder import Decoder
 from .prose import prose
 from .sampling import LENGTH, sampled, user_turn
 
-HELD_OUT = 4
+HELD_OUT = 2
 """Texts of each kind that are never learned from."""
 
 

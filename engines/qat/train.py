@@ -25,11 +25,13 @@ from .texts import Texts, texts
 from .training import Plan, Trainer
 
 SEED = 11
-RATE, SCALE_RATE = 5e-5, 1e-5
-"""Of AdamW, for weights and norms, and for scales."""
+RATES = {"cpu": 4e-4, "cuda": 1.5e-4}
+"""Of AdamW, for weights and norms: the fewer steps there is time for, the larger."""
+SCALE_RATE = 5e-5
+"""For scales, of which most are between 0.02 and 0.14."""
 TOKENS = {"cpu": 2**18, "cuda": 50_000_000}
 """To learn from where nothing is said: an hour or so on either."""
-TEXTS_PER_BATCH = {"cpu": 4, "cuda": 32}
+TEXTS_PER_BATCH = {"cpu": 2, "cuda": 32}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,8 @@ class Settings:
     """Stop in between after so long; the same command goes on from there."""
     method: Method = "awq+gptq"
     """What training begins with."""
-    rate: float = RATE
+    rate: float | None = None
+    """None takes that of the device."""
 
     @property
     def batch(self) -> int:
@@ -62,7 +65,7 @@ class Settings:
     def plan(self) -> Plan:
         """Each token once, the rate falling nearly all the way."""
         steps = max(self.tokens // (LENGTH * self.batch), 1)
-        return Plan(steps=steps, warmup=max(steps // 30, 3), decay=0.9, evaluate_every=max(steps // 10, 1))
+        return Plan(steps=steps, warmup=max(steps // 30, 3), decay=0.9, evaluate_every=max(steps // 6, 1))
 
 
 def train(settings: Settings, say: Callable[[str], object]) -> None:
@@ -111,12 +114,12 @@ def _trainer(
         keep,
         settings.folder,
     )
-    return Trainer(model, task, [_optimizer(model, settings.rate)], settings.plan, state)
+    return Trainer(model, task, [_optimizer(model, settings.rate or RATES[settings.device])], settings.plan, state)
 
 
 def _optimizer(model: nn.Module, rate: float) -> torch.optim.Optimizer:
     named = dict(model.named_parameters())
     scales = [value for name, value in named.items() if name.endswith(".scale")]
     others = [value for name, value in named.items() if not name.endswith(".scale")]
-    groups = [{"params": others, "lr": rate}, {"params": scales, "lr": rate * SCALE_RATE / RATE}]
+    groups = [{"params": others, "lr": rate}, {"params": scales, "lr": SCALE_RATE}]
     return torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.0, fused=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from engines.calibrate import prepared
 from engines.checkpoint import Checkpoint, open_checkpoint
 from engines.checkpoint.int4 import Int4Tensor
 from engines.qat import train as qat
+from engines.qat.curve import draw_curve
 from engines.qat.decoder import Decoder
 from engines.qat.fake_quant import exported
 from engines.qat.folder import write_checkpoint
@@ -178,3 +180,18 @@ def test_passages_are_prose_without_licences(tmp_path: Path) -> None:
 
     assert [text.strip() for text in _docstrings(sorted(tmp_path.glob("*.py")))] == [words.strip()]
     assert all(len(text) >= 200 for text, _ in zip(passages(), range(50), strict=False))
+
+
+def test_the_curve_is_drawn_of_what_was_evaluated(tmp_path: Path) -> None:
+    figures = {"perplexity": 11.0, "loss of perplexity": 0.1, "kl": 0.2, "top-1": 0.7, "held out kl": 0.3}
+    better = figures | {"step": 4, "loss of perplexity": 0.05}
+    lines = [{"step": 0, **figures}, {"step": 2, "loss": 1.5}, better]
+    log = tmp_path / "log.jsonl"
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    assert draw_curve(log) == "perplexity +10.0% -> +5.0% of the float model's"
+    assert (tmp_path / "curve.md").read_text().splitlines()[-1] == "| 4 | 11.00 | +5.0% | 0.2000 | 70.0% | 0.3000 |"
+    if find_spec("matplotlib") is not None:
+        assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+    log.write_text("")
+    assert draw_curve(log) == "nothing evaluated yet"
