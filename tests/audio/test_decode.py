@@ -206,5 +206,5 @@ def test_the_library_is_loaded_by_the_first_recording_only() -> None:
 @pytest.mark.parametrize("library", ["soundfile", "soxr"])
 def test_without_the_libraries_the_extra_is_named(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(MissingExtra, match=r"pip install 'edged\[audio\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install 'edged\[media\]'"):
         read_length(struct.pack("<I", 0), AT_16_KHZ)
