@@ -154,7 +154,8 @@ def quantize_nano(model: AutoGLMPhone) -> None:
 
 def _run(phase: Phase, learner: Learner, task: Task[Batch], settings: Settings, material: Material) -> bool:
     """Whether the phase reached its end; at once where it had before."""
-    trainer = Trainer(learner, task, _optimizers(learner, phase), phase.plan, settings.folder / phase.name)
+    place = settings.folder / phase.name
+    trainer = Trainer(learner, task, _optimizers(learner, phase), phase.plan, place, is_portable=True)
     if trainer.step >= phase.plan.steps:
         return True
     if settings.is_compiled:

@@ -72,8 +72,15 @@ class Trainer(Generic[Batch]):
         optimizers: Sequence[torch.optim.Optimizer],
         plan: Plan,
         folder: Path,
+        *,
+        is_portable: bool = False,
     ) -> None:
-        """folder: for the state; log.jsonl beside it. Raises CheckpointError for a damaged state."""
+        """folder: for the state; log.jsonl beside it. Raises CheckpointError for a damaged state.
+
+        is_portable: keep the weights alone beside it as well, as bfloat16, 2 bytes a parameter, for another machine.
+        """
+        self.portable = folder.with_name(f"{folder.name}-portable") if is_portable else None
+        """Where there is no state, training goes on from this, gathering momentum anew."""
         self.module, self.task, self.optimizers, self.plan, self.folder = module, task, optimizers, plan, folder
         self.device = next(module.parameters()).device
         self.step = 0
@@ -162,10 +169,16 @@ class Trainer(Generic[Batch]):
             tensors |= optimizer_tensors(optimizer, self._names, f"optimizer{index}|")
         state = {"step": self.step, "seconds": self.seconds, "random": torch.get_rng_state().tolist()}
         save_state(self.folder, tensors, state)
+        if self.portable is not None:
+            weights = {name: value.bfloat16() for name, value in tensors.items() if name.startswith("module|")}
+            save_state(self.portable, weights, {"step": self.step, "seconds": self.seconds})
 
     def _resume(self) -> None:
         self.folder.parent.mkdir(parents=True, exist_ok=True)
-        if (found := load_state(self.folder)) is None:
+        found = load_state(self.folder)
+        if found is None and self.portable is not None:
+            found = load_state(self.portable)
+        if found is None:
             return
         tensors, state = found
         weights = {name.removeprefix("module|"): value for name, value in tensors.items() if name.startswith("module|")}
@@ -180,15 +193,6 @@ class Trainer(Generic[Batch]):
             torch.set_rng_state(torch.tensor(state["random"], dtype=torch.uint8))
         else:  # a portable state: momentum is gathered anew
             self._momentum_from = self.step
-
-
-def save_portable(folder: Path, module: nn.Module, step: int, seconds: float) -> None:
-    """The weights alone, as bfloat16: 2 bytes a parameter. Going on from it begins with a warm-up of the rate."""
-    tensors = {
-        f"module|{name}": value.bfloat16() if value.is_floating_point() else value
-        for name, value in module.state_dict().items()
-    }
-    save_state(folder, tensors, {"step": step, "seconds": seconds})
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from edged.errors import CheckpointError
 from engines.qat.checkpoints import SHARD_BYTES, load_state, save_state
 from engines.qat.fake_quant import quantize_module
 from engines.qat.muon import Muon
-from engines.qat.training import Plan, Trainer, save_portable
+from engines.qat.training import Plan, Trainer
 
 PLAN = Plan(steps=12, batches=2, warmup=3, decay=0.5, evaluate_every=6)
 Pair = tuple[Tensor, Tensor]
@@ -52,14 +53,14 @@ def _batches(first: int = 0) -> Iterator[Pair]:
         yield x, x @ truth.T
 
 
-def _trainer(folder: Path, task: _Fit | None = None, plan: Plan = PLAN) -> Trainer[Pair]:
+def _trainer(folder: Path, task: _Fit | None = None, plan: Plan = PLAN, *, is_portable: bool = False) -> Trainer[Pair]:
     torch.manual_seed(5)
     network = nn.Sequential(nn.Linear(32, 16), nn.Dropout(0.2), nn.Linear(16, 8))
     quantize_module(network, lambda name: name == "0", 32, learned_scales=True)
     matrices = [value for value in network.parameters() if value.ndim == 2 and value.shape[1] > 1]
     others = [value for value in network.parameters() if value.ndim != 2 or value.shape[1] == 1]
     optimizers = [Muon(matrices, lr=1e-2), torch.optim.AdamW(others, lr=1e-3)]
-    return Trainer(network, task or _Fit(), optimizers, plan, folder)
+    return Trainer(network, task or _Fit(), optimizers, plan, folder, is_portable=is_portable)
 
 
 def _weights(trainer: Trainer[Pair]) -> dict[str, Tensor]:
@@ -98,19 +99,20 @@ def test_losses_and_figures_are_logged(tmp_path: Path) -> None:
 
 
 def test_the_portable_state_is_small_and_goes_on_with_a_warm_up(tmp_path: Path) -> None:
-    trainer = _trainer(tmp_path / "state")
-    trainer.run(_batches())
-    save_portable(tmp_path / "small", trainer.module, 8)
-
-    again = _trainer(tmp_path / "small")
-
-    size = sum(path.stat().st_size for path in (tmp_path / "small").iterdir())
+    trainer = _trainer(tmp_path / "state", is_portable=True)
+    trainer.run(_batches(), minutes=0)
+    step = trainer.step
+    size = sum(path.stat().st_size for path in (tmp_path / "state-portable").iterdir())
     assert size < sum(path.stat().st_size for path in (tmp_path / "state").iterdir()) / 2
-    assert again.step == 8
-    assert again.plan.rate(8, 0) == pytest.approx(1 / 3)
+    shutil.rmtree(tmp_path / "state")
+
+    again = _trainer(tmp_path / "state", is_portable=True)
+
+    assert again.step == step
+    assert again.plan.rate(step, 0) == pytest.approx(1 / 3)
     for name, value in _weights(trainer).items():
         assert torch.equal(_weights(again)[name], value.bfloat16().float()), name
-    assert again.run(_batches(16))
+    assert again.run(_batches(step * PLAN.batches))
 
 
 def test_states_lie_in_shards_and_replace_each_other_whole(tmp_path: Path) -> None:

@@ -307,5 +307,5 @@ def test_pillow_is_loaded_by_the_first_picture_only() -> None:
 
 def test_without_pillow_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'edged\[vision\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install 'edged\[media\]'"):
         read_grid(b"", GLM4V)
