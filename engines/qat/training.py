@@ -149,7 +149,8 @@ class Trainer(Generic[Batch]):
 
     def evaluate(self) -> None:
         """Log the task's figures of the module as it is."""
-        with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16):
+        eager = torch.compiler.set_stance("force_eager")  # other sizes of batches would be compiled for minutes
+        with eager, torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16):
             self._write(self.task.evaluate(self.module))
 
     def _write(self, figures: Mapping[str, float]) -> None:
