@@ -40,6 +40,10 @@ def _draw(evaluated: list[dict[str, float]], path: Path) -> None:
     steps = [line["step"] for line in evaluated]
     left.plot(steps, [100 * line["loss of perplexity"] for line in evaluated], "o-", color="tab:blue")
     right.plot(steps, [line["kl"] for line in evaluated], "s--", color="tab:orange")
-    left.set(xlabel="steps", ylabel="perplexity above the float model's, %", ylim=(0, None))
-    right.set(ylabel="KL divergence (dashed)", ylim=(0, None))
+    left.margins(y=0.1)
+    right.margins(y=0.3)
+    left.set(xlabel="steps", ylabel="perplexity above the float model's, %")
+    right.set(ylabel="KL divergence (dashed)")
+    left.set_ylim(bottom=0)
+    right.set_ylim(bottom=0)
     figure.savefig(path, dpi=110)
