@@ -85,7 +85,7 @@ def remember_key(key: DatabaseKey, database: Path) -> None:
     with reported(file):
         if _read_note(database) == note:
             return
-        draft = file.with_suffix(".new")
+        draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")  # of this process: others may write theirs now
         _write_private(draft, json.dumps(note) + "\n")
         draft.replace(file)
         sync_directory(file.parent)
