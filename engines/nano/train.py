@@ -5,24 +5,25 @@ from __future__ import annotations
 import copy
 import random
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
 
 from engines.autoglm_phone.model import AutoGLMPhone
-from engines.qat.fake_quant import plain_names, quantize_module
+from engines.qat.fake_quant import quantize_module
 from engines.qat.muon import Muon
 from engines.qat.training import Plan, Task, Trainer
 
 from . import speech
 from .batches import EVERYTHING, SENSES, Batch, Mixture, TrainingBatches
 from .canvas import Look
+from .curves import draw_curves
 from .export import read_checkpoint, write_checkpoint
 from .fonts import TRAINING as TRAINING_FONTS
 from .fonts import Fonts
@@ -115,7 +116,10 @@ class Material:
 
 def train(settings: Settings, say: Callable[[str], object]) -> None:
     """All phases, or as much as there is time for. Raises NotFound where programs or fonts are missing."""
-    if _trained(settings, say):
+    is_done = _trained(settings, say)
+    if (log := settings.folder / "log.jsonl").is_file():
+        draw_curves(log, settings.folder / "curves.png")
+    if is_done:
         say(f"to build it: python -m engines build {settings.checkpoint}")
     else:
         say("stopped in between: the same command goes on from there")
@@ -205,10 +209,3 @@ def _compile(model: AutoGLMPhone) -> None:
         for name, part in layer.named_children():
             if name != "mlp":
                 part.compile(dynamic=True)
-
-
-def float_model(tensors: Mapping[str, Tensor]) -> AutoGLMPhone:
-    """A model with the weights of a state dictionary, of any phase."""
-    learner = Learner()
-    learner.load_state_dict(plain_names(tensors))
-    return learner.model.eval()

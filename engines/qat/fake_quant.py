@@ -110,13 +110,6 @@ def quantize_module(
     return [f"{name}.weight" for name, _ in chosen]
 
 
-def refresh_scales(module: nn.Module) -> None:
-    """Find the best scales of the weights as they are now, for training that does not learn them."""
-    for layer in module.modules():
-        if isinstance(layer, nn.Linear) and (fake := _fake(layer)) is not None:
-            fake.scale.data.copy_(best_scales(_original(layer), layer.in_features // fake.scale.shape[1]))
-
-
 def exported(module: nn.Module) -> Mapping[str, tuple[NDArray[np.int8], NDArray[np.float16]]]:
     """(q, scale) of every fake-quantized weight by its name: bit for bit what the module computes with."""
     found = {}
@@ -125,13 +118,6 @@ def exported(module: nn.Module) -> Mapping[str, tuple[NDArray[np.int8], NDArray[
             scale = half(fake.scale.detach())
             found[f"{name}.weight"] = (integers(_original(layer), scale).cpu().numpy(), scale.half().cpu().numpy())
     return found
-
-
-def plain_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dictionary under the names that the module had before `quantize_module`, without the scales."""
-    original = ".parametrizations.weight.original"
-    kept = {name: value for name, value in state.items() if not name.endswith(".parametrizations.weight.0.scale")}
-    return {name.replace(original, ".weight"): value for name, value in kept.items()}
 
 
 def _fake(layer: nn.Linear) -> FakeQuantized | None:

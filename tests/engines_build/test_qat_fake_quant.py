@@ -16,9 +16,7 @@ from engines.qat.fake_quant import (
     exported,
     half,
     integers,
-    plain_names,
     quantize_module,
-    refresh_scales,
 )
 from engines.quantize import Rounding, rounded
 
@@ -72,16 +70,10 @@ def test_gradients_pass_where_nothing_is_cut_off_and_reach_the_scales() -> None:
     assert fake.scale.grad.item() == pytest.approx(expected, abs=1e-4)
 
 
-def test_scales_that_are_not_learned_have_no_gradient_and_follow_the_weights() -> None:
-    network = _quantized(learned_scales=False)
-    fake = network[0].parametrizations.weight[0]  # type: ignore[union-attr,index]
-    before = fake.scale.clone()
-    network[0].parametrizations.weight.original.data.mul_(2)  # type: ignore[union-attr]
-
-    refresh_scales(network)
+def test_scales_that_are_not_learned_have_no_gradient() -> None:
+    fake = _quantized(learned_scales=False)[0].parametrizations.weight[0]  # type: ignore[union-attr,index]
 
     assert not fake.scale.requires_grad
-    assert torch.allclose(fake.scale, 2 * before, rtol=1e-3)
 
 
 def test_the_best_scales_err_less_than_plain_rounding() -> None:
@@ -107,7 +99,3 @@ def test_mixed_precision_leaves_the_weights_themselves_in_float32() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         assert network[0].weight.dtype is torch.float32
         assert network(torch.ones(1, 64)).dtype is torch.bfloat16
-
-
-def test_plain_names_are_those_from_before() -> None:
-    assert sorted(plain_names(_quantized().state_dict())) == sorted(_network().state_dict())
