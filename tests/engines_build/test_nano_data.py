@@ -77,6 +77,7 @@ def test_what_is_asked_can_be_said_with_the_tokens_there_are() -> None:
     for turn in (turn for sample in samples for turn in sample.turns):
         for words in (*(part for part in turn.parts if isinstance(part, str)), turn.answer):
             assert tokenizer.tokenizer().decode(encoder.text(words)) == words
+            assert not {letter for letter in words if letter > "\x7f"} - set(tokenizer.CHARACTERS)
 
 
 def test_what_people_write_cannot_become_a_control_token() -> None:
