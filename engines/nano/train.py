@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from edged.errors import InvalidInput
 from engines.autoglm_phone.model import AutoGLMPhone
 from engines.qat.fake_quant import quantize_module
 from engines.qat.muon import Muon
@@ -115,7 +116,9 @@ class Material:
 
 
 def train(settings: Settings, say: Callable[[str], object]) -> None:
-    """All phases, or as much as there is time for. Raises NotFound where programs or fonts are missing."""
+    """All phases, or as much as there is time for. Raises InvalidInput, NotFound for missing programs or fonts."""
+    if settings.begin_from is not None and not (settings.begin_from / "model.safetensors").is_file():
+        raise InvalidInput(f"{settings.begin_from}: no checkpoint to begin with: it has no model.safetensors")
     is_done = _trained(settings, say)
     if (log := settings.folder / "log.jsonl").is_file():
         draw_curves(log, settings.folder / "curves.png")

@@ -12,6 +12,7 @@ import torch
 from test_nano_data import PLAIN, murmuring
 from test_nano_judge import tiny_nano
 
+from edged.errors import InvalidInput
 from engines.nano import learning, pictures, speech, train
 from engines.nano.batches import Encoder, collate
 from engines.nano.export import read_checkpoint
@@ -102,3 +103,9 @@ def test_a_quantized_student_learns_from_its_teacher(settings: train.Settings) -
     assert 0 < found["divergence"] < 1, "four bits are near, and not the same"
     _, found = learning.AnswerTask([], teacher.model).loss(teacher, batch)
     assert found["divergence"] == pytest.approx(0, abs=1e-6)
+
+
+def test_a_missing_checkpoint_is_named_before_anything_is_done(settings: train.Settings, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="nothing: no checkpoint to begin with"):
+        train.train(dataclasses.replace(settings, begin_from=tmp_path / "nothing"), print)
+    assert not settings.folder.exists()
