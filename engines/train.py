@@ -49,6 +49,7 @@ def train(order: TrainOrder, say: Callable[[str], object]) -> None:
         device=order.device,
         minutes=order.minutes,
         begin_from=order.begin_from,
+        is_compiled=order.device == "cpu",
     )
     nano.train(settings, say)
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import IterableDataset
 
 from edged.audio.mel import log_mel
@@ -59,8 +60,8 @@ class Batch:
     """(recordings, mel bins, frames)"""
     cells: Tensor | None
     """What is where in the pictures, see `hints`.  # (pictures, rows, columns)"""
-    said: tuple[Tensor, ...]
-    """Letters of each recording."""
+    said: Tensor | None
+    """Letters of the recordings, then zeros, see `hints`.  # (recordings, letters)"""
 
     @property
     def kind(self) -> str:
@@ -155,7 +156,7 @@ def collate(encoder: Encoder, samples: Sequence[Sample]) -> Batch:
         else None,
         mels=torch.from_numpy(np.stack([spectrum(part) for part in heard])) if heard else None,
         cells=torch.stack([hints.cells(part, STRIDE // 2) for part in seen]) if seen else None,
-        said=tuple(hints.letters(part) for part in heard),
+        said=pad_sequence([hints.letters(part) for part in heard], batch_first=True) if heard else None,
     )
 
 

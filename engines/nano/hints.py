@@ -6,7 +6,6 @@ training has the two layers that read towers' states; what is shipped does not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import groupby
 
 import torch
@@ -47,12 +46,14 @@ class Hints(nn.Module):
         right = (logits.argmax(-1) == numbers)[is_marked].float().mean().item() if is_marked.any() else 0.0
         return functional.cross_entropy(logits, numbers, self.weights), right  # type: ignore[arg-type]  # a buffer
 
-    def of_recordings(self, states: Tensor, said: Sequence[Tensor]) -> Tensor:
-        """Loss of connectionist temporal classification (Graves et al. 2006): letters in their order, at any time."""
+    def of_recordings(self, states: Tensor, said: Tensor) -> Tensor:
+        """Loss of connectionist temporal classification (Graves et al. 2006): letters in their order, at any time.
+
+        said: numbers of the letters, then zeros  # (recordings, letters)
+        """
         log_probabilities = self.said(states).float().log_softmax(-1).transpose(0, 1)  # (states, recordings, letters)
         lengths = torch.full((len(said),), states.shape[1])
-        ends = torch.tensor([len(letters) for letters in said])
-        return functional.ctc_loss(log_probabilities, torch.cat(list(said)), lengths, ends, zero_infinity=True)
+        return functional.ctc_loss(log_probabilities, said, lengths, (said > 0).sum(1), zero_infinity=True)
 
     def spelled(self, states: Tensor) -> list[list[int]]:
         """The letters that are likeliest at each time, as CTC reads them: repeated ones and blanks left out."""

@@ -36,7 +36,7 @@ class Learner(nn.Module):
         if batch.cells is not None:
             seen, found["marks right"] = self.hints.of_pictures(self.model.model.visual.states, batch.cells)
             loss = loss + seen
-        if batch.said:
+        if batch.said is not None:
             heard = self.hints.of_recordings(self.model.model.audio.states, batch.said)
             found["letters loss"] = heard.item()
             loss = loss + heard
@@ -69,9 +69,9 @@ class SensesTask:
             self._sense(learner, batch.to(learner.device))
             _, found = learner.hinted(batch.to(learner.device))
             marks += [found["marks right"]] if "marks right" in found else []
-            if batch.said:
+            if batch.said is not None:
                 heard = learner.hints.spelled(learner.model.model.audio.states)
-                spelled += [said.tolist() == letters for said, letters in zip(batch.said, heard, strict=True)]
+                spelled += [said[said > 0].tolist() == letters for said, letters in zip(batch.said, heard, strict=True)]
         return {"marks exact": sum(marks) / len(marks), "spelling exact": sum(spelled) / len(spelled)}
 
     @staticmethod

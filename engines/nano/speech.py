@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,11 +88,12 @@ def spoken(voices: tuple[Voice, ...], seed: int, per_text: int, cache: Path | No
         for voice in rng.choices(voices, k=per_text if text in (*WORDS, *PAIRS, *QUESTIONS) else max(per_text // 3, 1))
         for style in rng.choices(STYLES, weights=(2, 1, 1))
     ]
-    if cache is not None and cache.is_file():
-        return _load(cache, orders)
+    if cache is not None and (kept := _load(cache)) is not None and len(kept) == len(orders):
+        return _corpus(orders, kept)
+    texts = [f"{text}!" if style == "excited" else text for text, _, style in orders]
     manners = [manner(rng, style) for _, _, style in orders]
-    with ThreadPoolExecutor(3) as pool:
-        voiced = pool.map(lambda order, how: say(_styled(order[0], order[2]), order[1], how), orders, manners)
+    with ProcessPoolExecutor() as pool:
+        voiced = pool.map(say, texts, [voice for _, voice, _ in orders], manners, chunksize=32)
         samples = list(tqdm(voiced, total=len(orders), desc="speaking", unit="phrase", disable=None))
     if cache is not None:
         cache.parent.mkdir(parents=True, exist_ok=True)
@@ -102,14 +103,11 @@ def spoken(voices: tuple[Voice, ...], seed: int, per_text: int, cache: Path | No
     return _corpus(orders, samples)
 
 
-def _styled(text: str, style: Style) -> str:
-    return f"{text}!" if style == "excited" else text
-
-
-def _load(cache: Path, orders: list[tuple[str, Voice, Style]]) -> Corpus:
+def _load(cache: Path) -> list[Samples] | None:
+    if not cache.is_file():
+        return None
     with np.load(cache) as stored:
-        pieces = np.split(stored["samples"].astype(np.float32) / np.float32(32767), stored["ends"][:-1])
-    return _corpus(orders, pieces)
+        return np.split(stored["samples"].astype(np.float32) / np.float32(32767), stored["ends"][:-1])
 
 
 def _corpus(orders: list[tuple[str, Voice, Style]], samples: list[Samples]) -> Corpus:
