@@ -34,7 +34,7 @@ class Dish:
 def menu(rng: random.Random, look: Look) -> tuple[Picture, list[Dish]]:
     """Two to four dishes under a title, as a photograph."""
     size = rng.choice(look.sizes)
-    scale = rng.choice((2, 2, 3))
+    scale = 2
     ground, ink = paper(rng, 110)
     image, draw = blank(size, ground, scale)
     high, wide = size[0] * scale, size[1] * scale

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from threadpoolctl import threadpool_limits
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -169,7 +170,7 @@ def _run(phase: Phase, learner: Learner, task: Task[Batch], settings: Settings, 
     if settings.is_compiled:
         _compile(learner.model)
     batches = material.batches(phase.mixture, trainer.step * phase.plan.batches)
-    workers = 1 if settings.device == "cpu" else max((os.cpu_count() or 2) - 1, 1)
+    workers = 1 if settings.device == "cpu" else max((os.cpu_count() or 2) - 2, 1)
     return trainer.run(_loaded(batches, workers), minutes=settings.minutes)
 
 
@@ -177,15 +178,16 @@ def _loaded(batches: TrainingBatches, workers: int) -> Iterator[Batch]:
     """Drawn and spoken by other processes, in the same order by any number of them."""
     return iter(
         DataLoader(
-            batches, batch_size=None, num_workers=workers, prefetch_factor=4, worker_init_fn=_leave_to_parent
+            batches, batch_size=None, num_workers=workers, prefetch_factor=4, worker_init_fn=_as_worker
         )
     )
 
 
-def _leave_to_parent(worker: int) -> None:
+def _as_worker(worker: int) -> None:
     """Terminals and `timeout` signal all processes at once; the one that trains needs batches to end its step."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(30))
+    threadpool_limits(1)  # with as many workers as cores, threads of NumPy's products would only wait for each other
 
 
 def _optimizers(model: nn.Module, phase: Phase) -> list[torch.optim.Optimizer]:

@@ -84,4 +84,5 @@ def restore_optimizer(
     for key, value in tensors.items():
         if key.startswith(prefix):
             name, _, what = key.removeprefix(prefix).partition("|")
-            optimizer.state[parameters[name]][what] = value.clone()
+            parameter = parameters[name]
+            optimizer.state[parameter][what] = value.to(parameter.device, copy=True)

@@ -8,6 +8,7 @@ all matrices of one shape are taken at once, which a mixture of experts has hund
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -35,19 +36,20 @@ class Muon(torch.optim.Optimizer):
             moved = [parameter for parameter in group["params"] if parameter.grad is not None]
             if not moved:
                 continue
-            updates = torch.stack([self._momentum(parameter, group["momentum"]) for parameter in moved])
+            updates = orthogonal(self._nesterov(moved, group["momentum"]))
             size = 0.2 * max(updates.shape[1:]) ** 0.5 * group["lr"]
-            for parameter, update in zip(moved, orthogonal(updates), strict=True):
-                parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(update.to(parameter.dtype), alpha=-size)
+            torch._foreach_mul_(moved, 1 - group["lr"] * group["weight_decay"])
+            torch._foreach_add_(moved, list(updates.to(moved[0].dtype).unbind()), alpha=-size)
 
-    def _momentum(self, parameter: Tensor, momentum: float) -> Tensor:
-        """Nesterov's."""
-        state, gradient = self.state[parameter], parameter.grad
-        assert gradient is not None
-        if "momentum" not in state:
-            state["momentum"] = torch.zeros_like(gradient)
-        state["momentum"].lerp_(gradient, 1 - momentum)
-        return torch.lerp(gradient, state["momentum"], momentum)
+    def _nesterov(self, parameters: list[Tensor], momentum: float) -> Tensor:
+        """Gradients led by their momentum.  # (matrices, rows, columns)"""
+        gradients = [cast(Tensor, parameter.grad) for parameter in parameters]
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            if "momentum" not in self.state[parameter]:
+                self.state[parameter]["momentum"] = torch.zeros_like(gradient)
+        gathered = [self.state[parameter]["momentum"] for parameter in parameters]
+        torch._foreach_lerp_(gathered, gradients, 1 - momentum)
+        return torch.stack(torch._foreach_lerp(gradients, gathered, momentum))
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
