@@ -18,7 +18,7 @@ try:
     from .plan import describe, plan
     from .prepare import order_for, prepare, request_for
     from .recipe import load_recipe, recipe_names
-    from .train import NAMES, TrainOrder, train
+    from .train import FOLDER, NAMES, TrainOrder, train
     from .verify import verify
 except ModuleNotFoundError as exc:
     sys.exit(f"engines: {exc.name} is not installed: pip install 'edged[build]'")
@@ -126,9 +126,10 @@ def _verify(options: argparse.Namespace) -> None:
     if options.questions:
         try:
             from .nano.judge import examined
+            from .nano.shape import NAME
         except ModuleNotFoundError as exc:
             raise MissingExtra(f"{exc.name} is not installed: questions need `make setup EXTRAS=train`") from exc
-        print(examined(folder, options.questions))
+        print(examined(folder, options.questions, FOLDER / NAME))
 
 
 def _compile(options: argparse.Namespace) -> None:

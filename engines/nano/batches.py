@@ -176,7 +176,6 @@ class TrainingBatches(IterableDataset[Batch]):
         self._mixture = mixture
 
     def __iter__(self) -> Iterator[Batch]:
-        torch.set_num_threads(1)
         worker = torch.utils.data.get_worker_info()
         start, step = (worker.id, worker.num_workers) if worker else (0, 1)
         encoder = Encoder()

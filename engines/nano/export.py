@@ -13,10 +13,16 @@ from engines.autoglm_phone.config import read_config
 from engines.autoglm_phone.model import AutoGLMPhone
 from engines.checkpoint.int4 import CODES, SCALE, write_int4_checkpoint
 from engines.checkpoint.text_file import read_json
-from engines.qat.fake_quant import exported
+from engines.qat.checkpoints import load_state
+from engines.qat.fake_quant import exported, quantize_module
 
-from .shape import BLOCK_SIZE
+from .shape import BLOCK_SIZE, nano_config
 from .tokenizer import write_vocabulary
+
+
+def quantize_nano(model: AutoGLMPhone) -> None:
+    """Fake-quantize all matrices but those of routers, which decide rather than compute."""
+    quantize_module(model, lambda name: not name.endswith("router"), BLOCK_SIZE, learned_scales=True)
 
 
 def write_checkpoint(folder: Path, model: AutoGLMPhone) -> None:
@@ -43,6 +49,18 @@ def read_checkpoint(folder: Path) -> AutoGLMPhone:
             state[weight] = _dense(codes, stored[weight + SCALE])
     model = AutoGLMPhone(read_config(read_json(folder / "config.json")))
     model.load_state_dict(state)
+    return model.eval()
+
+
+def read_float(training: Path) -> AutoGLMPhone | None:
+    """The module as the float phase in this folder of training left it, None where none did. Raises CheckpointError."""
+    found = load_state(training / "float") or load_state(training / "float-portable")
+    if found is None:
+        return None
+    prefix = "module|model."
+    weights = {name: value.float() for name, value in found[0].items() if name.startswith(prefix)}
+    model = AutoGLMPhone(nano_config())
+    model.load_state_dict({name.removeprefix(prefix): value for name, value in weights.items()})
     return model.eval()
 
 

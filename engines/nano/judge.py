@@ -24,6 +24,8 @@ from engines.tensor import Floats
 
 from .batches import Encoder
 from .canvas import Picture
+from .evaluate import accuracy
+from .export import quantize_nano, read_float
 from .heldout import Question, heldout
 from .samples import Sound, Turn
 from .scores import Score, table, tally
@@ -92,12 +94,21 @@ class Engine:
         return embeddings
 
 
-def examined(folder: Path, count: int) -> str:
-    """A table of how it answers that many held-out questions of each task. Raises ArtefactError, NotFound."""
+def examined(folder: Path, count: int, training: Path) -> str:
+    """A table of how it answers that many held-out questions of each task. Raises ArtefactError, NotFound.
+
+    training: where the float weights are as well, PyTorch is asked the same, with those and with what rounding makes of
+    them.
+    """
     engine = Engine(folder)
     questions = list(heldout(count))
+    columns = []
+    if (model := read_float(training)) is not None:
+        columns.append(("float", accuracy(model, questions)))
+        quantize_nano(model)
+        columns.append(("rounded to INT4", accuracy(model, questions)))
     answers = engine_accuracy(engine, tqdm(questions, desc="asking", unit="question", leave=False, disable=None))
-    return table([("right", answers)])
+    return table([*columns, ("INT4 engine", answers)])
 
 
 def engine_accuracy(engine: Engine, questions: Iterable[Question]) -> Mapping[str, Score]:

@@ -19,7 +19,6 @@ from torch.utils.data import DataLoader
 
 from edged.errors import InvalidInput
 from engines.autoglm_phone.model import AutoGLMPhone
-from engines.qat.fake_quant import quantize_module
 from engines.qat.muon import Muon
 from engines.qat.training import Plan, Task, Trainer
 
@@ -27,12 +26,11 @@ from . import speech
 from .batches import EVERYTHING, SENSES, Batch, Mixture, TrainingBatches
 from .canvas import Look
 from .curves import draw_curves
-from .export import read_checkpoint, write_checkpoint
+from .export import quantize_nano, read_checkpoint, write_checkpoint
 from .fonts import TRAINING as TRAINING_FONTS
 from .fonts import Fonts
 from .heldout import Question, makers, questions
 from .learning import AnswerTask, Learner, SensesTask
-from .shape import BLOCK_SIZE
 from .voices import TRAINING as TRAINING_VOICES
 
 SEED = 7
@@ -156,11 +154,6 @@ def _trained(settings: Settings, say: Callable[[str], object]) -> bool:
     return True
 
 
-def quantize_nano(model: AutoGLMPhone) -> None:
-    """Fake-quantize all matrices but those of routers, which decide rather than compute."""
-    quantize_module(model, lambda name: not name.endswith("router"), BLOCK_SIZE, learned_scales=True)
-
-
 def _run(phase: Phase, learner: Learner, task: Task[Batch], settings: Settings, material: Material) -> bool:
     """Whether the phase reached its end; at once where it had before."""
     place = settings.folder / phase.name
@@ -187,6 +180,7 @@ def _as_worker(worker: int) -> None:
     """Terminals and `timeout` signal all processes at once; the one that trains needs batches to end its step."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(30))
+    torch.set_num_threads(1)
     threadpool_limits(1)  # with as many workers as cores, threads of NumPy's products would only wait for each other
 
 

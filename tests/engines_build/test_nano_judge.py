@@ -13,16 +13,16 @@ from edged.errors import ArtefactError
 from engines.__main__ import main
 from engines.autoglm_phone.config import AudioConfig, PhoneConfig, TextConfig, VisionConfig
 from engines.autoglm_phone.model import AutoGLMPhone
-from engines.nano import dialogues, menus, pictures, speech
+from engines.nano import dialogues, export, judge, menus, pictures, speech
 from engines.nano.batches import Encoder, collate, normalised
 from engines.nano.evaluate import accuracy
-from engines.nano.export import read_checkpoint, write_checkpoint
+from engines.nano.export import quantize_nano, read_checkpoint, write_checkpoint
 from engines.nano.heldout import Question, questions
 from engines.nano.judge import Engine, engine_accuracy
 from engines.nano.samples import Sample, Turn
 from engines.nano.scores import table
 from engines.nano.shape import nano_config
-from engines.nano.train import quantize_nano
+from engines.qat.checkpoints import save_state
 from tests.tiny_artefact import tiny_artefact
 
 
@@ -117,6 +117,19 @@ def test_answers_are_counted_by_task(folder: Path) -> None:
     assert all(score.right == 0 for score in ours.values())
     lines = table([("engine", ours), ("PyTorch", theirs)]).splitlines()
     assert lines[0] == "| task | questions | engine | PyTorch |" and len(lines) == 2 + len(ours)
+
+
+def test_float_weights_and_rounded_ones_are_asked_the_same(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judge, "heldout", lambda count: asked()[:count])
+    monkeypatch.setattr(export, "nano_config", lambda: tiny_nano().config)
+    assert judge.examined(folder / "engine", 2, tmp_path).splitlines()[0] == "| task | questions | INT4 engine |"
+    weights = {f"module|model.{name}": value.bfloat16() for name, value in tiny_nano().state_dict().items()}
+    save_state(tmp_path / "float-portable", weights, {"step": 1})
+    lines = judge.examined(folder / "engine", 2, tmp_path).splitlines()
+    assert lines[0] == "| task | questions | float | rounded to INT4 | INT4 engine |"
+    assert [line.count("0.0%") for line in lines[2:]] == [3] * (len(lines) - 2)
 
 
 def test_other_engines_are_not_asked(tmp_path: Path) -> None:
