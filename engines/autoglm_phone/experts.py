@@ -10,19 +10,17 @@ from torch.nn import functional
 
 from .config import TextConfig
 
+_ROWS = 64
+
 
 class Expert(nn.Module):
-    """down(silu(gate(x)) * up(x))"""
+    """The matrices of down(silu(gate(x)) * up(x))."""
 
     def __init__(self, hidden_size: int, intermediate_size: int) -> None:
         super().__init__()
         self.gate_proj = nn.Linear(hidden_size, intermediate_size, bias=False)
         self.up_proj = nn.Linear(hidden_size, intermediate_size, bias=False)
         self.down_proj = nn.Linear(intermediate_size, hidden_size, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(tokens, hidden) to the same."""
-        return cast(Tensor, self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x)))
 
 
 class MixtureOfExperts(nn.Module):
@@ -44,14 +42,27 @@ class MixtureOfExperts(nn.Module):
         with torch.autocast(x.device.type, enabled=False):  # half precision would choose other experts
             self.router_logits = functional.linear(flat.float(), self.router.weight)
         best, choice = self.router_logits.topk(self.chosen, dim=-1)
-        order = choice.flatten().argsort(stable=True)  # places, expert by expert
+        order = choice.flatten().argsort(stable=True)  # choices, expert by expert
         tokens = order // self.chosen
-        counts = torch.bincount(choice.flatten(), minlength=len(self.experts)).tolist()
-        pieces = torch.split(flat[tokens], counts)
-        outputs = torch.cat([expert(piece) for expert, piece in zip(self.experts, pieces, strict=True)])
+        counts = torch.bincount(choice.flatten(), minlength=len(self.experts))
+        room = _rounded(int(counts.max()))
+        starts = torch.arange(len(self.experts), device=x.device) * room
+        places = (
+            torch.arange(len(order), device=x.device) + (starts - counts.cumsum(0) + counts)[choice.flatten()[order]]
+        )
+        rows = flat.new_zeros(len(self.experts) * room, flat.shape[1]).index_copy(0, places, flat[tokens])
+        outputs = self._through(rows.view(len(self.experts), room, -1)).flatten(0, 1)[places]
         weights = best.softmax(-1).flatten()[order, None]
         mixed = torch.zeros_like(flat, dtype=torch.float32).index_add(0, tokens, outputs.float() * weights)
         return mixed.view_as(x)
+
+    def _through(self, rows: Tensor) -> Tensor:
+        """All experts at once, each its own rows: three products for all.  # (experts, rows, hidden) to the same"""
+        gate, up, down = (
+            torch.stack([cast(nn.Linear, expert.get_submodule(name)).weight for expert in self.experts]).mT
+            for name in ("gate_proj", "up_proj", "down_proj")
+        )
+        return (functional.silu(rows @ gate) * (rows @ up)) @ down
 
     def load_balance(self, counted: Tensor) -> Tensor:
         """Auxiliary loss: 1 when all experts are asked equally often, more when few are. Of the last forward pass.
@@ -61,3 +72,8 @@ class MixtureOfExperts(nn.Module):
         logits = self.router_logits[counted]
         share = functional.one_hot(logits.topk(self.chosen, dim=-1).indices, logits.shape[1]).float().mean((0, 1))
         return logits.shape[1] * (share * logits.softmax(-1).mean(0)).sum()
+
+
+def _rounded(rows: int) -> int:
+    """Up to one of few sizes: kernels are made anew for every other one."""
+    return rows if rows <= _ROWS else -(-rows // _ROWS) * _ROWS

@@ -169,11 +169,7 @@ def _run(phase: Phase, learner: Learner, task: Task[Batch], settings: Settings, 
 
 def _loaded(batches: TrainingBatches, workers: int) -> Iterator[Batch]:
     """Drawn and spoken by other processes, in the same order by any number of them."""
-    return iter(
-        DataLoader(
-            batches, batch_size=None, num_workers=workers, prefetch_factor=4, worker_init_fn=_as_worker
-        )
-    )
+    return iter(DataLoader(batches, batch_size=None, num_workers=workers, prefetch_factor=4, worker_init_fn=_as_worker))
 
 
 def _as_worker(worker: int) -> None:
