@@ -56,21 +56,21 @@ class Phase:
 
 TOWERS = Phase(
     name="towers",
-    plan=Plan(steps=1200, batches=2, warmup=40, decay=0.3),
+    plan=Plan(steps=300, batches=2, warmup=40, decay=0.3),
     of_matrices=4e-3,
     of_others=2e-3,
     mixture=SENSES,
 )
 FLOAT = Phase(
     name="float",
-    plan=Plan(steps=1500, batches=2, warmup=60, decay=0.45),
+    plan=Plan(steps=3000, batches=2, warmup=60, decay=0.45),
     of_matrices=4e-3,
     of_others=2e-3,
     mixture=EVERYTHING,
 )
 INT4 = Phase(
     name="int4",
-    plan=Plan(steps=250, batches=2, warmup=20, decay=0.8),
+    plan=Plan(steps=300, batches=2, warmup=20, decay=0.8),
     of_matrices=1e-3,
     of_others=5e-4,
     mixture=EVERYTHING,

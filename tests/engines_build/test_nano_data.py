@@ -123,6 +123,14 @@ def test_batches_depend_on_their_number_alone() -> None:
     assert torch.equal(first[3].tokens, later.tokens) and torch.equal(first[3].targets, later.targets)
 
 
+def test_drawing_leaves_the_threads_of_training_alone() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    next(iter(TrainingBatches(murmuring(), PLAIN, seed=5, size=2, mixture={"picture": 1.0})))
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(before)
+
+
 def test_a_recording_keeps_its_length_and_its_loudness() -> None:
     speech_samples = np.sin(np.arange(12000) / 5).astype(np.float32) * np.float32(0.3)
     for seed, noise in itertools.product(range(8), ("training", "held-out")):

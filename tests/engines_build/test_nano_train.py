@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import random
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,8 @@ from test_nano_data import PLAIN, murmuring
 from test_nano_judge import tiny_nano
 
 from edged.errors import InvalidInput
-from engines.nano import learning, pictures, speech, train
-from engines.nano.batches import Encoder, collate
+from engines.nano import learning, pictures, speech, train, voices
+from engines.nano.batches import Encoder, TrainingBatches, collate
 from engines.nano.export import read_checkpoint
 from engines.nano.fonts import Fonts
 from engines.qat.checkpoints import load_state
@@ -62,6 +63,14 @@ def test_it_goes_on_from_phase_to_phase(settings: train.Settings, tmp_path: Path
     assert begun is not None
     name = "model.embed_tokens.weight"  # which the towers' phase does not move
     assert torch.equal(begun[0][f"module|model.{name}"], model.get_parameter(name))
+
+
+def test_any_number_of_workers_draws_the_same(settings: train.Settings) -> None:
+    corpus = speech.spoken(voices.TRAINING, 1, 1, None)
+    batches = TrainingBatches(corpus, PLAIN, seed=5, size=2)
+    alone, together = (list(islice(train._loaded(batches, workers), 5)) for workers in (1, 2))
+    for one, other in zip(alone, together, strict=True):
+        assert torch.equal(one.tokens, other.tokens) and torch.equal(one.targets, other.targets)
 
 
 def test_hints_reach_the_towers_and_nothing_else(settings: train.Settings) -> None:
