@@ -40,29 +40,29 @@ class Engine:
 
     def __init__(self, folder: Path) -> None:
         """Raises ArtefactError for a folder that is no engine which sees and hears."""
-        self._manifest = read_manifest(folder)
+        self.manifest = read_manifest(folder)
         self._encoder = Encoder()
-        if self._manifest.vision is None or self._manifest.audio is None or not self._knows_these_tokens(folder):
+        if self.manifest.vision is None or self.manifest.audio is None or not self._knows_these_tokens(folder):
             raise ArtefactError(f"{folder}: these questions are for autoglm-phone-nano, whose tokens it does not have")
-        self.session = OnnxSession(folder, self._manifest, max_seq_len=self._manifest.context_length, threads=0)
-        self._image_format, self._mel_format = image_format(self._manifest.vision), mel_format(self._manifest.audio)
-        self._position_side = self._manifest.vision.position_side
-        reading = readers(self._manifest)
+        self.session = OnnxSession(folder, self.manifest, max_seq_len=self.manifest.context_length, threads=0)
+        self._image_format, self._mel_format = image_format(self.manifest.vision), mel_format(self.manifest.audio)
+        self._position_side = self.manifest.vision.position_side
+        reading = readers(self.manifest)
         self._eyes, self._ears = (
             OnnxTower(folder / reading[media].file, reading[media].input_names, threads=0) for media in (Image, Audio)
         )
-        self._end = set(self._manifest.tokens.eos)
+        self._end = set(self.manifest.tokens.eos)
 
     def _knows_these_tokens(self, folder: Path) -> bool:
-        written: object = json.loads((folder / self._manifest.tokenizer_file).read_bytes())
+        written: object = json.loads((folder / self.manifest.tokenizer_file).read_bytes())
         return bool(written == json.loads(tokenizer().to_str()))
 
     def answer(self, question: Question) -> list[int]:
         """Tokens of the answer, without the one that ends it."""
         rows = self._encoder.rows((Turn(parts=question.parts, answer=""),), is_open=True)
         tokens, types = [row[0] for row in rows], np.array([row[1] for row in rows], np.int64)
-        embeddings = np.zeros((len(rows), self._manifest.hidden_size), np.float32)
-        media = [self._embedded(part) for part in question.parts if isinstance(part, Picture | Sound)]
+        embeddings = np.zeros((len(rows), self.manifest.hidden_size), np.float32)
+        media = [self.embedded(part) for part in question.parts if isinstance(part, Picture | Sound)]
         if media:
             embeddings[types != TokenType.TEXT] = np.concatenate(media)
         given = [token if kind == TokenType.TEXT else -1 for token, kind in zip(tokens, types, strict=True)]
@@ -80,7 +80,8 @@ class Engine:
         """Whether it answers exactly so."""
         return self.answer(question) == self._encoder.text(question.answer)
 
-    def _embedded(self, part: Picture | Sound) -> Floats:
+    def embedded(self, part: Picture | Sound) -> Floats:
+        """What stands for it in the prompt.  # (tokens, hidden)"""
         inputs: Mapping[str, NDArray[np.float32]]
         if isinstance(part, Sound):
             inputs, tower = {"mel": log_mel(part.samples, self._mel_format)[None]}, self._ears
