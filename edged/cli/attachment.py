@@ -21,6 +21,15 @@ def read_audio(path: Path, *, max_bytes: int) -> Audio:
     return Audio(data=data, media_type=media_type)
 
 
+def read_medium(path: Path, *, max_bytes: int) -> Image | Audio:
+    """Whichever of the two the file is. Raises InvalidInput naming the file."""
+    data, media_type = _read(
+        path, max_bytes, lambda head: image_type(head) or audio_type(head), "a picture or a recording"
+    )
+    kind = Image if media_type.startswith("image/") else Audio
+    return kind(data=data, media_type=media_type)
+
+
 def _read(path: Path, max_bytes: int, sniff: Callable[[bytes], str], wanted: str) -> tuple[bytes, str]:
     try:
         if not path.is_file():

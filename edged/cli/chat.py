@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edged.cli.answer import CUT_OFF, Answer
+from edged.cli.attachment import read_medium
 from edged.cli.connection import connected
 from edged.cli.generation import Generation, generation_from, generation_options
 from edged.cli.output import human_count, new_file, printable, say
@@ -19,7 +20,7 @@ from edged.cli.terminal import Lines
 from edged.cli.transcript import as_markdown, as_text, print_conversations, print_hits
 from edged.config import Config, load_config
 from edged.errors import EdgedError, InvalidInput, Unavailable, nearest
-from edged.events import FinishReason, Role, Text
+from edged.events import FinishReason, Part, Role, Text
 from edged.records import ModelInfo
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def chat(conversation: str, continue_latest: bool, **options: Any) -> None:
     config = load_config()
     # Ctrl-C inside `runner.run` cancels what it runs, and only that: the loop outlives a stopped answer.
     with asyncio.Runner() as runner:
-        session = Chat(generation_from(options), runner)
+        session = Chat(generation_from(options), runner, config.daemon.max_message_bytes)
         with _client(runner, config) as client:
             session.open(client, conversation, continue_latest=continue_latest)
             session.loop(client)
@@ -65,10 +66,12 @@ class Chat:
 
     _client: Client
 
-    def __init__(self, generation: Generation, runner: asyncio.Runner) -> None:
+    def __init__(self, generation: Generation, runner: asyncio.Runner, max_message_bytes: int) -> None:
         self.is_open = True
         """Until /quit or the end of input."""
         self._generation = generation
+        self._max_message_bytes = max_message_bytes
+        self._attached: list[Part] = []
         self._runner = runner
         self._lines = Lines()
         self._conversation_id = ""
@@ -139,6 +142,7 @@ class Chat:
         if answer.started:
             self._conversation_id = answer.started.conversation_id
             self._generation.system_prompt = None  # stored with the conversation now
+            self._attached.clear()
         if answer.finish_reason is FinishReason.LENGTH:
             _remark(f"({CUT_OFF})")
 
@@ -148,7 +152,7 @@ class Chat:
         with self._lines.watched(this.cancel):
             await answer.follow(
                 self._client.ask(
-                    [Text(text=text)],
+                    [*self._attached, Text(text=text)],
                     conversation_id=self._conversation_id,
                     model=self._generation.model,
                     sampling=self._generation.sampling,
@@ -156,6 +160,18 @@ class Chat:
                     system_prompt=self._generation.system_prompt,
                 )
             )
+
+    def attach(self, file: str) -> None:
+        """Show the picture or recording in FILE with your next message; `-` takes back what waits."""
+        if not file:
+            raise InvalidInput("/attach needs the file of a picture or a recording")
+        if file == "-":
+            self._attached.clear()
+            _remark("Nothing goes with your next message.")
+            return
+        self._attached.append(read_medium(Path(file).expanduser(), max_bytes=self._max_message_bytes))
+        count = len(self._attached)
+        _remark(f"Goes with your next message{f', as do {count - 1} more' if count > 1 else ''}.")
 
     def new(self, _: str) -> None:
         """Start a new conversation."""
@@ -258,6 +274,7 @@ class Chat:
 
 COMMANDS: dict[str, tuple[str, Callable[[Chat, str], None]]] = {
     "/new": ("", Chat.new),
+    "/attach": ("FILE", Chat.attach),
     "/search": ("WORDS", Chat.search),
     "/export": ("[FILE]", Chat.export),
     "/delete": ("", Chat.delete),

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from edged.events import Finished, FinishReason, Measured, Role
+from edged.events import Audio, Finished, FinishReason, Image, Measured, Role, Text
 from tests.cli.conftest import Edged, ScriptedDaemon
+from tests.cli.test_cli_ask import PNG, WAV
 from tests.server.scripted import METRICS, USAGE, says
 
 
@@ -81,6 +82,20 @@ def test_model_is_switched(daemon: ScriptedDaemon, edged: Edged) -> None:
     assert edged("chat", stdin="/model nosuch\n").exit_code == 1
 
 
+def test_attached_files_go_with_the_next_message(daemon: ScriptedDaemon, edged: Edged, tmp_path: Path) -> None:
+    png, wav = tmp_path / "sign of ours.png", tmp_path / "word.wav"
+    png.write_bytes(PNG)
+    wav.write_bytes(WAV)
+    chat(edged, f"/attach {png}", f"/attach {wav}", "What is it?", "And now?", f"/attach {png}", "/attach -", "Hm")
+    asked = [request.messages[-1].parts for request in daemon.model.requests]
+    picture, recording = Image(data=PNG, media_type="image/png"), Audio(data=WAV, media_type="audio/wav")
+    assert asked == [
+        (picture, recording, Text(text="What is it?")),
+        (Text(text="And now?"),),
+        (Text(text="Hm"),),
+    ]
+
+
 def test_help_lists_every_command(daemon: ScriptedDaemon, edged: Edged) -> None:
     printed = "\n".join(chat(edged, "/help"))
     for word in ("/new", "/search WORDS", "/export [FILE]", "/delete", "/stop", "/system [TEXT]", "/quit"):
@@ -106,6 +121,9 @@ def test_cut_off_answer_is_said_to_be(daemon: ScriptedDaemon, edged: Edged) -> N
 @pytest.mark.parametrize(
     ("line", "message"),
     [
+        ("/attach", "/attach needs the file of a picture or a recording"),
+        ("/attach /nowhere.png", "/nowhere.png: not a file"),
+        (f"/attach {__file__}", f"{__file__}: not a picture or a recording"),
         ("/serch cat", 'no command /serch (did you mean "/search"?); /help lists them'),
         ("/resume", "/resume needs the ID of a conversation; /conversations lists them"),
         ("/export", "no conversation yet: say something, or /resume one"),
