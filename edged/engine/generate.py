@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Callable, Collection, Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from edged.engine.answer import Answer, Step
 from edged.engine.encoder import MediaType
@@ -25,8 +25,11 @@ from edged.events import (
     Finished,
     FinishReason,
     GenerationRequest,
+    Image,
     Measured,
+    Message,
     Metrics,
+    Part,
     Text,
     Usage,
 )
@@ -49,7 +52,9 @@ def generate(
     require_readable(request, engine.name, engine.senses)
     stopwatch = Stopwatch(clock=clock, arrived=arrived, started=clock())
     prompt = engine.prompts.fit(
-        request.messages, enable_thinking=request.enable_thinking, max_tokens=request.sampling.max_tokens
+        _told(request.messages, engine.senses),
+        enable_thinking=request.enable_thinking,
+        max_tokens=request.sampling.max_tokens,
     )
     if prompt.dropped_messages:
         yield (ContextTrimmed(dropped_messages=prompt.dropped_messages),)
@@ -77,14 +82,24 @@ def generate(
 
 
 def require_readable(request: GenerationRequest, name: str, media: Collection[MediaType]) -> None:
-    """Raises UnsupportedPart if a message holds what the model, which reads text and these, cannot read."""
+    """Raises UnsupportedPart if the last message holds what the model, which reads text and these, cannot read."""
     readable = " and ".join(["text", *(words for kind, words in MEDIA_NAMES.items() if kind in media)])
-    for message in request.messages:
-        for part in message.parts:
-            if not isinstance(part, Text) and type(part) not in media:
-                kind = type(part).__name__.lower()
-                only = "" if media else " only"
-                raise UnsupportedPart(f"{name} reads {readable}{only}, not {kind}; choose another engine with --model")
+    for part in request.messages[-1].parts if request.messages else ():
+        if not isinstance(part, Text) and type(part) not in media:
+            kind = type(part).__name__.lower()
+            only = "" if media else " only"
+            raise UnsupportedPart(f"{name} reads {readable}{only}, not {kind}; choose another engine with --model")
+
+
+def _told(messages: Sequence[Message], media: Collection[MediaType]) -> list[Message]:
+    """The messages; of what another engine was shown before, this one is told that it was there."""
+
+    def told(part: Part) -> Part:
+        if isinstance(part, Text) or type(part) in media:
+            return part
+        return Text(text=f"(a {'picture' if isinstance(part, Image) else 'recording'} that you cannot perceive)")
+
+    return [replace(message, parts=tuple(map(told, message.parts))) for message in messages]
 
 
 def _prefill(

@@ -19,6 +19,7 @@ from edged.events import (
     Message,
     ReasoningDelta,
     Role,
+    Text,
     TextDelta,
     Usage,
 )
@@ -162,6 +163,15 @@ def test_a_picture_is_refused_by_a_text_model(tmp_path: Path) -> None:
     picture = Message(role=Role.USER, parts=(Image(data=b"", media_type="image/png"),))
     with pytest.raises(UnsupportedPart, match="scripted reads text only, not image"):
         run(engine, request(picture))
+
+
+def test_a_text_model_goes_on_where_another_was_shown_a_picture(tmp_path: Path) -> None:
+    engine, _ = scripted_engine(tmp_path, "ok")
+    picture = Message(role=Role.USER, parts=(Image(data=b"png", media_type="image/png"), Text(text="Read it.")))
+    events = run(engine, request(picture, assistant("42"), user("Twice that?")))
+    told = request(user("(a picture that you cannot perceive)\nRead it."), assistant("42"), user("Twice that?"))
+    written = engine.prompts.write(told.messages, enable_thinking=False)
+    assert usage_of(events).prompt_tokens == len(written.tokens)
 
 
 def test_logit_bias_of_a_token_that_does_not_exist(tmp_path: Path) -> None:
