@@ -20,6 +20,15 @@ from .shape import BLOCK_SIZE, nano_config
 from .tokenizer import write_vocabulary
 
 
+_CARD = """---
+license: apache-2.0
+---
+
+autoglm-phone-nano, trained at four bits by `python -m engines train autoglm-phone-nano`; what it gets right is in
+engines/README.md.
+"""
+
+
 def quantize_nano(model: AutoGLMPhone) -> None:
     """Fake-quantize all matrices but those of routers, which decide rather than compute."""
     quantize_module(model, lambda name: not name.endswith("router"), BLOCK_SIZE, learned_scales=True)
@@ -37,6 +46,7 @@ def write_checkpoint(folder: Path, model: AutoGLMPhone) -> None:
     }
     write_int4_checkpoint(folder, model.config.to_json(), floats, integers, BLOCK_SIZE)
     write_vocabulary(folder)
+    (folder / "README.md").write_text(_CARD, encoding="utf-8")
 
 
 def read_checkpoint(folder: Path) -> AutoGLMPhone:
