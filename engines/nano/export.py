@@ -19,7 +19,6 @@ from engines.qat.fake_quant import exported, quantize_module
 from .shape import BLOCK_SIZE, nano_config
 from .tokenizer import write_vocabulary
 
-
 _CARD = """---
 license: apache-2.0
 ---

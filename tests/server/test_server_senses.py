@@ -152,9 +152,11 @@ async def test_a_client_that_left_is_not_waited_for(engines: Path, monkeypatch: 
     await worker.close()
 
 
-async def test_a_history_of_sounds_stops_an_engine_that_is_deaf(engines: Path) -> None:
+async def test_an_engine_that_is_deaf_goes_on_after_sounds(engines: Path) -> None:
     async with everything_real(engines, "sensing") as client:
         first = await asked(client, SPOKEN)
         conversation = next(event for event in first if isinstance(event, Started)).conversation_id
+        second = await asked(client, Text(text="And?"), conversation=conversation, model="blind")
+        assert isinstance(second[-1], Finished)
         with pytest.raises(RemoteError, match="blind reads text only, not audio"):
-            await asked(client, Text(text="And?"), conversation=conversation, model="blind")
+            await asked(client, SPOKEN, conversation=conversation, model="blind")
