@@ -36,6 +36,7 @@ def train(order: TrainOrder, say: Callable[[str], object]) -> None:
             f"no model {order.name!r} to train{nearest(order.name, NAMES)}; there are {', '.join(NAMES)}"
         )
     try:
+        _require_device(order.device)
         if order.name != "autoglm-phone-nano":
             _train_packaged(order, say)
             return
@@ -52,6 +53,13 @@ def train(order: TrainOrder, say: Callable[[str], object]) -> None:
         is_compiled=order.device == "cpu",
     )
     nano.train(settings, say)
+
+
+def _require_device(device: str) -> None:
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InvalidInput("PyTorch finds no NVIDIA GPU to train on here: leave out --device, or see `nvidia-smi`")
 
 
 def _train_packaged(order: TrainOrder, say: Callable[[str], object]) -> None:

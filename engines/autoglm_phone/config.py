@@ -215,8 +215,8 @@ def _value(value: object, kind: Any, key: str, least: int) -> Any:
         if type(value) is int and least <= value < _MOST:
             return value
     elif kind is float:
-        if type(value) in (int, float) and 0 <= value < _MOST:  # type: ignore[operator]  # a number
-            return float(value)  # type: ignore[arg-type]
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _MOST:
+            return float(value)
     elif type(value) is kind:
         return value
     raise CheckpointError(f"config.json: {key} cannot be {str(value)[:40]}")

@@ -31,6 +31,8 @@ _NOTHING_WEIGHT = 0.03
 class Hints(nn.Module):
     """From states of the towers to names, for the loss alone."""
 
+    weights: Tensor
+
     def __init__(self, config: PhoneConfig) -> None:
         super().__init__()
         self.seen = nn.Linear(config.vision.hidden_size, len(NAMES))
@@ -44,7 +46,7 @@ class Hints(nn.Module):
         logits, numbers = self.seen(states).float().flatten(0, 2), cells.flatten()
         is_marked = numbers > 0
         right = (logits.argmax(-1) == numbers)[is_marked].float().mean().item() if is_marked.any() else 0.0
-        return functional.cross_entropy(logits, numbers, self.weights), right  # type: ignore[arg-type]  # a buffer
+        return functional.cross_entropy(logits, numbers, self.weights), right
 
     def of_recordings(self, states: Tensor, said: Tensor) -> Tensor:
         """Loss of connectionist temporal classification (Graves et al. 2006): letters in their order, at any time.

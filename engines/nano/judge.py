@@ -41,6 +41,7 @@ class Engine:
     def __init__(self, folder: Path) -> None:
         """Raises ArtefactError for a folder that is no engine which sees and hears."""
         self.manifest = read_manifest(folder)
+        """Of the artefact."""
         self._encoder = Encoder()
         if self.manifest.vision is None or self.manifest.audio is None or not self._knows_these_tokens(folder):
             raise ArtefactError(f"{folder}: these questions are for autoglm-phone-nano, whose tokens it does not have")

@@ -89,7 +89,7 @@ def _texts(settings: Settings, checkpoint: Checkpoint, teacher: Decoder, say: Ca
     """Drawn by the teacher in bfloat16."""
     is_large = settings.device == "cuda"
     writer = Decoder(checkpoint, LENGTH).to(teacher.table.device, torch.bfloat16).eval()
-    return texts(checkpoint, writer, settings.tokens, settings.folder / "texts", say, batch=1024 if is_large else 32)
+    return texts(checkpoint, writer, settings.tokens, settings.folder / "texts", say, batch=256 if is_large else 32)
 
 
 def _trainer(

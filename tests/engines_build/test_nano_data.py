@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import random
 import shutil
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from hypothesis import strategies as some
 from engines.autoglm_phone.model import AUDIO, IMAGE, TEXT
 from engines.nano import acoustics, charts, dialogues, fonts, heldout, hints, menus, pictures, speech, tokenizer, voices
 from engines.nano.batches import Encoder, TrainingBatches, collate, media_tokens
-from engines.nano.canvas import SIZES, Look, Mark, blank, photographed
+from engines.nano.canvas import SIZES, Look, Mark, Picture, blank, photographed
 from engines.nano.samples import Sample, Sound
 
 PLAIN = Look(fonts=fonts.Fonts((), with_default=True), noise="training")
@@ -31,8 +32,8 @@ def murmuring(texts: tuple[str, ...] = (*speech.WORDS, *speech.COMMANDS, *speech
 
 
 @pytest.mark.parametrize("maker", MAKERS)
-def test_the_same_seed_draws_the_same(maker: object) -> None:
-    one, same, other = (maker(random.Random(seed), PLAIN) for seed in (3, 3, 4))  # type: ignore[operator]
+def test_the_same_seed_draws_the_same(maker: Callable[[random.Random, Look], Sample]) -> None:
+    one, same, other = (maker(random.Random(seed), PLAIN) for seed in (3, 3, 4))
     pixels = [np.concatenate([p.pixels.ravel() for p in s.turns[0].parts if hasattr(p, "pixels")]) for s in (one, same)]
     assert np.array_equal(*pixels)
     assert [turn.answer for turn in one.turns] == [turn.answer for turn in same.turns]
@@ -100,10 +101,11 @@ def test_a_batch_says_which_token_is_what() -> None:
     look = dataclasses.replace(PLAIN, sizes=((160, 288),))
     samples = [speech.asking(rng, corpus, look, 2.4) for _ in range(5)]
     batch = collate(Encoder(), samples)
-    media = [part for sample in samples for part in sample.turns[0].parts if not isinstance(part, str)]
-    images, sounds = media[0::2], media[1::2]
-    assert int((batch.types == IMAGE).sum()) == sum(media_tokens(part) for part in images) == 5 * 5 * 9  # type: ignore[arg-type]
-    assert int((batch.types == AUDIO).sum()) == sum(media_tokens(part) for part in sounds)  # type: ignore[arg-type]
+    parts = [part for sample in samples for part in sample.turns[0].parts]
+    images = [part for part in parts if isinstance(part, Picture)]
+    sounds = [part for part in parts if isinstance(part, Sound)]
+    assert int((batch.types == IMAGE).sum()) == sum(map(media_tokens, images)) == 5 * 5 * 9
+    assert int((batch.types == AUDIO).sum()) == sum(map(media_tokens, sounds))
     assert batch.pixels is not None and batch.pixels.shape == (5, 3, 160, 288)
     assert batch.mels is not None and batch.mels.shape[:2] == (5, 80)
     assert batch.cells is not None and batch.cells.shape == (5, 10, 18)

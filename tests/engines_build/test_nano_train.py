@@ -14,12 +14,14 @@ from test_nano_data import PLAIN, murmuring
 from test_nano_judge import tiny_nano
 
 from edged.errors import InvalidInput
+from engines.__main__ import main
 from engines.nano import learning, pictures, speech, train, voices
 from engines.nano.batches import Encoder, TrainingBatches, collate
 from engines.nano.export import read_checkpoint
 from engines.nano.fonts import Fonts
 from engines.qat.checkpoints import load_state
 from engines.qat.training import Plan
+from engines.train import NAMES
 
 
 @pytest.fixture
@@ -63,6 +65,13 @@ def test_it_goes_on_from_phase_to_phase(settings: train.Settings, tmp_path: Path
     assert begun is not None
     name = "model.embed_tokens.weight"  # which the towers' phase does not move
     assert torch.equal(begun[0][f"module|model.{name}"], model.get_parameter(name))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("name", NAMES)
+def test_a_gpu_that_is_not_there_is_missed_in_a_line(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", name, "--device", "cuda"]) == 1
+    assert capsys.readouterr().err.startswith("engines: PyTorch finds no NVIDIA GPU to train on here")
 
 
 def test_any_number_of_workers_draws_the_same(settings: train.Settings) -> None:
