@@ -64,6 +64,8 @@ class Audio:
 
     data: bytes
     media_type: str
+    transcript: str = ""
+    """What was heard in it, for models that read text alone; empty where the model hears for itself."""
 
 
 Part = Text | Image | Audio
@@ -177,6 +179,13 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Transcribed:
+    """What was heard in the message's recordings; comes right after `Started` where the model cannot hear."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ContextTrimmed:
     """The oldest messages no longer fitted the context and were left out of the prompt."""
 
@@ -215,5 +224,5 @@ class Finished:
 GenerationEvent = ContextTrimmed | TextDelta | ReasoningDelta | Measured | Finished
 """What an engine emits; ends with `Measured`, `Finished`."""
 
-TurnEvent = Started | GenerationEvent
+TurnEvent = Started | Transcribed | GenerationEvent
 """What a client sees."""

@@ -123,6 +123,33 @@ class PrivacyStatus:
     content_logging: bool
 
 
+class MicrophoneState(enum.StrEnum):
+    """Of this machine's own microphone; only OPEN hears anything."""
+
+    CLOSED = "closed"
+    """Nobody wants it."""
+    OPEN = "open"
+    MUTED = "muted"
+    LOST = "lost"
+    """It is wanted but cannot be opened, or was unplugged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceStatus:
+    """Ears and mouth of this machine."""
+
+    microphone: MicrophoneState
+    obstacle: str
+    """What keeps the microphone from being heard, and what to do; empty if nothing does."""
+    overruns: int
+    """How often sound was lost because it was not read in time."""
+    underruns: int
+    """How often the speaker ran out of sound too early."""
+    reconnects: int
+    """How often a device came back."""
+    volume_percent: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonStatus:
     """The whole report of `edged status`."""
@@ -134,3 +161,5 @@ class DaemonStatus:
     engine: EngineStatus
     store: StoreStatus
     privacy: PrivacyStatus
+    voice: VoiceStatus | None = None
+    """None where the daemon has no ears of its own."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edged import events, records, wire
+from edged import events, records, voice_events, wire
 from edged.errors import InvalidInput
-from edged.v1 import assistant_pb2, conversation_pb2, message_pb2, model_pb2, status_pb2
+from edged.v1 import assistant_pb2, conversation_pb2, message_pb2, model_pb2, status_pb2, turn_pb2, voice_pb2
 
 INT32 = st.integers(-(2**31), 2**31 - 1)
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -33,7 +33,7 @@ metrics = st.builds(
 parts = st.one_of(
     st.builds(events.Text, text=TEXT),
     st.builds(events.Image, data=st.binary(max_size=20), media_type=TEXT),
-    st.builds(events.Audio, data=st.binary(max_size=20), media_type=TEXT),
+    st.builds(events.Audio, data=st.binary(max_size=20), media_type=TEXT, transcript=TEXT),
 )
 messages = st.builds(
     events.Message,
@@ -49,11 +49,41 @@ messages = st.builds(
 )
 turn_events = st.one_of(
     st.builds(events.Started),
+    st.builds(events.Transcribed),
     st.builds(events.ContextTrimmed, dropped_messages=INT32),
     st.builds(events.TextDelta),
     st.builds(events.ReasoningDelta),
     st.builds(events.Measured, usage=usages, metrics=metrics),
     st.builds(events.Finished),
+)
+DOUBLE = st.floats(allow_nan=False)
+voice = st.one_of(
+    st.builds(voice_events.StateChanged),
+    st.builds(voice_events.WakeDetected, phrase=TEXT),
+    st.builds(voice_events.SpeechBegan),
+    st.builds(voice_events.SpeechEnded, seconds=DOUBLE),
+    st.builds(voice_events.PartialTranscript, text=TEXT),
+    st.builds(voice_events.FinalTranscript, text=TEXT, speaker=TEXT),
+    st.builds(voice_events.Speaking, text=TEXT),
+    st.builds(voice_events.SpokenAudio, data=st.binary(max_size=20), sample_rate=INT32),
+    st.builds(voice_events.Interrupted, heard=TEXT),
+    st.builds(voice_events.VolumeChanged, percent=INT32),
+    st.builds(
+        voice_events.TurnTimings,
+        endpoint_ms=DOUBLE,
+        transcript_ms=DOUBLE,
+        first_token_ms=DOUBLE,
+        first_audio_ms=DOUBLE,
+    ),
+    st.builds(voice_events.TurnFailed, code=TEXT, message=TEXT),
+    turn_events,
+)
+openings = st.builds(voice_events.Opening, conversation_id=TEXT, model=TEXT)
+inputs = st.one_of(
+    st.builds(voice_events.SpokenInput, data=st.binary(max_size=20)),
+    st.builds(voice_events.Button),
+    st.builds(voice_events.Stop),
+    st.builds(voice_events.PlaybackReport, played_seconds=DOUBLE),
 )
 FRACTIONS = ("temperature", "top_p", "min_p", "repetition_penalty", "frequency_penalty", "presence_penalty")
 sampling_options = st.fixed_dictionaries(
@@ -102,6 +132,10 @@ statuses = st.builds(
         records.PrivacyStatus,
         enforcements=st.lists(st.builds(records.Enforcement), max_size=3).map(tuple),
         refused_connections=INT32,
+    ),
+    voice=st.none()
+    | st.builds(
+        records.VoiceStatus, overruns=INT32, underruns=INT32, reconnects=INT32, volume_percent=st.integers(0, 100)
     ),
 )
 
@@ -156,12 +190,37 @@ def test_statuses(status: records.DaemonStatus) -> None:
     assert round_trips(wire.status_to_wire, wire.status_from_wire, status)
 
 
+@given(voice)
+def test_voice_events(event: voice_events.VoiceEvent) -> None:
+    assert round_trips(wire.voice_event_to_wire, wire.voice_event_from_wire, event)
+
+
+@given(openings)
+def test_openings(opening: voice_events.Opening) -> None:
+    assert round_trips(wire.opening_to_wire, wire.opening_from_wire, opening)
+
+
+@given(inputs)
+def test_inputs(piece: voice_events.VoiceInput) -> None:
+    assert round_trips(wire.input_to_wire, wire.input_from_wire, piece)
+
+
+def test_every_voice_event_has_its_place_on_the_wire() -> None:
+    kinds = {kind.__name__ for kind in get_args(voice_events.VoiceEvent)}
+    fields = {field.message_type.name for field in voice_pb2.VoiceEvent.DESCRIPTOR.fields}
+    assert kinds == fields
+
+
 def test_every_enum_value_on_the_wire_has_a_member() -> None:
     for proto, kind in (
         (message_pb2.Role, events.Role),
         (message_pb2.MessageState, events.MessageState),
         (message_pb2.FinishReason, events.FinishReason),
         (status_pb2.DaemonState, records.DaemonState),
+        (status_pb2.MicrophoneState, records.MicrophoneState),
+        (voice_pb2.VoiceState, voice_events.VoiceState),
+        (voice_pb2.VoiceMode, voice_events.VoiceMode),
+        (voice_pb2.AudioEncoding, voice_events.AudioEncoding),
     ):
         assert len(proto.DESCRIPTOR.values) == len(kind) + 1  # and UNSPECIFIED
 
@@ -170,7 +229,13 @@ def test_every_enum_value_on_the_wire_has_a_member() -> None:
     ("read", "proto", "field"),
     [
         (wire.event_from_wire, assistant_pb2.AskResponse(), "event"),
-        (wire.event_from_wire, assistant_pb2.AskResponse(finished=assistant_pb2.Finished()), "finish_reason"),
+        (wire.event_from_wire, assistant_pb2.AskResponse(finished=turn_pb2.Finished()), "finish_reason"),
+        (wire.voice_event_from_wire, voice_pb2.VoiceEvent(), "event"),
+        (wire.voice_event_from_wire, voice_pb2.VoiceEvent(state_changed=voice_pb2.StateChanged()), "state"),
+        (wire.opening_from_wire, voice_pb2.OpenConversation(), "mode"),
+        (wire.opening_from_wire, voice_pb2.OpenConversation(mode=1), "encoding"),  # type: ignore[arg-type]
+        (wire.input_from_wire, assistant_pb2.ConverseRequest(), "request"),
+        (wire.input_from_wire, assistant_pb2.ConverseRequest(open=voice_pb2.OpenConversation()), "open"),
         (wire.part_from_wire, message_pb2.Part(), "part"),
         (wire.message_from_wire, message_pb2.Message(), "role"),
         (wire.message_from_wire, message_pb2.Message(role=99, state=2), "role"),  # type: ignore[arg-type]

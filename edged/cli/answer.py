@@ -10,7 +10,17 @@ import click
 
 from edged.cli.output import printable, say
 from edged.errors import Unavailable
-from edged.events import ContextTrimmed, Finished, FinishReason, Measured, ReasoningDelta, Started, TextDelta, TurnEvent
+from edged.events import (
+    ContextTrimmed,
+    Finished,
+    FinishReason,
+    Measured,
+    ReasoningDelta,
+    Started,
+    TextDelta,
+    Transcribed,
+    TurnEvent,
+)
 
 CUT_OFF = "cut off: --max-tokens or the end of the context"
 """What is said of an answer that ended for its length."""
@@ -24,6 +34,8 @@ class Answer:
     """False only collects."""
     text: str = ""
     reasoning: str = ""
+    transcript: str = ""
+    """What was heard, where the model cannot hear for itself."""
     started: Started | None = None
     measured: Measured | None = None
     finish_reason: FinishReason | None = None
@@ -44,6 +56,10 @@ class Answer:
         match event:
             case Started():
                 self.started = event
+            case Transcribed(text=text):
+                self.transcript = text
+                if self.is_streamed:
+                    say(f"heard: {text}")
             case ContextTrimmed(dropped_messages=count):
                 say(f"the conversation outgrew the context: left out its {count} oldest messages")
             case ReasoningDelta(text=text):
@@ -65,6 +81,7 @@ class Answer:
         return {
             "text": self.text,
             "reasoning": self.reasoning,
+            **({"transcript": self.transcript} if self.transcript else {}),
             "finish_reason": self.finish_reason,
             "conversation_id": self.started.conversation_id,
             "model": self.started.model,

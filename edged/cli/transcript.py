@@ -73,16 +73,22 @@ def _part_document(part: Part, with_attachments: bool) -> dict[str, object]:
         case Image(data=data, media_type=media_type) | Audio(data=data, media_type=media_type):
             kind = "image" if isinstance(part, Image) else "audio"
             document: dict[str, object] = {"type": kind, "media_type": media_type, "bytes": len(data)}
+            if isinstance(part, Audio) and part.transcript:
+                document["transcript"] = part.transcript
             if with_attachments:
                 document["base64"] = base64.b64encode(data).decode("ascii")
             return document
 
 
 def _content(message: Message) -> str:
-    return "\n".join(
-        part.text if isinstance(part, Text) else f"[{part.media_type}, {len(part.data)} bytes]"
-        for part in message.parts
-    )
+    return "\n".join(map(_shown, message.parts))
+
+
+def _shown(part: Part) -> str:
+    if isinstance(part, Text):
+        return part.text
+    label = f"[{part.media_type}, {len(part.data)} bytes]"
+    return f"{label} {part.transcript}" if isinstance(part, Audio) and part.transcript else label
 
 
 def _ending(message: Message) -> str:

@@ -12,6 +12,7 @@ import grpc
 from edged import wire
 from edged.client.address import channel_target
 from edged.client.remote_error import encodable, remote_errors
+from edged.client.voice_call import VoiceCall
 from edged.errors import Code, EdgedError, Unavailable
 from edged.events import Part, SamplingOptions, TurnEvent
 from edged.records import Conversation, DaemonState, DaemonStatus, ModelInfo, SearchHit, Transcript
@@ -25,6 +26,7 @@ from edged.v1 import (
     status_pb2,
     status_pb2_grpc,
 )
+from edged.voice_events import Opening, VoiceEvent
 
 CALL_SECONDS = 60.0
 """How long a call that is no answer and no export may take."""
@@ -115,6 +117,26 @@ class Client:
                         yield wire.event_from_wire(response)
         finally:
             call.cancel()
+
+    def converse(self, opening: Opening) -> VoiceCall:
+        """A conversation by voice; it begins when its events are read."""
+        return VoiceCall(self._assistant, self.address, opening)
+
+    async def watch_events(self, *, listen: bool = False) -> AsyncGenerator[VoiceEvent, None]:
+        """What happens in the room of the daemon's own microphone, which `listen` opens for as long as this is read."""
+        call = self._assistant.WatchEvents(assistant_pb2.WatchEventsRequest(listen=listen))
+        try:
+            with remote_errors(self.address):
+                async for response in call:
+                    if response.event.WhichOneof("event"):
+                        yield wire.voice_event_from_wire(response.event)
+        finally:
+            call.cancel()
+
+    async def mute(self, muted: bool) -> bool:
+        """Close the daemon's own microphone, or let it be opened again; whether it is muted now."""
+        request = assistant_pb2.SetMicrophoneRequest(muted=muted)
+        return bool((await self._call(self._assistant.SetMicrophone, request)).muted)
 
     async def list_conversations(self, *, page_size: int = 0, page_token: str = "") -> ConversationPage:
         """A page of conversations, last used first. page_size: 1 to 200, 0 for 50."""

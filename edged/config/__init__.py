@@ -17,6 +17,7 @@ from edged.config.schema import (
     SamplingConfig,
     StoreConfig,
     Supervisor,
+    VoiceConfig,
     parse_devices,
 )
 
@@ -32,6 +33,7 @@ __all__ = [
     "SamplingConfig",
     "StoreConfig",
     "Supervisor",
+    "VoiceConfig",
     "environment_for",
     "load_config",
     "parse_devices",

@@ -75,6 +75,46 @@ class AssistantConfig:
 
     system_prompt: str = "You are a helpful AI assistant."
     """Told to the model in conversations that have no system prompt of their own; empty leaves it to its template."""
+    tell_time: bool = True
+    """Also tell it the date, the time and the time zone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceConfig:
+    """[voice]: ears and mouth."""
+
+    listen: bool = False
+    """Open this machine's microphone as the daemon starts; otherwise `edged listen` opens it while it runs."""
+    microphone: str = ""
+    """A part of the microphone's name, or its number (`edged doctor`); empty takes the system's default."""
+    speaker: str = ""
+    """The same of the speaker."""
+    volume: int = 80
+    """Of what is said aloud, in percent."""
+    language: str = "en"
+    """What is spoken: "en", "zh" (extra zh), or "auto" to let a multilingual recognizer find out."""
+    recognizer: str = ""
+    """Folder of a Whisper model for CTranslate2; empty takes the one that the extra of the language brings."""
+    voice: str = ""
+    """A Piper voice (path of its .onnx), or "espeak"; empty takes the packaged voice of the language, else espeak."""
+    wake_words: str = "okay_nabu"
+    """Names with commas between (okay_nabu, hey_jarvis, hey_mycroft, alexa), or paths of microWakeWord models."""
+    wake_threshold: float = 0.0
+    """Mean probability that counts as the wake phrase; 0 takes what each model's author found, at least 0.95."""
+    silence_seconds: float = 0.6
+    """Silence that ends an utterance; less when it sounds finished, more when it does not."""
+    follow_up_seconds: float = 8.0
+    """After an answer one may go on without the wake phrase for so long; 0 asks for it every time."""
+    barge_in: bool = True
+    """Whoever speaks while the assistant does interrupts it."""
+    echo_cancellation: bool = True
+    """Take what the speaker plays out of what the microphone hears."""
+    noise_suppression: bool = False
+    """Also take out steady noise; costs about 2 % of a core all the time."""
+    max_recording_seconds: int = 600
+    """Longest recording that is written down for a model that cannot hear."""
+    debug_recording: str = ""
+    """Folder for what the microphone hears, as WAV files. For debugging only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +183,7 @@ class Config:
     engine: EngineConfig = field(default_factory=EngineConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     assistant: AssistantConfig = field(default_factory=AssistantConfig)
+    voice: VoiceConfig = field(default_factory=VoiceConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
     privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
     logging: LoggingConfig = field(default_factory=LoggingConfig)
@@ -171,6 +212,7 @@ SECTIONS: dict[str, type] = {
     "engine": EngineConfig,
     "sampling": SamplingConfig,
     "assistant": AssistantConfig,
+    "voice": VoiceConfig,
     "store": StoreConfig,
     "privacy": PrivacyConfig,
     "logging": LoggingConfig,
@@ -182,6 +224,7 @@ MAX_DEVICES = 64
 CHOICES: dict[str, tuple[str, ...]] = {
     "engine.device": ("auto", "cpu", "cuda", "tensorrt"),
     "logging.level": ("debug", "info", "warning", "error"),
+    "voice.language": ("en", "zh", "auto"),
     "store.key": ("auto", "keyring", "file"),
 }
 RANGES: dict[str, tuple[float, float]] = {
@@ -201,6 +244,11 @@ RANGES: dict[str, tuple[float, float]] = {
     "sampling.min_p": (0, 1),
     "sampling.repetition_penalty": (0.01, 10),
     "sampling.max_tokens": (1, 1_048_576),
+    "voice.volume": (0, 100),
+    "voice.wake_threshold": (0, 1),
+    "voice.silence_seconds": (0.2, 5),
+    "voice.follow_up_seconds": (0, 120),
+    "voice.max_recording_seconds": (1, 7200),
     "store.max_text_bytes": (1024, 256 * 1024 * 1024),
 }
 

@@ -49,6 +49,8 @@ def serve(config: Config, *, lifeline: int | None = None) -> None:
 
 def _serve(config: Config, line: Lifeline) -> bool:
     """Returns whether a thread is still loading an engine that nobody waits for."""
+    # Before numpy is imported: the products of speech models are too small to be shared, and idle threads spin.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     start_logging(config)
     with sole_owner(config.paths.state):
         if line.held:

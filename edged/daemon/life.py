@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from functools import partial
 
 from edged import __version__
@@ -13,9 +13,12 @@ from edged.config import Config
 from edged.daemon.content_log import ContentLog
 from edged.daemon.lifeline import Lifeline
 from edged.daemon.notify import Notifier, ping_watchdog
+from edged.daemon.speech import Speech
 from edged.daemon.stop import StopRequest, follow_starter
+from edged.daemon.voice import VoiceComposer
 from edged.engine.worker import EngineWorker
 from edged.events import Sampling
+from edged.pipeline.room import Room
 from edged.pipeline.turn import TurnConductor
 from edged.privacy.guard import Guard
 from edged.server import Server
@@ -38,31 +41,57 @@ async def live(config: Config, guard: Guard, lifeline: Lifeline) -> bool:
         stack.push_async_callback(store.close)
         worker = EngineWorker(config.engine, config.paths.engines)
         stack.push_async_callback(worker.close)
-        server = _server(config, guard, worker, store)
+        speech = Speech(config)
+        stack.callback(speech.close)
+        turns = _turns(config, worker, store, speech)
+        composer = VoiceComposer(config, speech, turns)
+        room = composer.room()
+        server = _server(config, guard, worker, store, turns, composer, room)
         addresses = await server.start(config.socket_path, config.tcp_address)
         _log.info("edged %s listens on %s", __version__, ", ".join(addresses))
         try:
-            await _load_and_serve(config, worker, server, stop, lifeline)
+            await _load_and_serve(config, worker, server, room, stop, lifeline)
         except ExceptionGroup as group:
             # The first thing that went wrong took the others down.
             raise group.exceptions[0] from group
     return worker.is_running
 
 
-def _server(config: Config, guard: Guard, worker: EngineWorker, store: AsyncStore) -> Server:
-    memory = ContentLog(store) if config.logging.content else store
+def _turns(config: Config, worker: EngineWorker, store: AsyncStore, speech: Speech) -> TurnConductor:
+    return TurnConductor(
+        worker,
+        ContentLog(store) if config.logging.content else store,
+        config.store.max_text_bytes,
+        system_prompt=config.assistant.system_prompt,
+        tells_time=config.assistant.tell_time,
+        speech=speech.recognizer,
+        max_recording_seconds=config.voice.max_recording_seconds,
+    )
+
+
+def _server(
+    config: Config,
+    guard: Guard,
+    worker: EngineWorker,
+    store: AsyncStore,
+    turns: TurnConductor,
+    composer: VoiceComposer,
+    room: Room,
+) -> Server:
     return Server(
-        turns=TurnConductor(worker, memory, config.store.max_text_bytes, system_prompt=config.assistant.system_prompt),
+        turns=turns,
         conversations=store,
         engines=worker,
         privacy=guard.status,
         sampling=Sampling(**dataclasses.asdict(config.sampling)),
         max_message_bytes=config.daemon.max_message_bytes,
+        composer=composer,
+        room=room,
     )
 
 
 async def _load_and_serve(
-    config: Config, worker: EngineWorker, server: Server, stop: StopRequest, lifeline: Lifeline
+    config: Config, worker: EngineWorker, server: Server, room: Room, stop: StopRequest, lifeline: Lifeline
 ) -> None:
     notifier = Notifier(config.supervisor.notify_socket)
     linger, watchdog = config.daemon.linger_seconds, config.supervisor.watchdog_seconds
@@ -77,6 +106,7 @@ async def _load_and_serve(
                 notifier.send("READY=1", f"STATUS=serving {config.engine.default}")
                 lifeline.ready(f"unix:{config.socket_path}")
                 _log.info("serving %s", config.engine.default)
+                helpers.append(tasks.create_task(_live_in(room, always=config.voice.listen)))
                 helpers.append(tasks.create_task(ping_watchdog(notifier, seconds=watchdog, last_beat=worker.last_beat)))
                 await stop.wanted.wait()
         finally:
@@ -97,6 +127,11 @@ async def _start_unless_stopped(worker: EngineWorker, stop: StopRequest) -> None
         for task in (starting, stopping):
             task.cancel()
         await asyncio.gather(starting, stopping, return_exceptions=True)
+
+
+async def _live_in(room: Room, *, always: bool) -> None:
+    with room.listening() if always else nullcontext():
+        await room.run()
 
 
 def _is_busy(worker: EngineWorker) -> bool:

@@ -10,6 +10,7 @@ import resource
 import time
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 from edged.engine.answer import Answer, Step
 from edged.engine.encoder import MediaType
@@ -21,6 +22,7 @@ from edged.engine.sampling import validate
 from edged.engine.session import Logits, Memory
 from edged.errors import UnsupportedPart
 from edged.events import (
+    Audio,
     ContextTrimmed,
     Finished,
     FinishReason,
@@ -52,7 +54,7 @@ def generate(
     require_readable(request, engine.name, engine.senses)
     stopwatch = Stopwatch(clock=clock, arrived=arrived, started=clock())
     prompt = engine.prompts.fit(
-        _told(request.messages, engine.senses),
+        told(request.messages, engine.senses),
         enable_thinking=request.enable_thinking,
         max_tokens=request.sampling.max_tokens,
     )
@@ -85,21 +87,27 @@ def require_readable(request: GenerationRequest, name: str, media: Collection[Me
     """Raises UnsupportedPart if the last message holds what the model, which reads text and these, cannot read."""
     readable = " and ".join(["text", *(words for kind, words in MEDIA_NAMES.items() if kind in media)])
     for part in request.messages[-1].parts if request.messages else ():
-        if not isinstance(part, Text) and type(part) not in media:
+        if not isinstance(part, Text) and type(part) not in media and not _is_heard(part):
             kind = type(part).__name__.lower()
             only = "" if media else " only"
             raise UnsupportedPart(f"{name} reads {readable}{only}, not {kind}; choose another engine with --model")
 
 
-def _told(messages: Sequence[Message], media: Collection[MediaType]) -> list[Message]:
-    """The messages; of what another engine was shown before, this one is told that it was there."""
+def told(messages: Sequence[Message], media: Collection[MediaType]) -> tuple[Message, ...]:
+    """The messages as text where the model reads no more: what was heard in a recording, that there was a picture."""
 
-    def told(part: Part) -> Part:
+    def as_read(part: Part) -> Part:
         if isinstance(part, Text) or type(part) in media:
             return part
+        if _is_heard(part):
+            return Text(text=part.transcript)
         return Text(text=f"(a {'picture' if isinstance(part, Image) else 'recording'} that you cannot perceive)")
 
-    return [replace(message, parts=tuple(map(told, message.parts))) for message in messages]
+    return tuple(replace(message, parts=tuple(map(as_read, message.parts))) for message in messages)
+
+
+def _is_heard(part: Part) -> TypeGuard[Audio]:
+    return isinstance(part, Audio) and bool(part.transcript)
 
 
 def _prefill(

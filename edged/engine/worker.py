@@ -10,7 +10,7 @@ from edged.config import EngineConfig
 from edged.engine.device import DeviceThread, Job, LoadedEngine
 from edged.engine.encoder import Media, MediaType, Reader
 from edged.engine.engine import load_engine
-from edged.engine.generate import require_readable
+from edged.engine.generate import require_readable, told
 from edged.engine.installed import find_engine, installed_engines
 from edged.engine.manifest import Manifest, read_manifest
 from edged.engine.readers import readers, reads
@@ -58,23 +58,30 @@ class EngineWorker:
         """See LanguageModel."""
         return find_engine(self._directories, model or self._config.default).name
 
+    async def hears(self, model: str) -> bool:
+        """See LanguageModel."""
+        return self._manifest(model).audio is not None
+
     async def check(self, request: GenerationRequest) -> None:
         """See LanguageModel. Of an engine that is not in memory the context is not known yet."""
         validate(request.sampling)
         self._device.require_room()
-        engine = next((one for one in self._device.snapshot.loaded if one.name == request.model), None)
-        files = [part for message in request.messages for part in message.parts if not isinstance(part, Text)]
-        if files:
-            manifest = engine.manifest if engine else read_manifest(find_engine(self._directories, request.model))
+        engine = self._loaded(request.model)
+        messages = request.messages
+        if any(not isinstance(part, Text) for message in messages for part in message.parts):
+            manifest = self._manifest(request.model)
             known = readers(manifest)
             require_readable(request, request.model, known)
+            messages = told(messages, known)
+        files = [part for message in messages for part in message.parts if not isinstance(part, Text)]
+        if files:
             await _require_files(files, known, self._context(manifest))
         # No token is shorter than a byte, so only long messages have to be counted, and that takes a while.
-        size = sum(len(message.text.encode()) for message in request.messages)
+        size = sum(len(message.text.encode()) for message in messages)
         if engine and (files or size + TEMPLATE_TOKENS > engine.session.capacity):
             await asyncio.to_thread(
                 engine.prompts.fit,
-                request.messages,
+                messages,
                 enable_thinking=request.enable_thinking,
                 max_tokens=request.sampling.max_tokens,
             )
@@ -136,6 +143,13 @@ class EngineWorker:
     def last_beat(self) -> float:
         """When the device thread was last seen alive (time.monotonic), for a watchdog."""
         return self._device.last_beat
+
+    def _loaded(self, name: str) -> LoadedEngine | None:
+        return next((one for one in self._device.snapshot.loaded if one.name == name), None)
+
+    def _manifest(self, name: str) -> Manifest:
+        engine = self._loaded(name)
+        return engine.manifest if engine else read_manifest(find_engine(self._directories, name))
 
     def _context(self, manifest: Manifest) -> int:
         return min(manifest.context_length, self._config.max_seq_len)

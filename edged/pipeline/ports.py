@@ -6,9 +6,16 @@ The daemon hands in objects of other packages that fit these shapes; nothing her
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from edged.events import FinishReason, GenerationEvent, GenerationRequest, Message, MessageState, Part, Usage
+
+if TYPE_CHECKING:  # who only writes needs no numpy
+    from edged.audio.mel import Samples
+    from edged.audio.pcm import Pcm
+
+VAD_SECONDS = 0.032
+"""Sound that one probability of speech is about."""
 
 
 class LanguageModel(Protocol):
@@ -19,6 +26,10 @@ class LanguageModel(Protocol):
 
         Raises NotFound for a name that is not installed.
         """
+        ...
+
+    async def hears(self, model: str) -> bool:
+        """Whether this engine, named in full, takes recordings as they are. Raises NotFound, ArtefactError."""
         ...
 
     async def check(self, request: GenerationRequest) -> None:
@@ -35,6 +46,91 @@ class LanguageModel(Protocol):
 
         Closing the iterator (aclose) stops the computation within one token.
         """
+        ...
+
+
+class SpeechToText(Protocol):
+    """Writes down what is said."""
+
+    async def transcribe(self, samples: Samples) -> str:
+        """What is said in 16 kHz samples; empty where nobody speaks. Cancelling it stops the computation soon.
+
+        Raises QueueFull, MissingExtra, ArtefactError.
+        """
+        ...
+
+
+class TextToSpeech(Protocol):
+    """Reads aloud."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Of what `say` yields."""
+        ...
+
+    def say(self, text: str) -> AsyncGenerator[Pcm, None]:
+        """The sound of a sentence, piece by piece. Closing the iterator (aclose) stops it soon."""
+        ...
+
+
+class VoiceActivity(Protocol):
+    """Hears whether somebody speaks; keeps what it has heard in mind."""
+
+    def push(self, pcm: Pcm) -> list[float]:
+        """Probability of speech in each further piece of `VAD_SECONDS` that these samples complete."""
+        ...
+
+    def reset(self) -> None:
+        """Forget what was heard."""
+        ...
+
+
+class WakeWords(Protocol):
+    """Hears wake phrases; keeps what it has heard in mind."""
+
+    def push(self, pcm: Pcm) -> list[tuple[str, float]]:
+        """Phrase and probability that it was just said, for each further step that these samples complete."""
+        ...
+
+    def reset(self) -> None:
+        """Forget what was heard."""
+        ...
+
+
+class Playback(Protocol):
+    """A sound that was queued."""
+
+    @property
+    def played_samples(self) -> int:
+        """How many samples of it were heard, at the rate it was given in."""
+        ...
+
+    @property
+    def is_done(self) -> bool:
+        """Heard to its end, cut or dropped."""
+        ...
+
+
+class Loudspeaker(Protocol):
+    """Plays one sound after another."""
+
+    volume_percent: int
+    """0 to 100."""
+
+    def play(self, pcm: Pcm, *, sample_rate: int, last: bool = True) -> Playback:
+        """Queue a sound, or a piece of one that goes on without a gap (last=False)."""
+        ...
+
+    def cut(self) -> None:
+        """Silence at once; what was queued is dropped."""
+        ...
+
+    def duck(self, factor: float) -> None:
+        """Play at so much of the volume, 0 to 1; 1 brings it back."""
+        ...
+
+    async def drained(self) -> None:
+        """Everything queued was heard, cut or dropped."""
         ...
 
 

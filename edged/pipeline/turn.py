@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from edged.errors import InvalidInput
 from edged.events import (
+    Audio,
     Finished,
     FinishReason,
     GenerationEvent,
@@ -23,10 +24,13 @@ from edged.events import (
     Started,
     Text,
     TextDelta,
+    Transcribed,
     TurnEvent,
     Usage,
 )
-from edged.pipeline.ports import LanguageModel, Memory, OpenTurn
+from edged.pipeline.hearing import transcript_of, write_down
+from edged.pipeline.ports import LanguageModel, Memory, OpenTurn, SpeechToText
+from edged.pipeline.prompt import prompted
 
 ENDING_SECONDS = 1.0
 """How long a turn waits for an earlier one of its conversation, which may have been cancelled just now."""
@@ -36,10 +40,27 @@ MAX_PARTS = 64
 class TurnConductor:
     """Leads turns from the user's message to the stored answer; any number at a time."""
 
-    def __init__(self, model: LanguageModel, memory: Memory, max_text_bytes: int, *, system_prompt: str = "") -> None:
-        """`system_prompt` is told to the model where a conversation has none of its own; it is not stored."""
+    def __init__(
+        self,
+        model: LanguageModel,
+        memory: Memory,
+        max_text_bytes: int,
+        *,
+        system_prompt: str = "",
+        tells_time: bool = False,
+        speech: SpeechToText | None = None,
+        max_recording_seconds: int = 600,
+    ) -> None:
+        """`system_prompt` is told to the model where a conversation has none of its own, with the date and time
+        if `tells_time`; neither is stored.
+
+        speech: writes down recordings of at most `max_recording_seconds` for models that cannot hear.
+        """
         self._model = model
+        self._speech = speech
+        self._max_recording_seconds = max_recording_seconds
         self._system_prompt = system_prompt
+        self._tells_time = tells_time
         self._memory = memory
         self._max_text_bytes = max_text_bytes
         self._running: dict[str, asyncio.Future[None]] = {}  # conversation -> done when its turn is closed
@@ -53,20 +74,24 @@ class TurnConductor:
         sampling: Sampling | None = None,
         enable_thinking: bool = False,
         system_prompt: str | None = None,
+        heard: Callable[[], str | None] = lambda: None,
     ) -> AsyncGenerator[TurnEvent, None]:
         """Yield `Started`, what the model emits, and `Finished`; the answer is durable before `Finished`.
 
         What is wrong with the request is raised before anything is stored. Once the message is stored, its
         answer is closed exactly once: COMPLETE; CANCELLED when the consumer closes this iterator (use
         `aclosing`) or is cancelled; FAILED when the model raises, which is raised on.
+        heard: of a cancelled answer that was spoken, what was said aloud, which is all that is stored; None for others.
         """
         check_parts(parts, self._max_text_bytes)
         check_text_size(system_prompt or "", self._max_text_bytes, field="system_prompt")
+        model = await self._model.resolve(model)
+        parts = await self._heard(parts, model)
         request = GenerationRequest(
             messages=self._prompted(_new_messages(parts, system_prompt)),
             sampling=sampling or Sampling(),
             enable_thinking=enable_thinking,
-            model=await self._model.resolve(model),
+            model=model,
         )
         await self._model.check(request)
         if earlier := self._running.get(conversation_id):
@@ -76,7 +101,7 @@ class TurnConductor:
                 conversation_id=conversation_id, parts=parts, system_prompt=system_prompt, model=request.model
             )
         )
-        answer = _Answer()
+        answer = _Answer(heard=heard)
         try:
             turn = await asyncio.shield(opening)
             self._running[turn.conversation_id] = answer.closed
@@ -86,6 +111,8 @@ class TurnConductor:
                 answer_message_id=turn.answer_message_id,
                 model=request.model,
             )
+            if transcript := transcript_of(parts):
+                yield Transcribed(text=transcript)
             async with aclosing(
                 self._model.generate(replace(request, messages=self._prompted(turn.history)))
             ) as generation:
@@ -102,10 +129,21 @@ class TurnConductor:
             raise RuntimeError("the model stopped without Finished")
         yield Finished(finish_reason=answer.finish_reason)
 
+    async def hears(self, model: str) -> bool:
+        """Whether the engine of this name, the default one if empty, takes recordings as they are."""
+        return await self._model.hears(await self._model.resolve(model))
+
+    async def _heard(self, parts: tuple[Part, ...], model: str) -> tuple[Part, ...]:
+        """The parts with transcripts of recordings where the model needs them, and without those a client made up."""
+        if not any(isinstance(part, Audio) for part in parts):
+            return parts
+        parts = tuple(replace(part, transcript="") if isinstance(part, Audio) else part for part in parts)
+        if self._speech is None or await self._model.hears(model):
+            return parts
+        return await write_down(parts, self._speech, max_seconds=self._max_recording_seconds)
+
     def _prompted(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
-        if not self._system_prompt or messages[0].role is Role.SYSTEM:
-            return messages
-        return (_system_message(self._system_prompt), *messages)
+        return prompted(messages, self._system_prompt, tells_time=self._tells_time)
 
     async def _close(self, opening: asyncio.Future[OpenTurn], answer: _Answer) -> None:
         """Store the answer of a turn that was opened, or is being opened; one that failed to open has none."""
@@ -116,7 +154,7 @@ class TurnConductor:
         try:
             await self._memory.close_turn(
                 turn.answer_message_id,
-                text="".join(answer.text),
+                text=answer.kept,
                 reasoning="".join(answer.reasoning),
                 state=answer.state,
                 finish_reason=answer.finish_reason,
@@ -132,12 +170,19 @@ class TurnConductor:
 class _Answer:
     """What was generated so far. FAILED until something better is known."""
 
+    heard: Callable[[], str | None]
     text: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
     usage: Usage | None = None
     finish_reason: FinishReason | None = None
     state: MessageState = MessageState.FAILED
     closed: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    @property
+    def kept(self) -> str:
+        """What is stored of the text."""
+        heard = self.heard() if self.state is MessageState.CANCELLED else None
+        return "".join(self.text) if heard is None else heard
 
     def take(self, event: GenerationEvent) -> None:
         if isinstance(event, TextDelta):
@@ -184,11 +229,7 @@ def check_text_size(text: str, max_text_bytes: int, *, field: str) -> None:
 
 def _new_messages(parts: tuple[Part, ...], system_prompt: str | None) -> tuple[Message, ...]:
     user = Message(role=Role.USER, parts=parts)
-    return (_system_message(system_prompt), user) if system_prompt else (user,)
-
-
-def _system_message(text: str) -> Message:
-    return Message(role=Role.SYSTEM, parts=(Text(text=text),))
+    return (Message(role=Role.SYSTEM, parts=(Text(text=system_prompt),)), user) if system_prompt else (user,)
 
 
 async def _to_the_end(work: Coroutine[None, None, None]) -> None:

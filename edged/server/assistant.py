@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import aclosing, nullcontext
 from dataclasses import replace
 
 import grpc
 
 from edged import wire
-from edged.errors import Unavailable
-from edged.events import Sampling, TurnEvent
+from edged.errors import MissingExtra, Unavailable
+from edged.events import Sampling
+from edged.pipeline.room import Room
 from edged.pipeline.turn import MAX_PARTS, TurnConductor
+from edged.server.converse import VoiceCalls
+from edged.server.lifecycle import Lifecycle
 from edged.v1 import assistant_pb2, assistant_pb2_grpc
 
 SEND_SECONDS = 60.0
@@ -21,10 +25,20 @@ SEND_SECONDS = 60.0
 class AssistantServicer(assistant_pb2_grpc.AssistantServiceServicer):
     """Streams turns. A call that ends early, however it does, closes its turn."""
 
-    def __init__(self, turns: TurnConductor, sampling: Sampling) -> None:
-        """`sampling` holds what requests do not set."""
+    def __init__(
+        self,
+        turns: TurnConductor,
+        sampling: Sampling,
+        lifecycle: Lifecycle,
+        calls: VoiceCalls | None,
+        room: Room | None,
+    ) -> None:
+        """`sampling` holds what requests do not set. calls, room: None where the daemon has no ears."""
         self._turns = turns
         self._sampling = sampling
+        self._lifecycle = lifecycle
+        self._calls = calls
+        self._room = room
 
     async def Ask(  # noqa: N802
         self, request: assistant_pb2.AskRequest, context: grpc.aio.ServicerContext
@@ -40,12 +54,64 @@ class AssistantServicer(assistant_pb2_grpc.AssistantServiceServicer):
         )
         async with aclosing(turn):
             async for event in turn:
-                await _write(context, event)
+                await _send(context, wire.event_to_wire(event))
+
+    async def Converse(  # noqa: N802
+        self, request_iterator: AsyncIterator[assistant_pb2.ConverseRequest], context: grpc.aio.ServicerContext
+    ) -> None:
+        """See assistant.proto."""
+        if self._calls is None:
+            raise _deaf()
+        await self._calls.converse(request_iterator, context)
+
+    async def WatchEvents(  # noqa: N802
+        self, request: assistant_pb2.WatchEventsRequest, context: grpc.aio.ServicerContext
+    ) -> None:
+        """See assistant.proto."""
+        room = self._require_room()
+        wanted = room.listening() if request.listen else nullcontext()
+        with wanted:
+            await self._until_draining(self._watch(room, context))
+
+    async def SetMicrophone(  # noqa: N802
+        self, request: assistant_pb2.SetMicrophoneRequest, context: grpc.aio.ServicerContext
+    ) -> assistant_pb2.SetMicrophoneResponse:
+        """See assistant.proto."""
+        room = self._require_room()
+        room.mute(request.muted)
+        return assistant_pb2.SetMicrophoneResponse(muted=room.is_muted)
+
+    def _require_room(self) -> Room:
+        if self._room is None:
+            raise _deaf()
+        return self._room
+
+    async def _watch(self, room: Room, context: grpc.aio.ServicerContext) -> None:
+        async with aclosing(room.watch()) as events:
+            async for event in events:
+                await _send(context, assistant_pb2.WatchEventsResponse(event=wire.voice_event_to_wire(event)))
+
+    async def _until_draining(self, work: Coroutine[None, None, None]) -> None:
+        """Calls that go on for ever end with the daemon."""
+        working = asyncio.create_task(work)
+        draining = asyncio.create_task(self._lifecycle.draining.wait())
+        try:
+            await asyncio.wait({working, draining}, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                working.result()
+        finally:
+            for task in (working, draining):
+                task.cancel()
+            await asyncio.gather(working, draining, return_exceptions=True)
 
 
-async def _write(context: grpc.aio.ServicerContext, event: TurnEvent) -> None:
+def _deaf() -> MissingExtra:
+    return MissingExtra("this daemon has no ears: `make setup EXTRAS=voice` or pip install 'edged[voice]'")
+
+
+async def _send(context: grpc.aio.ServicerContext, response: object) -> None:
     try:
         async with asyncio.timeout(SEND_SECONDS):
-            await context.write(wire.event_to_wire(event))
+            await context.write(response)
     except TimeoutError:
         raise Unavailable("the caller stopped reading, so the answer was broken off") from None

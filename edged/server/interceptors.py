@@ -6,7 +6,8 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import grpc
@@ -16,13 +17,21 @@ from edged.errors import EdgedError, InvalidInput, Unavailable, where_it_broke
 from edged.server.lifecycle import RETRY_SECONDS, Lifecycle
 from edged.server.status_details import status_code, status_message, status_trailer
 
+_Request = bytes | AsyncIterator[bytes]
 Behaviour = Callable[[Any, grpc.aio.ServicerContext], Awaitable[Any]]
 OWN_SERVICES = "/edged.v1."
 POLLED = "/edged.v1.StatusService/"
 """Monitors and waiting clients call this all the time; their lines would bury the others."""
 STORE_SECONDS = 10.0
 """What calls that were cut off get to store what they had; a disk that takes longer must not hold up the end."""
-_UNARY = grpc.unary_unary_rpc_method_handler
+_WRAPS: Mapping[tuple[bool, bool], Callable[..., grpc.RpcMethodHandler]] = MappingProxyType(
+    {
+        (False, False): grpc.unary_unary_rpc_method_handler,
+        (False, True): grpc.unary_stream_rpc_method_handler,
+        (True, True): grpc.stream_stream_rpc_method_handler,
+    }
+)
+"""By whether requests and responses are streams."""
 
 _log = logging.getLogger("edged.server")
 
@@ -45,10 +54,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
         if handler is None or not details.method.startswith(OWN_SERVICES):
             return handler
 
-        async def call(request: bytes, context: grpc.aio.ServicerContext) -> Any:
+        async def call(request: _Request, context: grpc.aio.ServicerContext) -> Any:
             return await self._call(details.method, handler, request, context)
 
-        wrap = grpc.unary_stream_rpc_method_handler if handler.response_streaming else _UNARY
+        wrap = _WRAPS[handler.request_streaming, handler.response_streaming]
         # `_answer` parses the request: a parser that fails inside grpc leaves a traceback and no canonical code.
         return wrap(call, request_deserializer=None, response_serializer=handler.response_serializer)
 
@@ -65,7 +74,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
                 _log.warning("%d calls did not end when they were cut off", len(stuck))
 
     async def _call(
-        self, method: str, handler: grpc.RpcMethodHandler, request: bytes, context: grpc.aio.ServicerContext
+        self, method: str, handler: grpc.RpcMethodHandler, request: _Request, context: grpc.aio.ServicerContext
     ) -> Any:
         began = time.monotonic()
         code = grpc.StatusCode.CANCELLED
@@ -85,7 +94,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
             _log.log(level, "%s %s %.0f ms", method, code.name, 1000 * (time.monotonic() - began))
 
     async def _answer(
-        self, method: str, handler: grpc.RpcMethodHandler, request: bytes, context: grpc.aio.ServicerContext
+        self, method: str, handler: grpc.RpcMethodHandler, request: _Request, context: grpc.aio.ServicerContext
     ) -> Any:
         """Raises nothing but EdgedError, and CancelledError when the caller left or its deadline passed."""
         task = asyncio.current_task()
@@ -94,8 +103,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
         task.add_done_callback(self._running.discard)
         try:
             self._lifecycle.admit(method)
-            behaviour: Behaviour = handler.unary_stream or handler.unary_unary
-            return await behaviour(_parsed(request, handler.request_deserializer), context)
+            behaviour: Behaviour = handler.stream_stream or handler.unary_stream or handler.unary_unary
+            parse = handler.request_deserializer
+            parsed = _parsed(request, parse) if isinstance(request, bytes) else _each_parsed(request, parse)
+            return await behaviour(parsed, context)
         except EdgedError:
             raise
         except asyncio.CancelledError:
@@ -112,6 +123,11 @@ def _parsed(request: bytes, deserializer: Callable[[bytes], Any]) -> Any:
         return deserializer(request)
     except DecodeError as exc:
         raise InvalidInput("the request cannot be parsed; all text must be valid UTF-8", field="request") from exc
+
+
+async def _each_parsed(requests: AsyncIterator[bytes], deserializer: Callable[[bytes], Any]) -> AsyncIterator[Any]:
+    async for request in requests:
+        yield _parsed(request, deserializer)
 
 
 def _internal(method: str, exc: Exception) -> EdgedError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from edged.errors import Unavailable
 from edged.records import DaemonState
 from edged.server.health import HealthServicer
@@ -16,6 +18,8 @@ class Lifecycle:
     def __init__(self, health: HealthServicer) -> None:
         self._health = health
         self._state = DaemonState.LOADING
+        self.draining = asyncio.Event()
+        """Set when calls that would go on for ever must come to their end."""
 
     @property
     def state(self) -> DaemonState:
@@ -25,6 +29,8 @@ class Lifecycle:
     def enter(self, state: DaemonState) -> None:
         """Change the state and tell those who watch the health."""
         self._state = state
+        if state is DaemonState.DRAINING:
+            self.draining.set()
         self._health.set_serving(state is DaemonState.SERVING)
 
     def admit(self, method: str) -> None:

@@ -12,10 +12,12 @@ from grpc_reflection.v1alpha import reflection
 
 import edged
 from edged.events import Sampling
+from edged.pipeline.room import Room
 from edged.pipeline.turn import TurnConductor
 from edged.records import DaemonState, DaemonStatus, PrivacyStatus
 from edged.server.assistant import AssistantServicer
 from edged.server.conversations import Conversations, ConversationServicer
+from edged.server.converse import Composer, VoiceCalls
 from edged.server.health import HealthServicer
 from edged.server.interceptors import CallInterceptor
 from edged.server.lifecycle import Lifecycle
@@ -61,8 +63,13 @@ class Server:
         privacy: Callable[[], PrivacyStatus],
         sampling: Sampling,
         max_message_bytes: int,
+        composer: Composer | None = None,
+        room: Room | None = None,
     ) -> None:
-        """sampling: what requests leave unset. max_message_bytes: a longer request is RESOURCE_EXHAUSTED."""
+        """sampling: what requests leave unset. max_message_bytes: a longer request is RESOURCE_EXHAUSTED.
+
+        composer, room: ears and mouths of clients, and of this machine.
+        """
         self._conversations = conversations
         self._engines = engines
         self._privacy = privacy
@@ -77,7 +84,10 @@ class Server:
             options=_options(max_message_bytes),
             maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS,
         )
-        assistant_pb2_grpc.add_AssistantServiceServicer_to_server(AssistantServicer(turns, sampling), self._grpc)
+        self._room = room
+        self._voice_calls = VoiceCalls(composer, self.lifecycle) if composer else None
+        assistant = AssistantServicer(turns, sampling, self.lifecycle, self._voice_calls, room)
+        assistant_pb2_grpc.add_AssistantServiceServicer_to_server(assistant, self._grpc)
         conversation_pb2_grpc.add_ConversationServiceServicer_to_server(ConversationServicer(conversations), self._grpc)
         model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(engines), self._grpc)
         status_pb2_grpc.add_StatusServiceServicer_to_server(StatusServicer(self.status), self._grpc)
@@ -112,6 +122,8 @@ class Server:
         """
         self.lifecycle.enter(DaemonState.DRAINING)
         await self._calls.finish(seconds)
+        if self._voice_calls:
+            await self._voice_calls.close()
         await self._grpc.stop(FLUSH_SECONDS)
         if self._socket:
             self._socket.unlink(missing_ok=True)
@@ -126,6 +138,7 @@ class Server:
             engine=self._engines.status(),
             store=await self._conversations.status(),
             privacy=self._privacy(),
+            voice=self._room.status() if self._room else None,
         )
 
 

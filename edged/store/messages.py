@@ -31,13 +31,14 @@ def insert_parts(db: sqlite_utils.Database, message: int, parts: Iterable[Part])
     for position, part in enumerate(parts):
         match part:
             case Text(text=text):
-                values: tuple[object, ...] = ("text", text, None, None)
+                values: tuple[object, ...] = ("text", text, None, None, None)
             case Image(data=data, media_type=media_type):
-                values = ("image", None, media_type, _attachment(db, data))
-            case Audio(data=data, media_type=media_type):
-                values = ("audio", None, media_type, _attachment(db, data))
+                values = ("image", None, media_type, _attachment(db, data), None)
+            case Audio(data=data, media_type=media_type, transcript=transcript):
+                values = ("audio", None, media_type, _attachment(db, data), transcript or None)
         db.execute(
-            "INSERT INTO parts (message, position, kind, text, media_type, attachment) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO parts (message, position, kind, text, media_type, attachment, transcript) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
             (message, position, *values),
         )
     db.execute(
@@ -106,8 +107,9 @@ def read_messages(db: sqlite_utils.Database, conversation: int) -> tuple[Message
     """All messages of a conversation, oldest first."""
     parts: dict[int, list[Part]] = {}
     for row in db.query(
-        "SELECT p.message, p.kind, p.text, p.media_type, a.data FROM parts p JOIN messages m ON m.seq = p.message "
-        "LEFT JOIN attachments a ON a.seq = p.attachment WHERE m.conversation = ? ORDER BY p.message, p.position",
+        "SELECT p.message, p.kind, p.text, p.media_type, p.transcript, a.data "
+        "FROM parts p JOIN messages m ON m.seq = p.message LEFT JOIN attachments a ON a.seq = p.attachment "
+        "WHERE m.conversation = ? ORDER BY p.message, p.position",
         (conversation,),
     ):
         parts.setdefault(row["message"], []).append(_part(row))
@@ -122,7 +124,7 @@ def _part(row: Row) -> Part:
         case "image":
             return Image(data=row["data"], media_type=row["media_type"])
         case _:
-            return Audio(data=row["data"], media_type=row["media_type"])
+            return Audio(data=row["data"], media_type=row["media_type"], transcript=row["transcript"] or "")
 
 
 def _message(row: Row, parts: Iterable[Part]) -> Message:

@@ -88,9 +88,22 @@ CREATE TRIGGER message_unindexed BEFORE DELETE ON messages BEGIN
 END;
 """
 
+_TRANSCRIPTS = """
+ALTER TABLE parts ADD COLUMN transcript TEXT;
+
+DROP VIEW message_texts;
+CREATE VIEW message_texts AS
+    SELECT seq, (
+        SELECT group_concat(coalesce(text, transcript), char(10) ORDER BY position) FROM parts
+        WHERE message = messages.seq
+    ) AS text
+    FROM messages;
+"""
+
 MIGRATIONS = (
     Migration("conversations, messages, parts, attachments", _CONVERSATIONS),
     Migration("full-text search", _SEARCH),
+    Migration("transcripts of recordings", _TRANSCRIPTS),
 )
 
 

@@ -18,8 +18,9 @@ def title_from(parts: Sequence[Part]) -> str:
     """The beginning of what was said first, cut between words; or what kind of thing was sent."""
     for part in parts:
         match part:
-            case Text(text=text) if line := _one_line(text.lstrip()[: 8 * _AUTOMATIC_CHARACTERS]):
-                return _shortened(line)
+            case Text(text=text) | Audio(transcript=text):
+                if line := _one_line(text.lstrip()[: 8 * _AUTOMATIC_CHARACTERS]):
+                    return _shortened(line)
     match parts[0]:
         case Image():
             return "Image"

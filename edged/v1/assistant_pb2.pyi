@@ -1,4 +1,6 @@
 from edged.v1 import message_pb2 as _message_pb2
+from edged.v1 import turn_pb2 as _turn_pb2
+from edged.v1 import voice_pb2 as _voice_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -24,61 +26,67 @@ class AskRequest(_message.Message):
     def __init__(self, conversation_id: _Optional[str] = ..., parts: _Optional[_Iterable[_Union[_message_pb2.Part, _Mapping]]] = ..., model: _Optional[str] = ..., sampling: _Optional[_Union[_message_pb2.SamplingOptions, _Mapping]] = ..., enable_thinking: bool = ..., system_prompt: _Optional[str] = ...) -> None: ...
 
 class AskResponse(_message.Message):
-    __slots__ = ("started", "context_trimmed", "text_delta", "reasoning_delta", "measured", "finished")
+    __slots__ = ("started", "context_trimmed", "text_delta", "reasoning_delta", "measured", "finished", "transcribed")
     STARTED_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_TRIMMED_FIELD_NUMBER: _ClassVar[int]
     TEXT_DELTA_FIELD_NUMBER: _ClassVar[int]
     REASONING_DELTA_FIELD_NUMBER: _ClassVar[int]
     MEASURED_FIELD_NUMBER: _ClassVar[int]
     FINISHED_FIELD_NUMBER: _ClassVar[int]
-    started: Started
-    context_trimmed: ContextTrimmed
-    text_delta: TextDelta
-    reasoning_delta: ReasoningDelta
-    measured: Measured
-    finished: Finished
-    def __init__(self, started: _Optional[_Union[Started, _Mapping]] = ..., context_trimmed: _Optional[_Union[ContextTrimmed, _Mapping]] = ..., text_delta: _Optional[_Union[TextDelta, _Mapping]] = ..., reasoning_delta: _Optional[_Union[ReasoningDelta, _Mapping]] = ..., measured: _Optional[_Union[Measured, _Mapping]] = ..., finished: _Optional[_Union[Finished, _Mapping]] = ...) -> None: ...
+    TRANSCRIBED_FIELD_NUMBER: _ClassVar[int]
+    started: _turn_pb2.Started
+    context_trimmed: _turn_pb2.ContextTrimmed
+    text_delta: _turn_pb2.TextDelta
+    reasoning_delta: _turn_pb2.ReasoningDelta
+    measured: _turn_pb2.Measured
+    finished: _turn_pb2.Finished
+    transcribed: _turn_pb2.Transcribed
+    def __init__(self, started: _Optional[_Union[_turn_pb2.Started, _Mapping]] = ..., context_trimmed: _Optional[_Union[_turn_pb2.ContextTrimmed, _Mapping]] = ..., text_delta: _Optional[_Union[_turn_pb2.TextDelta, _Mapping]] = ..., reasoning_delta: _Optional[_Union[_turn_pb2.ReasoningDelta, _Mapping]] = ..., measured: _Optional[_Union[_turn_pb2.Measured, _Mapping]] = ..., finished: _Optional[_Union[_turn_pb2.Finished, _Mapping]] = ..., transcribed: _Optional[_Union[_turn_pb2.Transcribed, _Mapping]] = ...) -> None: ...
 
-class Started(_message.Message):
-    __slots__ = ("conversation_id", "user_message_id", "answer_message_id", "model")
-    CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
-    USER_MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
-    ANSWER_MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
-    MODEL_FIELD_NUMBER: _ClassVar[int]
-    conversation_id: str
-    user_message_id: str
-    answer_message_id: str
-    model: str
-    def __init__(self, conversation_id: _Optional[str] = ..., user_message_id: _Optional[str] = ..., answer_message_id: _Optional[str] = ..., model: _Optional[str] = ...) -> None: ...
+class ConverseRequest(_message.Message):
+    __slots__ = ("open", "audio", "button", "stop", "playback")
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_FIELD_NUMBER: _ClassVar[int]
+    BUTTON_FIELD_NUMBER: _ClassVar[int]
+    STOP_FIELD_NUMBER: _ClassVar[int]
+    PLAYBACK_FIELD_NUMBER: _ClassVar[int]
+    open: _voice_pb2.OpenConversation
+    audio: _voice_pb2.SpokenInput
+    button: _voice_pb2.Button
+    stop: _voice_pb2.Stop
+    playback: _voice_pb2.PlaybackReport
+    def __init__(self, open: _Optional[_Union[_voice_pb2.OpenConversation, _Mapping]] = ..., audio: _Optional[_Union[_voice_pb2.SpokenInput, _Mapping]] = ..., button: _Optional[_Union[_voice_pb2.Button, _Mapping]] = ..., stop: _Optional[_Union[_voice_pb2.Stop, _Mapping]] = ..., playback: _Optional[_Union[_voice_pb2.PlaybackReport, _Mapping]] = ...) -> None: ...
 
-class ContextTrimmed(_message.Message):
-    __slots__ = ("dropped_messages",)
-    DROPPED_MESSAGES_FIELD_NUMBER: _ClassVar[int]
-    dropped_messages: int
-    def __init__(self, dropped_messages: _Optional[int] = ...) -> None: ...
+class ConverseResponse(_message.Message):
+    __slots__ = ("sequence", "opened", "event")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    OPENED_FIELD_NUMBER: _ClassVar[int]
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    opened: _voice_pb2.ConversationOpened
+    event: _voice_pb2.VoiceEvent
+    def __init__(self, sequence: _Optional[int] = ..., opened: _Optional[_Union[_voice_pb2.ConversationOpened, _Mapping]] = ..., event: _Optional[_Union[_voice_pb2.VoiceEvent, _Mapping]] = ...) -> None: ...
 
-class TextDelta(_message.Message):
-    __slots__ = ("text",)
-    TEXT_FIELD_NUMBER: _ClassVar[int]
-    text: str
-    def __init__(self, text: _Optional[str] = ...) -> None: ...
+class WatchEventsRequest(_message.Message):
+    __slots__ = ("listen",)
+    LISTEN_FIELD_NUMBER: _ClassVar[int]
+    listen: bool
+    def __init__(self, listen: bool = ...) -> None: ...
 
-class ReasoningDelta(_message.Message):
-    __slots__ = ("text",)
-    TEXT_FIELD_NUMBER: _ClassVar[int]
-    text: str
-    def __init__(self, text: _Optional[str] = ...) -> None: ...
+class WatchEventsResponse(_message.Message):
+    __slots__ = ("event",)
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    event: _voice_pb2.VoiceEvent
+    def __init__(self, event: _Optional[_Union[_voice_pb2.VoiceEvent, _Mapping]] = ...) -> None: ...
 
-class Measured(_message.Message):
-    __slots__ = ("usage", "metrics")
-    USAGE_FIELD_NUMBER: _ClassVar[int]
-    METRICS_FIELD_NUMBER: _ClassVar[int]
-    usage: _message_pb2.Usage
-    metrics: _message_pb2.Metrics
-    def __init__(self, usage: _Optional[_Union[_message_pb2.Usage, _Mapping]] = ..., metrics: _Optional[_Union[_message_pb2.Metrics, _Mapping]] = ...) -> None: ...
+class SetMicrophoneRequest(_message.Message):
+    __slots__ = ("muted",)
+    MUTED_FIELD_NUMBER: _ClassVar[int]
+    muted: bool
+    def __init__(self, muted: bool = ...) -> None: ...
 
-class Finished(_message.Message):
-    __slots__ = ("finish_reason",)
-    FINISH_REASON_FIELD_NUMBER: _ClassVar[int]
-    finish_reason: _message_pb2.FinishReason
-    def __init__(self, finish_reason: _Optional[_Union[_message_pb2.FinishReason, str]] = ...) -> None: ...
+class SetMicrophoneResponse(_message.Message):
+    __slots__ = ("muted",)
+    MUTED_FIELD_NUMBER: _ClassVar[int]
+    muted: bool
+    def __init__(self, muted: bool = ...) -> None: ...

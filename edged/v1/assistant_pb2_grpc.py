@@ -39,13 +39,29 @@ class AssistantServiceStub(object):
                 request_serializer=edged_dot_v1_dot_assistant__pb2.AskRequest.SerializeToString,
                 response_deserializer=edged_dot_v1_dot_assistant__pb2.AskResponse.FromString,
                 _registered_method=True)
+        self.Converse = channel.stream_stream(
+                '/edged.v1.AssistantService/Converse',
+                request_serializer=edged_dot_v1_dot_assistant__pb2.ConverseRequest.SerializeToString,
+                response_deserializer=edged_dot_v1_dot_assistant__pb2.ConverseResponse.FromString,
+                _registered_method=True)
+        self.WatchEvents = channel.unary_stream(
+                '/edged.v1.AssistantService/WatchEvents',
+                request_serializer=edged_dot_v1_dot_assistant__pb2.WatchEventsRequest.SerializeToString,
+                response_deserializer=edged_dot_v1_dot_assistant__pb2.WatchEventsResponse.FromString,
+                _registered_method=True)
+        self.SetMicrophone = channel.unary_unary(
+                '/edged.v1.AssistantService/SetMicrophone',
+                request_serializer=edged_dot_v1_dot_assistant__pb2.SetMicrophoneRequest.SerializeToString,
+                response_deserializer=edged_dot_v1_dot_assistant__pb2.SetMicrophoneResponse.FromString,
+                _registered_method=True)
 
 
 class AssistantServiceServicer(object):
     """Missing associated documentation comment in .proto file."""
 
     def Ask(self, request, context):
-        """Ask streams one turn: started, any number of deltas, measured, finished.
+        """Ask streams one turn: started, transcribed if the model cannot hear and was
+        sent recordings, any number of deltas, measured, finished.
         The user's message is on disk before `started` is sent. Cancelling the
         call stops the computation within one token and stores what was generated.
 
@@ -60,6 +76,38 @@ class AssistantServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Converse(self, request_iterator, context):
+        """Converse is a conversation by voice with a client that has the microphone
+        and the speaker. The client sends `open` first, then sound as it comes, in
+        real time; the daemon answers with numbered events, the sound of its answers
+        among them. A connection that breaks can be taken up again within a minute
+        by opening it with the session's id and the number of the last event seen.
+
+        INVALID_ARGUMENT    the first request does not open, or sound is malformed
+        NOT_FOUND           unknown conversation, model or session
+        FAILED_PRECONDITION a part of the voice extra is not installed
+        RESOURCE_EXHAUSTED  too many conversations by voice (RetryInfo)
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchEvents(self, request, context):
+        """WatchEvents tells what happens in the room of the daemon's own microphone,
+        from now on; sound is not among it. With `listen` the microphone is open at
+        least as long as this call is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetMicrophone(self, request, context):
+        """SetMicrophone mutes the daemon's own microphone, which closes it, or opens it again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AssistantServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -67,6 +115,21 @@ def add_AssistantServiceServicer_to_server(servicer, server):
                     servicer.Ask,
                     request_deserializer=edged_dot_v1_dot_assistant__pb2.AskRequest.FromString,
                     response_serializer=edged_dot_v1_dot_assistant__pb2.AskResponse.SerializeToString,
+            ),
+            'Converse': grpc.stream_stream_rpc_method_handler(
+                    servicer.Converse,
+                    request_deserializer=edged_dot_v1_dot_assistant__pb2.ConverseRequest.FromString,
+                    response_serializer=edged_dot_v1_dot_assistant__pb2.ConverseResponse.SerializeToString,
+            ),
+            'WatchEvents': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchEvents,
+                    request_deserializer=edged_dot_v1_dot_assistant__pb2.WatchEventsRequest.FromString,
+                    response_serializer=edged_dot_v1_dot_assistant__pb2.WatchEventsResponse.SerializeToString,
+            ),
+            'SetMicrophone': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetMicrophone,
+                    request_deserializer=edged_dot_v1_dot_assistant__pb2.SetMicrophoneRequest.FromString,
+                    response_serializer=edged_dot_v1_dot_assistant__pb2.SetMicrophoneResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -96,6 +159,87 @@ class AssistantService(object):
             '/edged.v1.AssistantService/Ask',
             edged_dot_v1_dot_assistant__pb2.AskRequest.SerializeToString,
             edged_dot_v1_dot_assistant__pb2.AskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Converse(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/edged.v1.AssistantService/Converse',
+            edged_dot_v1_dot_assistant__pb2.ConverseRequest.SerializeToString,
+            edged_dot_v1_dot_assistant__pb2.ConverseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/edged.v1.AssistantService/WatchEvents',
+            edged_dot_v1_dot_assistant__pb2.WatchEventsRequest.SerializeToString,
+            edged_dot_v1_dot_assistant__pb2.WatchEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetMicrophone(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/edged.v1.AssistantService/SetMicrophone',
+            edged_dot_v1_dot_assistant__pb2.SetMicrophoneRequest.SerializeToString,
+            edged_dot_v1_dot_assistant__pb2.SetMicrophoneResponse.FromString,
             options,
             channel_credentials,
             insecure,

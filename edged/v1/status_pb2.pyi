@@ -16,17 +16,30 @@ class DaemonState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DAEMON_STATE_LOADING: _ClassVar[DaemonState]
     DAEMON_STATE_SERVING: _ClassVar[DaemonState]
     DAEMON_STATE_DRAINING: _ClassVar[DaemonState]
+
+class MicrophoneState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MICROPHONE_STATE_UNSPECIFIED: _ClassVar[MicrophoneState]
+    MICROPHONE_STATE_CLOSED: _ClassVar[MicrophoneState]
+    MICROPHONE_STATE_OPEN: _ClassVar[MicrophoneState]
+    MICROPHONE_STATE_MUTED: _ClassVar[MicrophoneState]
+    MICROPHONE_STATE_LOST: _ClassVar[MicrophoneState]
 DAEMON_STATE_UNSPECIFIED: DaemonState
 DAEMON_STATE_LOADING: DaemonState
 DAEMON_STATE_SERVING: DaemonState
 DAEMON_STATE_DRAINING: DaemonState
+MICROPHONE_STATE_UNSPECIFIED: MicrophoneState
+MICROPHONE_STATE_CLOSED: MicrophoneState
+MICROPHONE_STATE_OPEN: MicrophoneState
+MICROPHONE_STATE_MUTED: MicrophoneState
+MICROPHONE_STATE_LOST: MicrophoneState
 
 class GetStatusRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("version", "state", "started_at", "listening_on", "engine", "store", "privacy")
+    __slots__ = ("version", "state", "started_at", "listening_on", "engine", "store", "privacy", "voice")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
@@ -34,6 +47,7 @@ class GetStatusResponse(_message.Message):
     ENGINE_FIELD_NUMBER: _ClassVar[int]
     STORE_FIELD_NUMBER: _ClassVar[int]
     PRIVACY_FIELD_NUMBER: _ClassVar[int]
+    VOICE_FIELD_NUMBER: _ClassVar[int]
     version: str
     state: DaemonState
     started_at: _timestamp_pb2.Timestamp
@@ -41,7 +55,8 @@ class GetStatusResponse(_message.Message):
     engine: EngineStatus
     store: StoreStatus
     privacy: PrivacyStatus
-    def __init__(self, version: _Optional[str] = ..., state: _Optional[_Union[DaemonState, str]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., listening_on: _Optional[_Iterable[str]] = ..., engine: _Optional[_Union[EngineStatus, _Mapping]] = ..., store: _Optional[_Union[StoreStatus, _Mapping]] = ..., privacy: _Optional[_Union[PrivacyStatus, _Mapping]] = ...) -> None: ...
+    voice: VoiceStatus
+    def __init__(self, version: _Optional[str] = ..., state: _Optional[_Union[DaemonState, str]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., listening_on: _Optional[_Iterable[str]] = ..., engine: _Optional[_Union[EngineStatus, _Mapping]] = ..., store: _Optional[_Union[StoreStatus, _Mapping]] = ..., privacy: _Optional[_Union[PrivacyStatus, _Mapping]] = ..., voice: _Optional[_Union[VoiceStatus, _Mapping]] = ...) -> None: ...
 
 class EngineStatus(_message.Message):
     __slots__ = ("model", "device", "context_length", "active_requests", "queued_requests", "max_queued_requests", "cached_conversations", "kv_cache_bytes", "kv_cache_limit_bytes", "load_seconds", "expert_load")
@@ -112,3 +127,19 @@ class Enforcement(_message.Message):
     active: bool
     detail: str
     def __init__(self, name: _Optional[str] = ..., active: bool = ..., detail: _Optional[str] = ...) -> None: ...
+
+class VoiceStatus(_message.Message):
+    __slots__ = ("microphone", "obstacle", "overruns", "underruns", "reconnects", "volume_percent")
+    MICROPHONE_FIELD_NUMBER: _ClassVar[int]
+    OBSTACLE_FIELD_NUMBER: _ClassVar[int]
+    OVERRUNS_FIELD_NUMBER: _ClassVar[int]
+    UNDERRUNS_FIELD_NUMBER: _ClassVar[int]
+    RECONNECTS_FIELD_NUMBER: _ClassVar[int]
+    VOLUME_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    microphone: MicrophoneState
+    obstacle: str
+    overruns: int
+    underruns: int
+    reconnects: int
+    volume_percent: int
+    def __init__(self, microphone: _Optional[_Union[MicrophoneState, str]] = ..., obstacle: _Optional[str] = ..., overruns: _Optional[int] = ..., underruns: _Optional[int] = ..., reconnects: _Optional[int] = ..., volume_percent: _Optional[int] = ...) -> None: ...

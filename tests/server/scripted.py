@@ -56,6 +56,7 @@ class ScriptedModel:
         self.refusal: EdgedError | None = None
         self.requests: list[GenerationRequest] = []
         self.checked: list[GenerationRequest] = []
+        self.can_hear = False
         self.emitted = 0
         self.running = 0
         self.stopped_early = 0
@@ -65,6 +66,9 @@ class ScriptedModel:
         if model not in ("", "tiny"):
             raise NotFound(f"no engine named {model}", resource=("model", model))
         return "tiny"
+
+    async def hears(self, model: str) -> bool:
+        return self.can_hear
 
     async def check(self, request: GenerationRequest) -> None:
         self.checked.append(request)

@@ -18,7 +18,7 @@ from tests.server.scripted import says
 
 PROTOS = Path(__file__).resolve().parents[2] / "protos"
 EXPECTED = {
-    "edged.v1.AssistantService": {"Ask"},
+    "edged.v1.AssistantService": {"Ask", "Converse", "WatchEvents", "SetMicrophone"},
     "edged.v1.ConversationService": {
         "ListConversations",
         "GetConversation",

@@ -1,0 +1,103 @@
+"""Takes what the speaker plays out of what the microphone hears, so that the assistant does not hear itself."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from edged.audio.pcm import FRAME_SAMPLES, SAMPLE_RATE, Pcm, from_bytes
+from edged.audio.portaudio import INSTALL_EXTRA
+from edged.errors import MissingExtra
+
+_FADE_FRAMES = 200
+"""Echo may go on for so long after the last sound."""
+_MOST_FAR_FRAMES = 200
+_SLACK_WINDOW = 200
+_SLACK_FRAMES = 3
+"""What may lie ready of the far end, so that a late block does not tear a hole into it: less than an echo's delay."""
+_SILENCE: Pcm = np.zeros(FRAME_SAMPLES, np.int16)
+
+
+class EchoCanceller:
+    """WebRTC's, in frames of 10 ms at 16 kHz. Costs next to nothing while nothing is played.
+
+    For each frame of the microphone: `for frame in speaker.far_end(): canceller.far(frame)`, then `process`.
+
+    The far end is taken in one frame for one of the near end, whatever the bursts in which devices give them: the
+    canceller looks for one delay, and loses it when frames of one side are missing.
+    """
+
+    def __init__(
+        self, *, noise_suppression: bool = False, high_pass: bool = True, auto_gain: bool = False, delay_ms: int = 0
+    ) -> None:
+        """Raises MissingExtra without livekit, ValueError as `set_delay_ms`."""
+        try:
+            from livekit.rtc.apm import AudioProcessingModule
+            from livekit.rtc.audio_frame import AudioFrame
+        except (ImportError, OSError) as exc:
+            raise MissingExtra(INSTALL_EXTRA) from exc
+        self._frame = AudioFrame
+        self._module = AudioProcessingModule(
+            echo_cancellation=True,
+            noise_suppression=noise_suppression,
+            high_pass_filter=high_pass,
+            auto_gain_control=auto_gain,
+        )
+        self._must_process = noise_suppression or auto_gain
+        self._far: deque[Pcm] = deque(maxlen=_MOST_FAR_FRAMES)
+        self._quiet_frames = _FADE_FRAMES
+        self._least_waiting = _MOST_FAR_FRAMES
+        self._until_trim = _SLACK_WINDOW
+        self.set_delay_ms(delay_ms)
+
+    @property
+    def is_passing_through(self) -> bool:
+        """Nothing was played lately: frames come back untouched."""
+        return not self._must_process and self._quiet_frames >= _FADE_FRAMES
+
+    def far(self, frame: Pcm) -> None:
+        """What the speaker was handed, 160 samples, silence included. Raises ValueError for another length."""
+        self._far.append(_whole(frame))
+
+    def process(self, near: Pcm) -> Pcm:
+        """The microphone's next 160 samples without the echo. Raises ValueError for another length."""
+        near = _whole(near)
+        far = self._next_far()
+        self._quiet_frames = 0 if far.any() else min(self._quiet_frames + 1, _FADE_FRAMES)
+        if self.is_passing_through:
+            return near
+        self._module.process_reverse_stream(self._framed(far))
+        frame = self._framed(near)
+        self._module.process_stream(frame)
+        return from_bytes(bytes(frame.data))
+
+    def set_delay_ms(self, delay_ms: int) -> None:
+        """A hint: from `far` until the echo comes back in `process`. The canceller finds it by itself too.
+
+        Raises ValueError beyond 0 to 500.
+        """
+        if not 0 <= delay_ms <= 500:
+            raise ValueError("a delay is 0 to 500 ms")
+        self._module.set_stream_delay_ms(delay_ms)
+
+    def _next_far(self) -> Pcm:
+        """Silence where none came; what lies ready for long is too much, as the two devices' clocks differ."""
+        self._least_waiting = min(self._least_waiting, len(self._far))
+        self._until_trim -= 1
+        if not self._until_trim:
+            surplus = self._least_waiting - _SLACK_FRAMES
+            if surplus > 1:
+                for _ in range(surplus):
+                    self._far.popleft()
+            self._least_waiting, self._until_trim = _MOST_FAR_FRAMES, _SLACK_WINDOW
+        return self._far.popleft() if self._far else _SILENCE
+
+    def _framed(self, pcm: Pcm):  # type: ignore[no-untyped-def]  # livekit is loaded late
+        return self._frame(bytearray(pcm.tobytes()), SAMPLE_RATE, 1, FRAME_SAMPLES)
+
+
+def _whole(frame: Pcm) -> Pcm:
+    if frame.shape != (FRAME_SAMPLES,):
+        raise ValueError(f"a frame is {FRAME_SAMPLES} samples")
+    return frame

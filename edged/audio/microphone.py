@@ -1,0 +1,162 @@
+"""A microphone as frames of 10 ms at 16 kHz, muted for real, and back by itself after it was unplugged."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from edged.audio.device_stream import DeviceState, DeviceStream
+from edged.audio.devices import Direction, SoundDevice
+from edged.audio.pcm import FRAME_SAMPLES, Pcm
+from edged.audio.portaudio import Stream, load
+from edged.audio.resample import Resampler
+
+BLOCKS_PER_SECOND = 50
+"""A block of 20 ms wakes half as many threads as one of 10 ms."""
+LATENCY_SECONDS = 0.06
+"""What the device may buffer: three blocks."""
+
+
+class Microphone:
+    """Muted until opened. One task reads; `run` belongs in the daemon's TaskGroup."""
+
+    def __init__(
+        self,
+        device: str = "",
+        *,
+        queue_seconds: float = 2.0,
+        on_state: Callable[[DeviceState], None] = lambda state: None,
+    ) -> None:
+        """device: as `find_device` takes it. queue_seconds: the most that waits to be read.
+
+        on_state: called in the event loop when the state changed.
+        """
+        self._device = DeviceStream(device, Direction.INPUT, self._make, on_state=on_state)
+        self._most_blocks = max(1, round(queue_seconds * BLOCKS_PER_SECOND))
+        self._capture: _Capture | None = None
+        self._arrived = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._past_overruns = 0
+
+    @property
+    def state(self) -> DeviceState:
+        """Open, muted or lost."""
+        return self._device.state
+
+    @property
+    def overruns(self) -> int:
+        """How often sound was lost because nobody took it in time, here or out of the device's own buffer."""
+        capture = self._capture
+        return self._past_overruns + (capture.overruns if capture else 0)
+
+    @property
+    def reconnects(self) -> int:
+        """How often the device came back."""
+        return self._device.reconnects
+
+    async def open(self) -> None:
+        """Begins to listen. Idempotent.
+
+        Raises InvalidInput (no such device), DeviceUnavailable (it does not open): then it is lost and `run` keeps
+        trying; MissingExtra.
+        """
+        await self._device.open()
+
+    async def close(self) -> None:
+        """Mutes: afterwards no stream exists, and what was not read yet is gone. Idempotent."""
+        await self._device.close()
+        self._forget()
+
+    async def run(self) -> None:
+        """Brings the device back whenever it is lost, until cancelled; then closes."""
+        try:
+            await self._device.run()
+        finally:
+            self._forget()
+
+    async def read(self) -> Pcm:
+        """The next frame of 160 samples; waits as long as it takes, muted or lost."""
+        self._loop = asyncio.get_running_loop()
+        while True:
+            self._arrived.clear()
+            capture = self._capture
+            frame = capture.next_frame() if capture else None
+            if frame is not None:
+                return frame
+            await self._arrived.wait()
+
+    async def __aiter__(self) -> AsyncIterator[Pcm]:
+        """Frames without end."""
+        while True:
+            yield await self.read()
+
+    def _make(self, device: SoundDevice) -> Stream:
+        """Two channels may be two ears of one microphone; of more, the first is the one that is meant for speech."""
+        sounddevice, channels = load(), 2 if device.channels == 2 else 1
+        self._forget()
+        self._capture = capture = _Capture(device.sample_rate, channels, self._most_blocks)
+
+        def callback(data: Any, frames: int, time: Any, status: Any) -> None:
+            self._device.beat()
+            capture.take(data, is_overrun=bool(status.input_overflow))
+            if self._loop is not None:
+                with suppress(RuntimeError):  # the loop is closed
+                    self._loop.call_soon_threadsafe(self._arrived.set)
+
+        return sounddevice.RawInputStream(
+            samplerate=device.sample_rate,
+            blocksize=device.sample_rate // BLOCKS_PER_SECOND,
+            device=device.index,
+            channels=channels,
+            dtype="int16",
+            latency=LATENCY_SECONDS,
+            callback=callback,
+        )
+
+    def _forget(self) -> None:
+        capture, self._capture = self._capture, None
+        if capture is not None:
+            self._past_overruns += capture.overruns
+
+
+class _Capture:
+    """What one opened stream gave and nobody read yet."""
+
+    def __init__(self, sample_rate: int, channels: int, most_blocks: int) -> None:
+        self.overruns = 0
+        self._channels = channels
+        self._most_blocks = most_blocks
+        self._blocks: deque[bytes] = deque()
+        self._lock = threading.Lock()
+        self._resampler = Resampler(sample_rate)
+        self._rest: Pcm = np.zeros(0, np.int16)
+        self._frames: deque[Pcm] = deque()
+
+    def take(self, data: Any, *, is_overrun: bool) -> None:
+        """For the device's thread: copies, and nothing else. The oldest block makes room."""
+        with self._lock:
+            self.overruns += is_overrun
+            self._blocks.append(bytes(data))
+            if len(self._blocks) > self._most_blocks:
+                self._blocks.popleft()
+                self.overruns += 1
+
+    def next_frame(self) -> Pcm | None:
+        """None where no whole frame is there."""
+        while not self._frames:
+            with self._lock:
+                if not self._blocks:
+                    return None
+                block = self._blocks.popleft()
+            sound = np.frombuffer(block, np.int16).reshape(-1, self._channels)
+            joined = np.concatenate([self._rest, self._resampler.push(sound)])
+            whole = len(joined) // FRAME_SAMPLES * FRAME_SAMPLES
+            self._frames.extend(joined[:whole].reshape(-1, FRAME_SAMPLES))
+            self._rest = joined[whole:]
+        return self._frames.popleft()

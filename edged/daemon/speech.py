@@ -1,0 +1,84 @@
+"""The speech models of one daemon, as its configuration names them."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from edged.config import Config, VoiceConfig
+from edged.errors import MissingExtra
+from edged.pipeline.ports import VoiceActivity, WakeWords
+from edged.pipeline.wake_word import WakePhrase, WakeWordDetector
+from edged.speech.background import BackgroundRecognizer, BackgroundVoice, Recognizes, Speaks
+from edged.speech.espeak import EspeakVoice
+from edged.speech.micro_wake_word import MicroWakeWords
+from edged.speech.piper import PiperVoice
+from edged.speech.silero import SileroVad
+from edged.speech.weights import piper_voice_file, silero_file, wake_word_file, whisper_base_folder, whisper_folder
+from edged.speech.whisper import AUTO, Whisper
+
+ESPEAK = "espeak"
+LEAST_THRESHOLD = 0.95
+"""Of wake words, whatever their authors say: what is meant scores 0.99, and okay_nabu's own 0.85 also lets "Where did
+I leave my keys?" pass (tests/bench/voice.py measures both)."""
+
+
+class Speech:
+    """Recognizer and voice are shared by everybody; each conversation has ears of its own."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config.voice
+        self._cache = config.paths.state / "speech"
+        self._threads = config.engine.threads or len(os.sched_getaffinity(0))
+        self.recognizer = BackgroundRecognizer(self._load_recognizer)
+        self.voice = BackgroundVoice(self._load_voice)
+
+    def activity(self) -> VoiceActivity:
+        """A new one. Raises MissingExtra, ArtefactError."""
+        return SileroVad(silero_file())
+
+    def wake_words(self) -> tuple[WakeWords, WakeWordDetector]:
+        """New ones. Raises MissingExtra, ArtefactError, NotFound for an unknown phrase."""
+        words = MicroWakeWords([_wake_word(name) for name in _names(self._config)])
+        wanted = self._config.wake_threshold
+        phrases = {
+            name: WakePhrase(threshold=wanted or max(phrase.threshold, LEAST_THRESHOLD), window=phrase.window)
+            for name, phrase in words.settings.items()
+        }
+        return words, WakeWordDetector(phrases)
+
+    def load(self) -> None:
+        """Recognizer and voice, now; takes a second or two. Raises MissingExtra, ArtefactError."""
+        self.recognizer.load()
+        self.voice.load()
+
+    def close(self) -> None:
+        """End their threads."""
+        self.recognizer.close()
+        self.voice.close()
+
+    def _load_recognizer(self) -> Recognizes:
+        language = self._config.language
+        if self._config.recognizer:
+            folder = whisper_folder(Path(self._config.recognizer).expanduser())
+        else:
+            folder = whisper_folder() if language == "en" else whisper_base_folder(self._cache)
+        return Whisper(folder, language=AUTO if language == "auto" else language, threads=self._threads)
+
+    def _load_voice(self) -> Speaks:
+        if self._config.voice and self._config.voice != ESPEAK:
+            return PiperVoice(piper_voice_file(Path(self._config.voice).expanduser()), threads=self._threads)
+        if not self._config.voice and self._config.language != "zh":
+            with suppress(MissingExtra):
+                return PiperVoice(piper_voice_file(), threads=self._threads)
+        return EspeakVoice("zh" if self._config.language == "zh" else "en")
+
+
+def _names(config: VoiceConfig) -> list[str]:
+    return [name.strip() for name in config.wake_words.split(",") if name.strip()]
+
+
+def _wake_word(name: str) -> Path:
+    """Of a packaged phrase, or the user's own model."""
+    return Path(name).expanduser() if "/" in name or name.endswith(".json") else wake_word_file(name)

@@ -1,0 +1,121 @@
+"""Conversations by voice put together: with clients, and in the room of this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from edged.audio.echo import EchoCanceller
+from edged.audio.microphone import Microphone
+from edged.audio.opus import OpusDecoder
+from edged.audio.pcm import Pcm, from_bytes
+from edged.audio.recorder import Recorder
+from edged.audio.speaker import Speaker
+from edged.config import Config
+from edged.daemon.speech import Speech
+from edged.errors import InvalidInput
+from edged.events import Sampling
+from edged.pipeline.barge_in import BargeInSettings
+from edged.pipeline.ports import Loudspeaker
+from edged.pipeline.remote_speaker import RemoteSpeaker
+from edged.pipeline.room import Room
+from edged.pipeline.skills import Skills
+from edged.pipeline.turn import TurnConductor
+from edged.pipeline.vad import Endpointing
+from edged.pipeline.voice import VoiceParts, VoiceSession, VoiceSettings
+from edged.voice_events import AudioEncoding, Opening, VoiceEvent, VoiceMode
+
+Emit = Callable[[VoiceEvent], None]
+
+
+class VoiceComposer:
+    """Satisfies `edged.server.converse.Composer`."""
+
+    def __init__(self, config: Config, speech: Speech, turns: TurnConductor) -> None:
+        self._config = config.voice
+        self._speech = speech
+        self._turns = turns
+        self._settings = VoiceSettings(
+            language="zh" if config.voice.language == "zh" else "en",
+            endpointing=Endpointing(silence_seconds=config.voice.silence_seconds),
+            follow_up_seconds=config.voice.follow_up_seconds,
+            sampling=Sampling(**dataclasses.asdict(config.sampling)),
+        )
+
+    @property
+    def sample_rate(self) -> int:
+        """Of what is said aloud."""
+        return self._speech.voice.sample_rate
+
+    async def session(self, opening: Opening, speaker: RemoteSpeaker, emit: Emit) -> VoiceSession:
+        """One with a client."""
+        await self._speech.recognizer.prepare()
+        await self._speech.voice.prepare()
+        may_interrupt = self._config.barge_in and opening.is_echo_cancelled
+        settings = dataclasses.replace(
+            self._settings,
+            model=opening.model,
+            has_button=opening.mode is VoiceMode.PUSH_TO_TALK,
+            barge_in=BargeInSettings(settling_seconds=0.0) if may_interrupt else None,
+        )
+        has_wake_word = opening.mode is VoiceMode.WAKE_WORD
+        parts = self._parts(speaker, has_wake_word=has_wake_word, mute=lambda: None)
+        return VoiceSession(parts, settings, emit, conversation_id=opening.conversation_id)
+
+    def decoder(self, encoding: AudioEncoding) -> Callable[[bytes], Pcm]:
+        """Of one client's sound."""
+        return OpusDecoder() if encoding is AudioEncoding.OPUS else _pcm16
+
+    def room(self) -> Room:
+        """The one of this machine; nothing is opened yet."""
+        config = self._config
+        may_interrupt = config.barge_in and config.echo_cancellation
+        settings = dataclasses.replace(self._settings, barge_in=BargeInSettings() if may_interrupt else None)
+        room: Room
+
+        def session(speaker: Speaker, emit: Emit) -> VoiceSession:
+            self._speech.load()
+            parts = self._parts(speaker, has_wake_word=True, mute=lambda: room.mute(True))
+            return VoiceSession(parts, settings, emit)
+
+        recorder = Recorder(Path(config.debug_recording).expanduser()) if config.debug_recording else None
+        room = Room(
+            Microphone(config.microphone),
+            Speaker(config.speaker, volume_percent=config.volume),
+            self._canceller,
+            session,
+            heard=recorder,
+        )
+        return room
+
+    def _canceller(self) -> EchoCanceller | None:
+        if not self._config.echo_cancellation and not self._config.noise_suppression:
+            return None
+        return EchoCanceller(noise_suppression=self._config.noise_suppression)
+
+    def _parts(self, loudspeaker: Loudspeaker, *, has_wake_word: bool, mute: Callable[[], None]) -> VoiceParts:
+        words, detector = self._speech.wake_words() if has_wake_word else (None, None)
+        return VoiceParts(
+            turns=self._turns,
+            speech=self._speech.recognizer,
+            voice=self._speech.voice,
+            activity=self._speech.activity(),
+            wake_words=words,
+            wake_detector=detector,
+            loudspeaker=loudspeaker,
+            skills=Skills(
+                language=self._settings.language,
+                clock=lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
+                now=lambda: datetime.now().astimezone(),
+            ),
+            mute=mute,
+        )
+
+
+def _pcm16(data: bytes) -> Pcm:
+    if len(data) % 2:
+        raise InvalidInput("16-bit samples have two bytes each", field="audio.data")
+    return from_bytes(data)

@@ -1,0 +1,51 @@
+"""Recognises the few things that work by voice without a language model.
+
+Strict on purpose: what is not certainly one of them goes to the model.
+"""
+
+from __future__ import annotations
+
+from edged.pipeline.heard.chinese import match_chinese
+from edged.pipeline.heard.english import match_english
+from edged.pipeline.heard.intent import (
+    CancelTimer,
+    ChangeVolume,
+    Intent,
+    Mute,
+    SetTimer,
+    Stop,
+    TellDate,
+    TellTime,
+    TimeLeft,
+)
+from edged.pipeline.language import primary_language
+
+__all__ = [
+    "CancelTimer",
+    "ChangeVolume",
+    "Intent",
+    "Mute",
+    "SetTimer",
+    "Stop",
+    "TellDate",
+    "TellTime",
+    "TimeLeft",
+    "match",
+]
+
+MAX_CHARACTERS = 160
+"""Nobody says a plain command with more."""
+
+
+def match(utterance: str, language: str) -> Intent | None:
+    """What the utterance asks for, as speech recognition wrote it; None when that is for the model to find out.
+
+    `language` is a tag such as "en" or "zh-CN"; other languages have no plain commands. Volumes are clamped to
+    what there is; the length of a timer is as it was said (`Timers` refuses).
+    """
+    if len(utterance) > MAX_CHARACTERS:
+        return None
+    primary = primary_language(language)
+    if primary == "en":
+        return match_english(utterance)
+    return match_chinese(utterance) if primary == "zh" else None

@@ -1,0 +1,188 @@
+"""The room of this machine's own microphone and speaker.
+
+The microphone is open while somebody wants it and nobody muted it, and closed otherwise: a stream that does not exist
+hears nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+
+from edged.audio.device_stream import DeviceState
+from edged.audio.echo import EchoCanceller
+from edged.audio.microphone import Microphone
+from edged.audio.pcm import Pcm
+from edged.audio.speaker import Speaker
+from edged.errors import EdgedError
+from edged.pipeline.voice import VoiceSession
+from edged.records import MicrophoneState, VoiceStatus
+from edged.voice_events import SpokenAudio, TurnFailed, VoiceEvent
+
+MAX_UNREAD = 1000
+"""Events that a watcher may leave unread; then it is sent no more."""
+RETRY_SECONDS = 5.0
+"""Until the microphone is tried again that could not be opened."""
+
+_log = logging.getLogger(__name__)
+Emit = Callable[[VoiceEvent], None]
+
+
+class Room:
+    """Composed of its devices; `run` belongs in the daemon's TaskGroup."""
+
+    def __init__(
+        self,
+        microphone: Microphone,
+        speaker: Speaker,
+        make_canceller: Callable[[], EchoCanceller | None],
+        make_session: Callable[[Speaker, Emit], VoiceSession],
+        *,
+        heard: Callable[[Pcm], None] | None = None,
+    ) -> None:
+        """The makers load models: they raise MissingExtra, ArtefactError. heard: is shown all that is listened to."""
+        self._microphone = microphone
+        self._speaker = speaker
+        self._make_canceller = make_canceller
+        self._make_session = make_session
+        self._heard = heard
+        self._wanted = 0
+        self._is_muted = False
+        self._changed = asyncio.Event()
+        self._watchers: set[asyncio.Queue[VoiceEvent]] = set()
+        self._obstacle = ""
+
+    # --- what others ask of it ---
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Somebody wants the microphone for as long as the block lasts."""
+        self._wanted += 1
+        self._changed.set()
+        try:
+            yield
+        finally:
+            self._wanted -= 1
+            self._changed.set()
+
+    @property
+    def is_muted(self) -> bool:
+        """Whether the microphone stays closed whoever wants it."""
+        return self._is_muted
+
+    def mute(self, muted: bool) -> None:
+        """Close the microphone, or let it be opened again."""
+        self._is_muted = muted
+        self._changed.set()
+
+    async def watch(self) -> AsyncGenerator[VoiceEvent, None]:
+        """What happens from now on, but for sound; ends when it was left unread for too long."""
+        unread: asyncio.Queue[VoiceEvent] = asyncio.Queue(MAX_UNREAD)
+        self._watchers.add(unread)
+        try:
+            while unread in self._watchers or not unread.empty():
+                yield await unread.get()
+        finally:
+            self._watchers.discard(unread)
+
+    def status(self) -> VoiceStatus:
+        """As of now."""
+        return VoiceStatus(
+            microphone=self._state(),
+            obstacle=self._obstacle,
+            overruns=self._microphone.overruns,
+            underruns=self._speaker.underruns,
+            reconnects=self._microphone.reconnects + self._speaker.reconnects,
+            volume_percent=self._speaker.volume_percent,
+        )
+
+    # --- its life ---
+
+    async def run(self) -> None:
+        """Listen whenever that is wanted, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._microphone.run())
+            tasks.create_task(self._speaker.run())
+            while True:
+                self._changed.clear()
+                if self._is_open:
+                    await self._listen_while_open()
+                else:
+                    await self._changed.wait()
+
+    @property
+    def _is_open(self) -> bool:
+        return self._wanted > 0 and not self._is_muted
+
+    async def _listen_while_open(self) -> None:
+        talking = asyncio.create_task(self._talk())
+        changed = asyncio.create_task(self._until_closed())
+        try:
+            await asyncio.wait({talking, changed}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (talking, changed):
+                task.cancel()
+            await asyncio.gather(talking, changed, return_exceptions=True)
+            await self._microphone.close()
+            await self._speaker.close()
+        if talking.done() and not talking.cancelled() and talking.exception():
+            await self._explain(talking.exception())
+
+    async def _until_closed(self) -> None:
+        while self._is_open:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def _talk(self) -> None:
+        canceller = await asyncio.to_thread(self._make_canceller)
+        session = await asyncio.to_thread(self._make_session, self._speaker, self._emit)
+        await self._speaker.open()
+        await self._microphone.open()
+        self._obstacle = ""
+        await session.run(self._sound(canceller))
+
+    async def _sound(self, canceller: EchoCanceller | None) -> AsyncIterator[Pcm]:
+        """What the microphone hears, without what the speaker plays."""
+        async for frame in self._microphone:
+            if canceller is None:
+                cleaned = frame
+            else:
+                for far in self._speaker.far_end():
+                    canceller.far(far)
+                cleaned = canceller.process(frame)
+            if self._heard:
+                self._heard(cleaned)
+            yield cleaned
+
+    async def _explain(self, failure: BaseException | None) -> None:
+        """Say why nobody listens, and try again later or when something changes."""
+        problem = failure.exceptions[0] if isinstance(failure, ExceptionGroup) else failure
+        if not isinstance(problem, EdgedError):
+            raise problem or RuntimeError
+        if problem.message != self._obstacle:
+            _log.warning("the microphone is not heard: %s", problem.message)
+            self._emit(TurnFailed(code=problem.code.name, message=problem.message))
+        self._obstacle = problem.message
+        try:
+            async with asyncio.timeout(RETRY_SECONDS):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    def _state(self) -> MicrophoneState:
+        if self._is_muted:
+            return MicrophoneState.MUTED
+        if self._wanted == 0:
+            return MicrophoneState.CLOSED
+        return MicrophoneState.OPEN if self._microphone.state is DeviceState.OPEN else MicrophoneState.LOST
+
+    def _emit(self, event: VoiceEvent) -> None:
+        if isinstance(event, SpokenAudio):
+            return
+        for unread in tuple(self._watchers):
+            try:
+                unread.put_nowait(event)
+            except asyncio.QueueFull:
+                self._watchers.discard(unread)

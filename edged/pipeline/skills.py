@@ -1,0 +1,61 @@
+"""What works by voice without a language model: the time, timers, volume, silence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from edged.errors import InvalidInput
+from edged.pipeline.intents import CancelTimer, ChangeVolume, Mute, SetTimer, Stop, match
+from edged.pipeline.replies import done, refusal, reply
+from edged.pipeline.timers import Timer, Timers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What came of an utterance that needed no model."""
+
+    reply: str
+    """What is said back; empty where silence was asked for."""
+    volume: ChangeVolume | None = None
+    mutes: bool = False
+    """Close the microphone once the reply was heard."""
+    is_over: bool = False
+    """Nothing more is expected: wait for the wake phrase."""
+
+
+class Skills:
+    """Those of one conversation: its timers are its own."""
+
+    def __init__(self, *, language: str, clock: Callable[[], float], now: Callable[[], datetime]) -> None:
+        """language: a tag. clock: seconds that go on while the machine sleeps. now: the local time."""
+        self._language = language
+        self._clock = clock
+        self._now = now
+        self._timers = Timers()
+
+    def respond(self, utterance: str) -> Done | None:
+        """None where the model is asked."""
+        intent = match(utterance, self._language)
+        if intent is None:
+            return None
+        cancelled: list[Timer] = []
+        if isinstance(intent, SetTimer):
+            try:
+                self._timers.set(self._clock(), intent.seconds, intent.name)
+            except InvalidInput as exc:
+                return Done(reply=refusal(exc, self._language))
+        elif isinstance(intent, CancelTimer):
+            cancelled = self._timers.cancel_all() if intent.all else self._timers.cancel(intent.name, intent.seconds)
+        left = self._timers.left(self._clock())
+        return Done(
+            reply=reply(intent, self._language, now=self._now(), timers=left, cancelled=cancelled),
+            volume=intent if isinstance(intent, ChangeVolume) else None,
+            mutes=isinstance(intent, Mute),
+            is_over=isinstance(intent, Stop | Mute),
+        )
+
+    def due(self) -> str:
+        """What to announce of timers that ran out; each is announced once."""
+        return " ".join(done(timer, self._language) for timer in self._timers.due(self._clock()))
