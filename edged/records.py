@@ -45,6 +45,14 @@ class SearchHit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EnrolledSpeaker:
+    """A person whose voice is known."""
+
+    name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInfo:
     """An installed engine."""
 

@@ -72,7 +72,12 @@ class PlaybackReport:
     played_seconds: float
 
 
-VoiceInput = SpokenInput | Button | Stop | PlaybackReport
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndOfSpeech:
+    """Nothing more will be said: the conversation ends with the last answer."""
+
+
+VoiceInput = SpokenInput | Button | Stop | PlaybackReport | EndOfSpeech
 """What a client sends during a conversation."""
 
 

@@ -83,6 +83,7 @@ inputs = st.one_of(
     st.builds(voice_events.SpokenInput, data=st.binary(max_size=20)),
     st.builds(voice_events.Button),
     st.builds(voice_events.Stop),
+    st.builds(voice_events.EndOfSpeech),
     st.builds(voice_events.PlaybackReport, played_seconds=DOUBLE),
 )
 FRACTIONS = ("temperature", "top_p", "min_p", "repetition_penalty", "frequency_penalty", "presence_penalty")

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import json
 import logging
+import socket
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
 
-from edged.audio.devices import Direction, SoundDevice, find_device
-from edged.audio.portaudio import PORT_AUDIO, Stream, load
-from edged.errors import DeviceUnavailable, EdgedError, InvalidInput
+from edged.audio.devices import Direction
+from edged.audio.sound_process import Opened
+from edged.errors import DeviceUnavailable, EdgedError, InvalidInput, MissingExtra
 
 WATCH_SECONDS = 0.2
 SILENT_SECONDS = 1.0
-"""A stream whose device has not called for so long is lost."""
+"""A device that has not given or taken a block for so long is lost."""
 FIRST_SECONDS = 4.0
-"""The same for the first call: some devices take their time to wake up."""
+"""The same for the first block: some devices take their time to wake up."""
+OPEN_SECONDS = 15.0
+"""For a new process to open the device, on a machine that is busy."""
 RETRY_SECONDS = (0.3, 8.0)
 """From the first try to have a lost device back to the next one, and the most; it doubles from try to try."""
+_ERRORS = {error.__name__: error for error in (InvalidInput, DeviceUnavailable, MissingExtra)}
+_PACKET_BYTES = 1 << 17
 _logger = logging.getLogger(__name__)
 
 
@@ -32,28 +43,40 @@ class DeviceState(enum.StrEnum):
     """Wanted, but its device is not there; tried again until it is."""
 
 
+class Service(Protocol):
+    """What a microphone or a speaker does with one opened device; called by a thread of the stream's own."""
+
+    def begin(self) -> list[bytes]:
+        """Packets to send at once."""
+
+    def serve(self, packet: bytes) -> bytes | None:
+        """A packet from the device, and the answer to it."""
+
+
 class DeviceStream:
-    """Opens what `make` gives for the device, and again whenever it was lost. A holder of PortAudio."""
+    """Opens a device in a process of its own (`sound_process`), and again whenever it was lost."""
 
     def __init__(
         self,
         device: str,
         direction: Direction,
-        make: Callable[[SoundDevice], Stream],
+        serve: Callable[[Opened], Service],
         *,
-        is_busy: Callable[[], bool] = lambda: False,
+        blocks_per_second: int,
+        latency_seconds: float,
         on_state: Callable[[DeviceState], None] = lambda state: None,
     ) -> None:
-        """make: a new stream that is not started yet. on_state: called in the event loop when the state changed."""
+        """serve: called for each device that opens. on_state: called in the event loop when the state changed."""
+        self._command = [sys.executable, "-P", "-m", "edged.audio.sound_process", direction]
+        self._command += [str(blocks_per_second), str(latency_seconds)]
         self._device = device
-        self._direction = direction
-        self._make = make
-        self._is_busy = is_busy
+        self._noun = direction.noun
+        self._serve = serve
         self._on_state = on_state
         self._told = DeviceState.MUTED
+        self._lock = threading.Lock()
         self._is_wanted = False
-        self._stream: Stream | None = None
-        self._deadline = 0.0
+        self._process: _SoundProcess | None = None
         self.losses = 0
         """How often the device was lost."""
         self.reconnects = 0
@@ -64,22 +87,7 @@ class DeviceStream:
         """Open, muted or lost."""
         if not self._is_wanted:
             return DeviceState.MUTED
-        return DeviceState.OPEN if self._stream is not None else DeviceState.LOST
-
-    @property
-    def is_busy(self) -> bool:
-        """A pause would be heard now."""
-        return self._is_busy()
-
-    @property
-    def latency_seconds(self) -> float:
-        """What the device says that it buffers; 0 while it is not open."""
-        stream = self._stream
-        return 0.0 if stream is None else float(stream.latency)
-
-    def beat(self) -> None:
-        """For the stream's callback: the device is alive."""
-        self._deadline = time.monotonic() + SILENT_SECONDS
+        return DeviceState.OPEN if self._process is not None else DeviceState.LOST
 
     async def open(self) -> None:
         """Idempotent.
@@ -87,16 +95,19 @@ class DeviceStream:
         Raises InvalidInput (no such device), DeviceUnavailable (it does not open): then it is lost and `run` keeps
         trying; MissingExtra.
         """
-        load()
         self._is_wanted = True
         try:
             await asyncio.to_thread(self._open)
+        except MissingExtra:
+            self._is_wanted = False
+            raise
         finally:
             self._tell()
 
     async def close(self) -> None:
         """Afterwards no stream exists. Idempotent."""
-        await asyncio.to_thread(self.close_now)
+        self._is_wanted = False
+        await asyncio.to_thread(self._close)
         self._tell()
 
     async def run(self) -> None:
@@ -105,97 +116,113 @@ class DeviceStream:
         try:
             while True:
                 await asyncio.sleep(WATCH_SECONDS)
-                if self._is_gone():
+                if self._process is not None and self._process.is_gone:
                     await asyncio.to_thread(self._lose)
                     wait, retry_at = RETRY_SECONDS[0], 0.0
+                    self._tell()
                 if self.state is DeviceState.LOST and time.monotonic() >= retry_at:
                     await asyncio.to_thread(self._try_again)
                     retry_at = time.monotonic() + wait
                     wait = min(2 * wait, RETRY_SECONDS[1])
                 self._tell()
         finally:
-            self.close_now()
-            self._tell()
-
-    def close_now(self) -> None:
-        """The same as `close` for who cannot wait; takes some milliseconds."""
-        with PORT_AUDIO.lock:
-            self._is_wanted = False
-            self.suspend()
-
-    def suspend(self) -> None:
-        """Closes the stream for now. Part of `Holder`."""
-        with PORT_AUDIO.lock:
-            stream, self._stream = self._stream, None
-            PORT_AUDIO.release(self)
-            if stream is not None:
-                stream.abort()
-                stream.close()
-
-    def resume(self) -> None:
-        """Opens it again, or is lost. Part of `Holder`."""
-        try:
-            self._open()
-        except EdgedError as exc:
-            _logger.warning("%s", exc.message)
+            await self.close()
 
     def _open(self) -> None:
         """Unless it is open, or no longer wanted."""
-        with PORT_AUDIO.lock:
-            if not self._is_wanted or self._stream is not None:
-                return
-            device = find_device(self._device, self._direction)
-            stream = None
-            try:
-                stream = self._make(device)
-                self._deadline = time.monotonic() + FIRST_SECONDS
-                stream.start()
-            except load().PortAudioError as exc:
-                if stream is not None:
-                    stream.close()
-                reason = " ".join(str(exc).split())
-                raise DeviceUnavailable(
-                    f'the {self._direction.noun} "{device.name}" does not open ({reason}); is it plugged in, and does '
-                    "no other program hold it?"
-                ) from exc
-            self._stream = stream
-            PORT_AUDIO.hold(self)
+        with self._lock:
+            if self._is_wanted and self._process is None:
+                self._process = _SoundProcess(self._command, self._device, self._serve)
 
-    def _is_gone(self) -> bool:
-        """Asked by the event loop: while another thread opens or closes something, it says no rather than wait."""
-        if not PORT_AUDIO.lock.acquire(blocking=False):
-            return False
-        try:
-            stream = self._stream
-            return stream is not None and (not stream.active or time.monotonic() > self._deadline)
-        finally:
-            PORT_AUDIO.lock.release()
+    def _close(self) -> None:
+        with self._lock:
+            process, self._process = self._process, None
+            if process is not None:
+                process.end()
 
     def _lose(self) -> None:
-        with PORT_AUDIO.lock:
-            if self._is_gone():
-                self.losses += 1
-                self.suspend()
-                _logger.warning("the %s is lost", self._direction.noun)
+        self.losses += 1
+        self._close()
+        _logger.warning("the %s is lost", self._noun)
 
     def _try_again(self) -> None:
-        """As PortAudio knows its devices; then as they are now."""
-        with PORT_AUDIO.lock:
-            for _ in range(2):
-                try:
-                    self._open()
-                except (InvalidInput, DeviceUnavailable) as exc:
-                    _logger.debug("%s", exc.message)
-                    if not PORT_AUDIO.refresh():
-                        return
-                else:
-                    break
-            if self._stream is not None:
-                self.reconnects += 1
-                _logger.warning("the %s is back", self._direction.noun)
+        try:
+            self._open()
+        except EdgedError as exc:
+            _logger.debug("%s", exc.message)
+            return
+        if self.state is DeviceState.OPEN:
+            self.reconnects += 1
+            _logger.warning("the %s is back", self._noun)
 
     def _tell(self) -> None:
         state = self.state
         if state is not self._told:
             self._told = state
             self._on_state(state)
+
+
+class _SoundProcess:
+    """One opened device, and the thread that serves it."""
+
+    def __init__(self, command: list[str], device: str, serve: Callable[[Opened], Service]) -> None:
+        """Raises as `DeviceStream.open` does."""
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                [*command, str(theirs.fileno()), device],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,  # PortAudio and ALSA talk a lot
+            )
+        try:
+            opened = self._wait_until_open()
+        except EdgedError:
+            self._kill()
+            self._socket.close()
+            raise
+        self._service = serve(opened)
+        self._deadline = time.monotonic() + FIRST_SECONDS
+        self._thread = threading.Thread(target=self._run, name="edged-sound", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_gone(self) -> bool:
+        """The device gives and takes nothing any more."""
+        return time.monotonic() > self._deadline
+
+    def end(self) -> None:
+        """Takes some milliseconds."""
+        self._kill()
+        self._thread.join()
+        self._socket.close()
+
+    def _wait_until_open(self) -> Opened:
+        self._socket.settimeout(OPEN_SECONDS)
+        try:
+            said = json.loads(self._socket.recv(_PACKET_BYTES))
+        except (OSError, ValueError) as exc:
+            raise DeviceUnavailable("the process that opens sound devices ended, or does not answer") from exc
+        if "error" in said:
+            raise _ERRORS[said["error"]](said["message"], field="device")
+        self._socket.settimeout(None)
+        return Opened(**said)
+
+    def _run(self) -> None:
+        """The thread: until the process is gone."""
+        with suppress(OSError):
+            for packet in self._service.begin():
+                self._socket.send(packet)
+            while packet := self._socket.recv(_PACKET_BYTES):
+                self._deadline = time.monotonic() + SILENT_SECONDS
+                answer = self._service.serve(packet)
+                if answer is not None:
+                    self._socket.send(answer)
+        self._deadline = 0.0
+
+    def _kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)  # wakes the thread

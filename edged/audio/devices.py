@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import enum
+import threading
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from edged.audio.portaudio import PORT_AUDIO, load
-from edged.errors import EdgedError, InvalidInput, nearest
+from edged.errors import EdgedError, InvalidInput, MissingExtra, nearest
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+INSTALL_LIBRARY = "sound needs the library PortAudio: `apt-get install libportaudio2`"
+INSTALL_EXTRA = "sound needs an extra: `make setup EXTRAS=voice` or pip install 'edged[voice]'"
+_LOCK = threading.Lock()
+"""PortAudio itself has none."""
 
 
 class Direction(enum.StrEnum):
@@ -26,7 +36,7 @@ class SoundDevice:
     """One microphone or speaker that PortAudio lists."""
 
     index: int
-    """PortAudio's number for it, until its list is read anew."""
+    """PortAudio's number for it; changes when something is plugged in or out."""
     name: str
     channels: int
     """The most it has in this direction."""
@@ -47,10 +57,29 @@ class SoundReport:
     default_output: SoundDevice | None
 
 
+def load() -> ModuleType:
+    """The module sounddevice, initialized. Raises MissingExtra, which says what to install."""
+    try:
+        import sounddevice
+    except ImportError as exc:
+        raise MissingExtra(INSTALL_EXTRA) from exc
+    except OSError as exc:  # the library in C is not there
+        raise MissingExtra(INSTALL_LIBRARY) from exc
+    module: ModuleType = sounddevice
+    return module
+
+
 def list_devices(direction: Direction) -> list[SoundDevice]:
-    """Every device of one direction, as it was when PortAudio last looked. Raises MissingExtra."""
+    """Every device of one direction that is plugged in now. Raises MissingExtra.
+
+    PortAudio is initialized anew for that, so no stream may be open in this process: they have processes of their own.
+    """
     sounddevice = load()
-    with PORT_AUDIO.lock:
+    with _LOCK:
+        with suppress(sounddevice.PortAudioError):  # without sound at all: an empty list
+            if sounddevice._initialized:
+                sounddevice._terminate()
+            sounddevice._initialize()
         if not sounddevice._initialized:
             return []
         default = sounddevice.default.device[0 if direction is Direction.INPUT else 1]

@@ -6,8 +6,8 @@ from collections import deque
 
 import numpy as np
 
+from edged.audio.devices import INSTALL_EXTRA
 from edged.audio.pcm import FRAME_SAMPLES, SAMPLE_RATE, Pcm, from_bytes
-from edged.audio.portaudio import INSTALL_EXTRA
 from edged.errors import MissingExtra
 
 _FADE_FRAMES = 200

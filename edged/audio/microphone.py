@@ -7,15 +7,14 @@ import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from typing import Any
 
 import numpy as np
 
-from edged.audio.device_stream import DeviceState, DeviceStream
-from edged.audio.devices import Direction, SoundDevice
+from edged.audio.device_stream import DeviceState, DeviceStream, Service
+from edged.audio.devices import Direction
 from edged.audio.pcm import FRAME_SAMPLES, Pcm
-from edged.audio.portaudio import Stream, load
 from edged.audio.resample import Resampler
+from edged.audio.sound_process import INPUT_HEAD, Opened
 
 BLOCKS_PER_SECOND = 50
 """A block of 20 ms wakes half as many threads as one of 10 ms."""
@@ -37,7 +36,14 @@ class Microphone:
 
         on_state: called in the event loop when the state changed.
         """
-        self._device = DeviceStream(device, Direction.INPUT, self._make, on_state=on_state)
+        self._device = DeviceStream(
+            device,
+            Direction.INPUT,
+            self._begin,
+            blocks_per_second=BLOCKS_PER_SECOND,
+            latency_seconds=LATENCY_SECONDS,
+            on_state=on_state,
+        )
         self._most_blocks = max(1, round(queue_seconds * BLOCKS_PER_SECOND))
         self._capture: _Capture | None = None
         self._arrived = asyncio.Event()
@@ -96,28 +102,15 @@ class Microphone:
         while True:
             yield await self.read()
 
-    def _make(self, device: SoundDevice) -> Stream:
-        """Two channels may be two ears of one microphone; of more, the first is the one that is meant for speech."""
-        sounddevice, channels = load(), 2 if device.channels == 2 else 1
+    def _begin(self, opened: Opened) -> Service:
         self._forget()
-        self._capture = capture = _Capture(device.sample_rate, channels, self._most_blocks)
+        self._capture = capture = _Capture(opened, self._most_blocks, self._wake)
+        return capture
 
-        def callback(data: Any, frames: int, time: Any, status: Any) -> None:
-            self._device.beat()
-            capture.take(data, is_overrun=bool(status.input_overflow))
-            if self._loop is not None:
-                with suppress(RuntimeError):  # the loop is closed
-                    self._loop.call_soon_threadsafe(self._arrived.set)
-
-        return sounddevice.RawInputStream(
-            samplerate=device.sample_rate,
-            blocksize=device.sample_rate // BLOCKS_PER_SECOND,
-            device=device.index,
-            channels=channels,
-            dtype="int16",
-            latency=LATENCY_SECONDS,
-            callback=callback,
-        )
+    def _wake(self) -> None:
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._arrived.set)
 
     def _forget(self) -> None:
         capture, self._capture = self._capture, None
@@ -126,26 +119,32 @@ class Microphone:
 
 
 class _Capture:
-    """What one opened stream gave and nobody read yet."""
+    """What one opened device gave and nobody read yet."""
 
-    def __init__(self, sample_rate: int, channels: int, most_blocks: int) -> None:
+    def __init__(self, opened: Opened, most_blocks: int, wake: Callable[[], None]) -> None:
         self.overruns = 0
-        self._channels = channels
+        self._channels = opened.channels
         self._most_blocks = most_blocks
+        self._wake = wake
         self._blocks: deque[bytes] = deque()
         self._lock = threading.Lock()
-        self._resampler = Resampler(sample_rate)
+        self._resampler = Resampler(opened.sample_rate)
         self._rest: Pcm = np.zeros(0, np.int16)
         self._frames: deque[Pcm] = deque()
 
-    def take(self, data: Any, *, is_overrun: bool) -> None:
-        """For the device's thread: copies, and nothing else. The oldest block makes room."""
+    def begin(self) -> list[bytes]:
+        """Part of `Service`."""
+        return []
+
+    def serve(self, packet: bytes) -> None:
+        """Part of `Service`. The oldest block makes room."""
         with self._lock:
-            self.overruns += is_overrun
-            self._blocks.append(bytes(data))
+            self.overruns += INPUT_HEAD.unpack_from(packet)[0]
+            self._blocks.append(packet[INPUT_HEAD.size :])
             if len(self._blocks) > self._most_blocks:
                 self._blocks.popleft()
                 self.overruns += 1
+        self._wake()
 
     def next_frame(self) -> Pcm | None:
         """None where no whole frame is there."""

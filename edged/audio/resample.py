@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from edged.audio.devices import INSTALL_EXTRA
 from edged.audio.mel import Samples
 from edged.audio.pcm import SAMPLE_RATE, Pcm, to_pcm, to_samples
 from edged.errors import MissingExtra
@@ -66,5 +67,5 @@ def _new_filter(from_rate: int, to_rate: int):  # type: ignore[no-untyped-def]  
     try:
         import soxr
     except (ImportError, OSError) as exc:
-        raise MissingExtra("sound needs an extra: `make setup EXTRAS=voice` or pip install 'edged[voice]'") from exc
+        raise MissingExtra(INSTALL_EXTRA) from exc
     return soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32", quality="HQ", vr=True)

@@ -5,21 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
-from edged.audio.device_stream import DeviceState, DeviceStream
-from edged.audio.devices import Direction, SoundDevice
+from edged.audio.device_stream import DeviceState, DeviceStream, Service
+from edged.audio.devices import Direction
 from edged.audio.pcm import FRAME_SAMPLES, Pcm
 from edged.audio.playback import Playback, PlaybackQueue
-from edged.audio.portaudio import Stream, load
 from edged.audio.resample import Resampler
+from edged.audio.sound_process import OUTPUT_HEAD, Opened
 from edged.errors import InvalidInput
 
 BLOCKS_PER_SECOND = 100
 LATENCY_SECONDS = 0.04
 """What the device buffers, and so plays on after a cut: four blocks."""
+_BLOCKS_AHEAD = 2
+"""Sent to the process that holds the device before it asks: these too are played on after a cut."""
 _MOST_FAR_BLOCKS = BLOCKS_PER_SECOND
 _DRAINED_STEP_SECONDS = 0.01
 
@@ -36,7 +37,12 @@ class Speaker:
     ) -> None:
         """device: as `find_device` takes it. on_state: called in the event loop when the state changed."""
         self._device = DeviceStream(
-            device, Direction.OUTPUT, self._make, is_busy=lambda: self.is_playing, on_state=on_state
+            device,
+            Direction.OUTPUT,
+            self._begin,
+            blocks_per_second=BLOCKS_PER_SECOND,
+            latency_seconds=LATENCY_SECONDS,
+            on_state=on_state,
         )
         self._output: _Output | None = None
         self._resampler: Resampler | None = None
@@ -152,26 +158,10 @@ class Speaker:
         if self._output is not None:
             self._output.queue.set_gain(self._gain())
 
-    def _make(self, device: SoundDevice) -> Stream:
-        """Both channels of a stereo device play the same: PortAudio would leave the right one silent."""
-        sounddevice, channels = load(), min(2, device.channels)
+    def _begin(self, opened: Opened) -> Service:
         self._forget()
-        self._output = output = _Output(device.sample_rate, channels, self._gain())
-
-        def callback(data: Any, frames: int, time: Any, status: Any) -> None:
-            self._device.beat()
-            data[:] = output.give(frames)
-            output.note(time.outputBufferDacTime - time.currentTime, is_underrun=bool(status.output_underflow))
-
-        return sounddevice.RawOutputStream(
-            samplerate=device.sample_rate,
-            blocksize=device.sample_rate // BLOCKS_PER_SECOND,
-            device=device.index,
-            channels=channels,
-            dtype="int16",
-            latency=LATENCY_SECONDS,
-            callback=callback,
-        )
+        self._output = output = _Output(opened, self._gain())
+        return output
 
     def _forget(self) -> None:
         output, self._output, self._resampler = self._output, None, None
@@ -181,33 +171,42 @@ class Speaker:
 
 
 class _Output:
-    """What one opened stream has to play, and what it played."""
+    """What one opened device has to play, and what it played."""
 
-    def __init__(self, sample_rate: int, channels: int, gain: float) -> None:
-        self.queue = PlaybackQueue(sample_rate, gain=gain)
+    def __init__(self, opened: Opened, gain: float) -> None:
+        self.queue = PlaybackQueue(opened.sample_rate, gain=gain)
         self.underruns = 0
         self.latency_seconds = LATENCY_SECONDS
-        self._channels = channels
+        self._block_samples = opened.block_samples
+        self._channels = opened.channels
         self._far: deque[Pcm] = deque(maxlen=_MOST_FAR_BLOCKS)
-        self._resampler = Resampler(sample_rate)
+        self._resampler = Resampler(opened.sample_rate)
         self._rest: Pcm = np.zeros(0, np.int16)
 
     @property
     def is_playing(self) -> bool:
-        """Something is queued, or still in the device's buffer."""
-        heard = self.queue.silent_samples >= self.latency_seconds * self.queue.sample_rate
-        return not self.queue.is_empty or not heard
+        """Something is queued, or still on its way to the ear."""
+        is_heard = self.queue.silent_samples >= self.latency_seconds * self.queue.sample_rate
+        return not self.queue.is_empty or not is_heard
 
-    def give(self, samples: int) -> bytes:
-        """For the device's thread: the next block, interleaved."""
-        block = self.queue.take(samples)
+    def begin(self) -> list[bytes]:
+        """Part of `Service`."""
+        return [self._next_block() for _ in range(_BLOCKS_AHEAD)]
+
+    def serve(self, packet: bytes) -> bytes:
+        """Part of `Service`: a block for a block."""
+        ran_dry, missed, device_seconds = OUTPUT_HEAD.unpack(packet)
+        self.underruns += ran_dry + missed
+        self._far.extend([np.zeros(self._block_samples, np.int16)] * min(missed, _MOST_FAR_BLOCKS))
+        ahead_seconds = _BLOCKS_AHEAD / BLOCKS_PER_SECOND
+        self.latency_seconds = min(1.0, ahead_seconds + max(LATENCY_SECONDS, device_seconds))
+        return self._next_block()
+
+    def _next_block(self) -> bytes:
+        """Interleaved."""
+        block = self.queue.take(self._block_samples)
         self._far.append(block)
         return np.repeat(block, self._channels).tobytes()
-
-    def note(self, latency_seconds: float, *, is_underrun: bool) -> None:
-        """For the device's thread: how much lies between it and the ear."""
-        self.underruns += is_underrun
-        self.latency_seconds = min(1.0, max(LATENCY_SECONDS, latency_seconds))
 
     def far_frames(self) -> list[Pcm]:
         """Whole frames since the last call."""

@@ -10,7 +10,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ import click
 from edged.cli.check import Check, Verdict, judged
 from edged.cli.device_checks import device_checks
 from edged.cli.output import human_bytes, print_json, printable
+from edged.cli.voice_checks import voice_checks
 from edged.config import Config, load_config
 from edged.errors import EdgedError, nearest
 from edged.launch import listens
@@ -78,7 +79,8 @@ def _all_checks() -> Iterator[Check]:
         softened = answers and check.name in ("packages", "engines") and check.verdict is Verdict.FAIL
         yield replace(check, verdict=Verdict.WARN) if softened else check
         if check.name == "engines":
-            yield from _devices(config)
+            yield from _parts("device", device_checks, config)
+            yield from _parts("speech", voice_checks, config)
 
 
 def _outcome(name: str, check: Callable[[Config], Check], config: Config) -> Check:
@@ -205,12 +207,12 @@ def _lacking(manifests: Sequence[Manifest], sense: str, verb: str, *modules: str
     return [f"{', '.join(having)} cannot {verb} without: `make setup EXTRAS=media` or pip install 'edged[media]'"]
 
 
-def _devices(config: Config) -> list[Check]:
-    """One for each thing that could compute, or what kept it from looking."""
+def _parts(name: str, checks: Callable[[Config], Iterable[Check]], config: Config) -> list[Check]:
+    """One for each part, or what kept it from looking."""
     try:
-        return list(device_checks(config))
+        return list(checks(config))
     except ImportError as exc:
-        return [Check(name="device", verdict=Verdict.WARN, detail=f"not checked: {exc.name} is missing")]
+        return [Check(name=name, verdict=Verdict.WARN, detail=f"not checked: {exc.name} is missing")]
 
 
 def _memory(config: Config) -> Check:

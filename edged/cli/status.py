@@ -9,7 +9,15 @@ import click
 from edged.cli.output import as_json, human_bytes, local_time, print_json, printable
 from edged.config import Config, load_config
 from edged.errors import Unavailable
-from edged.records import DaemonStatus, EngineStatus, ModelInfo, PrivacyStatus, StoreStatus
+from edged.records import (
+    DaemonStatus,
+    EngineStatus,
+    MicrophoneState,
+    ModelInfo,
+    PrivacyStatus,
+    StoreStatus,
+    VoiceStatus,
+)
 
 
 @click.command()
@@ -55,6 +63,7 @@ def _sections(report: DaemonStatus, model: ModelInfo | None) -> list[tuple[str, 
         ),
         ("Engine", _engine(report.engine, model)),
         ("Conversations", _store(report.store)),
+        *([("Voice", _voice(report.voice))] if report.voice else []),
         ("Privacy", _privacy(report.privacy)),
     ]
 
@@ -93,6 +102,18 @@ def _store(store: StoreStatus) -> list[str]:
         f"{store.conversations} conversations, {store.messages} messages, {human_bytes(store.database_bytes)}",
         f"{store.database}, {sealed}",
         store.protection,
+    ]
+
+
+def _voice(voice: VoiceStatus) -> list[str]:
+    trouble = (
+        f"sound lost {voice.overruns} times, late {voice.underruns} times, devices came back {voice.reconnects} times"
+    )
+    is_open = voice.microphone is MicrophoneState.OPEN
+    return [
+        f"microphone {'OPEN' if is_open else voice.microphone.value}",
+        *([voice.obstacle] if voice.obstacle else []),
+        f"volume {voice.volume_percent} %, {trouble}",
     ]
 
 

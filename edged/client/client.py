@@ -14,15 +14,18 @@ from edged.client.address import channel_target
 from edged.client.remote_error import encodable, remote_errors
 from edged.client.voice_call import VoiceCall
 from edged.errors import Code, EdgedError, Unavailable
-from edged.events import Part, SamplingOptions, TurnEvent
-from edged.records import Conversation, DaemonState, DaemonStatus, ModelInfo, SearchHit, Transcript
+from edged.events import Audio, Part, SamplingOptions, TurnEvent
+from edged.records import Conversation, DaemonState, DaemonStatus, EnrolledSpeaker, ModelInfo, SearchHit, Transcript
 from edged.v1 import (
     assistant_pb2,
     assistant_pb2_grpc,
     conversation_pb2,
     conversation_pb2_grpc,
+    message_pb2,
     model_pb2,
     model_pb2_grpc,
+    speaker_pb2,
+    speaker_pb2_grpc,
     status_pb2,
     status_pb2_grpc,
 )
@@ -78,6 +81,7 @@ class Client:
         self._assistant: Any = assistant_pb2_grpc.AssistantServiceStub(self._channel)
         self._conversations: Any = conversation_pb2_grpc.ConversationServiceStub(self._channel)
         self._models: Any = model_pb2_grpc.ModelServiceStub(self._channel)
+        self._speakers: Any = speaker_pb2_grpc.SpeakerServiceStub(self._channel)
         self._status: Any = status_pb2_grpc.StatusServiceStub(self._channel)
         return self
 
@@ -198,6 +202,24 @@ class Client:
         with encodable():
             request = model_pb2.GetModelRequest(name=name)
         return wire.model_from_wire((await self._call(self._models.GetModel, request)).model)
+
+    async def enrol_speaker(self, name: str, recordings: Sequence[Audio]) -> EnrolledSpeaker:
+        """Make a voice known by 3 to 10 recordings of one person, a second of speech or more in each."""
+        with encodable():
+            blobs = [message_pb2.Blob(data=recording.data, media_type=recording.media_type) for recording in recordings]
+            request = speaker_pb2.EnrolSpeakerRequest(name=name, recordings=blobs)
+        return wire.speaker_from_wire((await self._call(self._speakers.EnrolSpeaker, request)).speaker)
+
+    async def list_speakers(self) -> tuple[EnrolledSpeaker, ...]:
+        """Everybody whose voice is known, by name."""
+        response = await self._call(self._speakers.ListSpeakers, speaker_pb2.ListSpeakersRequest())
+        return tuple(map(wire.speaker_from_wire, response.speakers))
+
+    async def delete_speaker(self, name: str) -> None:
+        """Forget a voice; nothing of it remains on disk."""
+        with encodable():
+            request = speaker_pb2.DeleteSpeakerRequest(name=name)
+        await self._call(self._speakers.DeleteSpeaker, request)
 
     async def status(self) -> DaemonStatus:
         """What the daemon is doing; answered in every state."""

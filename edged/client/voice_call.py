@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
+
+import grpc
 
 from edged import wire
 from edged.client.remote_error import encodable, remote_errors
 from edged.errors import EdgedError, Unavailable
 from edged.v1 import assistant_pb2, voice_pb2
-from edged.voice_events import Opening, SpokenInput, VoiceEvent, VoiceInput
+from edged.voice_events import EndOfSpeech, Opening, VoiceEvent, VoiceInput
 
 AGAIN_SECONDS = 45.0
 """How long a broken connection is tried again; the daemon keeps the session for a minute."""
 PAUSE_SECONDS = 0.25
 KEPT_PIECES = 512
-"""Pieces of sound kept until the daemon has taken them for sure."""
+"""Inputs kept until the daemon has taken them for sure."""
 
 
 class VoiceCall:
@@ -27,12 +29,10 @@ class VoiceCall:
         self._stub = stub
         self._address = address
         self._opening = opening
-        self._inputs: asyncio.Queue[VoiceInput | None] = asyncio.Queue(KEPT_PIECES)
-        self._sent: deque[tuple[int, SpokenInput]] = deque(maxlen=KEPT_PIECES)
-        self._sent_audio = 0
-        self._is_finished = False
-        self._opened = asyncio.Event()
-        self._taken_audio = 0
+        self._inputs: asyncio.Queue[VoiceInput] = asyncio.Queue(KEPT_PIECES)
+        self._sent: deque[tuple[int, VoiceInput]] = deque(maxlen=KEPT_PIECES)
+        """The last ones, each with its number."""
+        self._count = 0
         self._session_id = ""
         self._last_sequence = 0
         self.sample_rate = 0
@@ -44,7 +44,7 @@ class VoiceCall:
 
     async def finish(self) -> None:
         """Nothing more will be said; `events` ends when the last answer does."""
-        await self._inputs.put(None)
+        await self._inputs.put(EndOfSpeech())
 
     async def events(self) -> AsyncGenerator[VoiceEvent, None]:
         """What the daemon tells. Raises RemoteError, Unavailable when the connection does not come back."""
@@ -64,40 +64,40 @@ class VoiceCall:
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def _one_call(self) -> AsyncGenerator[VoiceEvent, None]:
-        self._opened.clear()
-        call = self._stub.Converse(self._requests())
+        call = self._stub.Converse()
+        sending: asyncio.Task[None] | None = None
         try:
             with remote_errors(self._address):
+                await call.write(assistant_pb2.ConverseRequest(open=self._open()))
                 async for response in call:
                     if response.WhichOneof("response") == "opened":
-                        self._take_opened(response.opened)
+                        self._session_id, self.sample_rate = response.opened.session_id, response.opened.sample_rate
+                        sending = asyncio.create_task(self._send(call, response.opened.taken))
                     elif response.event.WhichOneof("event"):  # a newer daemon may send kinds this client does not know
                         self._last_sequence = response.sequence
                         yield wire.voice_event_from_wire(response.event)
         finally:
+            if sending:
+                sending.cancel()
+                await asyncio.wait({sending})
             call.cancel()
 
-    def _take_opened(self, opened: voice_pb2.ConversationOpened) -> None:
-        self._session_id = opened.session_id
-        self._taken_audio = opened.taken_audio
-        self.sample_rate = opened.sample_rate
-        self._opened.set()
-
-    async def _requests(self) -> AsyncIterator[assistant_pb2.ConverseRequest]:
+    def _open(self) -> voice_pb2.OpenConversation:
         with encodable():
             opening = wire.opening_to_wire(self._opening)
         opening.session_id, opening.last_sequence = self._session_id, self._last_sequence
-        yield assistant_pb2.ConverseRequest(open=opening)
-        await self._opened.wait()
-        for number, piece in tuple(self._sent):
-            if number > self._taken_audio:
-                yield wire.input_to_wire(piece)
-        while not self._is_finished:
-            piece_or_end = await self._inputs.get()
-            if piece_or_end is None:
-                self._is_finished = True
-                return
-            if isinstance(piece_or_end, SpokenInput):
-                self._sent_audio += 1
-                self._sent.append((self._sent_audio, piece_or_end))
-            yield wire.input_to_wire(piece_or_end)
+        return opening
+
+    async def _send(self, call: Any, taken: int) -> None:
+        """First what the daemon has not taken of an earlier call. A broken call shows in what is read of it."""
+        try:
+            for number, piece in tuple(self._sent):
+                if number > taken:
+                    await call.write(wire.input_to_wire(piece))
+            while True:
+                next_piece = await self._inputs.get()
+                self._count += 1
+                self._sent.append((self._count, next_piece))
+                await call.write(wire.input_to_wire(next_piece))
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            return

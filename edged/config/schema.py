@@ -111,6 +111,8 @@ class VoiceConfig:
     """Take what the speaker plays out of what the microphone hears."""
     noise_suppression: bool = False
     """Also take out steady noise; costs about 2 % of a core all the time."""
+    identify_speakers: bool = False
+    """Say who spoke, of the people whose voices are known (`edged speakers enrol`)."""
     max_recording_seconds: int = 600
     """Longest recording that is written down for a model that cannot hear."""
     debug_recording: str = ""

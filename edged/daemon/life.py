@@ -18,6 +18,7 @@ from edged.daemon.stop import StopRequest, follow_starter
 from edged.daemon.voice import VoiceComposer
 from edged.engine.worker import EngineWorker
 from edged.events import Sampling
+from edged.pipeline.enrolment import Enrolment
 from edged.pipeline.room import Room
 from edged.pipeline.turn import TurnConductor
 from edged.privacy.guard import Guard
@@ -44,9 +45,9 @@ async def live(config: Config, guard: Guard, lifeline: Lifeline) -> bool:
         speech = Speech(config)
         stack.callback(speech.close)
         turns = _turns(config, worker, store, speech)
-        composer = VoiceComposer(config, speech, turns)
+        composer = VoiceComposer(config, speech, turns, store)
         room = composer.room()
-        server = _server(config, guard, worker, store, turns, composer, room)
+        server = _server(config, guard, worker, store, turns, composer, room, Enrolment(speech.speakers, store))
         addresses = await server.start(config.socket_path, config.tcp_address)
         _log.info("edged %s listens on %s", __version__, ", ".join(addresses))
         try:
@@ -77,6 +78,7 @@ def _server(
     turns: TurnConductor,
     composer: VoiceComposer,
     room: Room,
+    speakers: Enrolment,
 ) -> Server:
     return Server(
         turns=turns,
@@ -87,6 +89,7 @@ def _server(
         max_message_bytes=config.daemon.max_message_bytes,
         composer=composer,
         room=room,
+        speakers=speakers,
     )
 
 

@@ -10,12 +10,27 @@ from edged.config import Config, VoiceConfig
 from edged.errors import MissingExtra
 from edged.pipeline.ports import VoiceActivity, WakeWords
 from edged.pipeline.wake_word import WakePhrase, WakeWordDetector
-from edged.speech.background import BackgroundRecognizer, BackgroundVoice, Recognizes, Speaks
+from edged.speech.background import (
+    BackgroundRecognizer,
+    BackgroundSpeakerEncoder,
+    BackgroundVoice,
+    Recognizes,
+    Speaks,
+)
 from edged.speech.espeak import EspeakVoice
 from edged.speech.micro_wake_word import MicroWakeWords
 from edged.speech.piper import PiperVoice
 from edged.speech.silero import SileroVad
-from edged.speech.weights import piper_voice_file, silero_file, wake_word_file, whisper_base_folder, whisper_folder
+from edged.speech.speakers import SpeakerEncoder
+from edged.speech.voiceprints import Voiceprints
+from edged.speech.weights import (
+    piper_voice_file,
+    silero_file,
+    speakers_file,
+    wake_word_file,
+    whisper_base_folder,
+    whisper_folder,
+)
 from edged.speech.whisper import AUTO, Whisper
 
 ESPEAK = "espeak"
@@ -33,6 +48,7 @@ class Speech:
         self._threads = config.engine.threads or len(os.sched_getaffinity(0))
         self.recognizer = BackgroundRecognizer(self._load_recognizer)
         self.voice = BackgroundVoice(self._load_voice)
+        self.speakers = BackgroundSpeakerEncoder(_load_speakers)
 
     def activity(self) -> VoiceActivity:
         """A new one. Raises MissingExtra, ArtefactError."""
@@ -52,27 +68,71 @@ class Speech:
         """Recognizer and voice, now; takes a second or two. Raises MissingExtra, ArtefactError."""
         self.recognizer.load()
         self.voice.load()
+        if self._config.identify_speakers:
+            self.speakers.load()
+
+    async def prepare(self) -> None:
+        """The same, beside whatever else goes on."""
+        await self.recognizer.prepare()
+        await self.voice.prepare()
+        if self._config.identify_speakers:
+            await self.speakers.prepare()
 
     def close(self) -> None:
         """End their threads."""
         self.recognizer.close()
         self.voice.close()
+        self.speakers.close()
+
+    def described(self) -> str:
+        """What hears and speaks, in words; nothing is loaded.
+
+        Raises MissingExtra, ArtefactError, NotFound for what is not there.
+        """
+        voice = self._voice_file()
+        silero_file()
+        for name in _names(self._config):
+            _wake_word(name)
+        if self._config.identify_speakers:
+            speakers_file()
+        return ", ".join(
+            [
+                f"recognizer in {self._recognizer_folder()}",
+                f"voice {voice.stem if voice else ESPEAK}",
+                f"wake words {self._config.wake_words}",
+            ]
+        )
 
     def _load_recognizer(self) -> Recognizes:
         language = self._config.language
+        return Whisper(
+            self._recognizer_folder(), language=AUTO if language == "auto" else language, threads=self._threads
+        )
+
+    def _recognizer_folder(self) -> Path:
         if self._config.recognizer:
-            folder = whisper_folder(Path(self._config.recognizer).expanduser())
-        else:
-            folder = whisper_folder() if language == "en" else whisper_base_folder(self._cache)
-        return Whisper(folder, language=AUTO if language == "auto" else language, threads=self._threads)
+            return whisper_folder(Path(self._config.recognizer).expanduser())
+        return whisper_folder() if self._config.language == "en" else whisper_base_folder(self._cache)
 
     def _load_voice(self) -> Speaks:
-        if self._config.voice and self._config.voice != ESPEAK:
-            return PiperVoice(piper_voice_file(Path(self._config.voice).expanduser()), threads=self._threads)
-        if not self._config.voice and self._config.language != "zh":
-            with suppress(MissingExtra):
-                return PiperVoice(piper_voice_file(), threads=self._threads)
+        file = self._voice_file()
+        if file:
+            return PiperVoice(file, threads=self._threads)
         return EspeakVoice("zh" if self._config.language == "zh" else "en")
+
+    def _voice_file(self) -> Path | None:
+        """Of a Piper voice; None where espeak speaks."""
+        if self._config.voice == ESPEAK or (not self._config.voice and self._config.language == "zh"):
+            return None
+        if self._config.voice:
+            return piper_voice_file(Path(self._config.voice).expanduser())
+        with suppress(MissingExtra):
+            return piper_voice_file()
+        return None
+
+
+def _load_speakers() -> Voiceprints:
+    return Voiceprints(SpeakerEncoder(speakers_file()), SileroVad(silero_file()))
 
 
 def _names(config: VoiceConfig) -> list[str]:

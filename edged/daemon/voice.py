@@ -19,13 +19,14 @@ from edged.daemon.speech import Speech
 from edged.errors import InvalidInput
 from edged.events import Sampling
 from edged.pipeline.barge_in import BargeInSettings
-from edged.pipeline.ports import Loudspeaker
+from edged.pipeline.ports import EnrolledPeople, Loudspeaker
 from edged.pipeline.remote_speaker import RemoteSpeaker
 from edged.pipeline.room import Room
 from edged.pipeline.skills import Skills
 from edged.pipeline.turn import TurnConductor
 from edged.pipeline.vad import Endpointing
 from edged.pipeline.voice import VoiceParts, VoiceSession, VoiceSettings
+from edged.pipeline.who_speaks import WhoSpeaks
 from edged.voice_events import AudioEncoding, Opening, VoiceEvent, VoiceMode
 
 Emit = Callable[[VoiceEvent], None]
@@ -34,10 +35,11 @@ Emit = Callable[[VoiceEvent], None]
 class VoiceComposer:
     """Satisfies `edged.server.converse.Composer`."""
 
-    def __init__(self, config: Config, speech: Speech, turns: TurnConductor) -> None:
+    def __init__(self, config: Config, speech: Speech, turns: TurnConductor, people: EnrolledPeople) -> None:
         self._config = config.voice
         self._speech = speech
         self._turns = turns
+        self._people = people
         self._settings = VoiceSettings(
             language="zh" if config.voice.language == "zh" else "en",
             endpointing=Endpointing(silence_seconds=config.voice.silence_seconds),
@@ -52,8 +54,7 @@ class VoiceComposer:
 
     async def session(self, opening: Opening, speaker: RemoteSpeaker, emit: Emit) -> VoiceSession:
         """One with a client."""
-        await self._speech.recognizer.prepare()
-        await self._speech.voice.prepare()
+        await self._speech.prepare()
         may_interrupt = self._config.barge_in and opening.is_echo_cancelled
         settings = dataclasses.replace(
             self._settings,
@@ -112,6 +113,7 @@ class VoiceComposer:
                 now=lambda: datetime.now().astimezone(),
             ),
             mute=mute,
+            who_speaks=WhoSpeaks(self._speech.speakers, self._people) if self._config.identify_speakers else None,
         )
 
 

@@ -5,14 +5,21 @@ The daemon hands in objects of other packages that fit these shapes; nothing her
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from edged.events import FinishReason, GenerationEvent, GenerationRequest, Message, MessageState, Part, Usage
 
 if TYPE_CHECKING:  # who only writes needs no numpy
+    import numpy as np
+    from numpy.typing import NDArray
+
     from edged.audio.mel import Samples
     from edged.audio.pcm import Pcm
+    from edged.records import EnrolledSpeaker
+
+    Voiceprint = NDArray[np.float32]
+    """Of a voice, of length 1; two are as alike as their dot product is near 1."""
 
 VAD_SECONDS = 0.032
 """Sound that one probability of speech is about."""
@@ -94,6 +101,45 @@ class WakeWords(Protocol):
 
     def reset(self) -> None:
         """Forget what was heard."""
+        ...
+
+
+class SpeakerEncoder(Protocol):
+    """Tells voices apart."""
+
+    async def embed(self, samples: Samples, *, least_seconds: float) -> Voiceprint:
+        """The voice in 16 kHz samples of one speaker, without their silence.
+
+        Raises InvalidInput for less speech than `least_seconds`, MissingExtra, ArtefactError.
+        """
+        ...
+
+
+class EnrolledPeople(Protocol):
+    """Whose voices are known."""
+
+    async def voiceprints(self) -> Mapping[str, Voiceprint]:
+        """By name. Raises StoreError."""
+        ...
+
+
+class People(EnrolledPeople, Protocol):
+    """Where they are kept. What a call returned from is durable."""
+
+    async def free_name(self, name: str) -> str:
+        """The name as it would be stored. Raises InvalidInput, AlreadyExists."""
+        ...
+
+    async def add_speaker(self, name: str, voiceprint: Voiceprint) -> EnrolledSpeaker:
+        """Remember a voice. Raises InvalidInput, AlreadyExists."""
+        ...
+
+    async def speakers(self) -> tuple[EnrolledSpeaker, ...]:
+        """Everybody, by name."""
+        ...
+
+    async def delete_speaker(self, name: str) -> None:
+        """Leave nothing of them. Raises InvalidInput, NotFound."""
         ...
 
 

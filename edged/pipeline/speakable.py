@@ -20,7 +20,7 @@ _DOTS = re.compile(r"(?<!\.)\.\.(?!\.)|\.{4,}+")
 
 
 def speakable(text: str, language: str) -> str:
-    """One line of text to say; empty where nothing is to be heard, as for a block of code.
+    """One line of text to say; empty where nothing is to be heard, as for a block of code or a row of dots.
 
     `language` is a tag such as "en" or "zh-CN". Of other languages than these two only the markup is removed.
     Any text gives a text, in time proportional to its length.
@@ -41,7 +41,7 @@ def _once(found: re.Match[str]) -> str:
 
 
 def _joined(lines: list[str], *, stop: str, space: str) -> str:
-    lines = [line for line in lines if line]
+    lines = [line for line in lines if any(map(str.isalnum, line))]
     ended = [line if is_ended(line) else line + stop for line in lines[:-1]]
     return space.join([*ended, *lines[-1:]])
 

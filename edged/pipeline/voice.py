@@ -31,6 +31,7 @@ from edged.pipeline.turn import TurnConductor
 from edged.pipeline.utterance import Utterance
 from edged.pipeline.vad import Endpointing, Heard, Segmenter, patience
 from edged.pipeline.wake_word import WakeWordDetector
+from edged.pipeline.who_speaks import WhoSpeaks
 from edged.voice_events import (
     FinalTranscript,
     Interrupted,
@@ -55,6 +56,8 @@ AFTER_WAKE_SECONDS = 0.1
 """Of the sound before a wake word was recognised, what may already be the question."""
 RING_SECONDS = 0.2
 """Between two looks at the timers."""
+NAME_SECONDS = 0.05
+"""How long an answer may wait, with its transcript there, for who asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +95,8 @@ class VoiceParts:
     skills: Skills
     mute: Callable[[], None]
     """Closes the microphone for good, if it is one's own."""
+    who_speaks: WhoSpeaks | None = None
+    """Of this conversation; None where nobody wants to know."""
 
 
 @dataclass(slots=True)
@@ -137,8 +142,8 @@ class VoiceSession:
         async with asyncio.TaskGroup() as self._tasks:
             ringing = self._tasks.create_task(self._ring())
             try:
-                if self._parts.wake_words is None and not self._settings.has_button:
-                    self._listen_again()
+                if self._utterance is None:
+                    self._rest()
                 async for pcm in sound:
                     self.hear(pcm)
                     await asyncio.sleep(0)  # sound that comes faster than it was spoken leaves others their turn
@@ -172,12 +177,12 @@ class VoiceSession:
             if self._utterance and self._utterance.seconds >= self._settings.endpointing.min_speech_seconds:
                 self._end_utterance()
             else:
-                self._wait()
+                self._rest()
 
     def stop(self) -> None:
-        """Be quiet, and wait."""
+        """Be quiet."""
         self._interrupt()
-        self._wait()
+        self._rest()
 
     async def _ring(self) -> None:
         """Announce timers that ran out, when nobody speaks to us."""
@@ -198,7 +203,11 @@ class VoiceSession:
 
     # --- waiting ---
 
-    def _wait(self) -> None:
+    def _rest(self) -> None:
+        """Wait for the button or the wake phrase; where there is neither, listen."""
+        if self._parts.wake_words is None and not self._settings.has_button:
+            self._start_listening(self._settings.endpointing.wait_seconds, beginning_seconds=BEFORE_SPEECH_SECONDS)
+            return
         self._forget_utterance()
         if self._parts.wake_words:
             self._parts.wake_words.reset()
@@ -246,22 +255,14 @@ class VoiceSession:
                 self._emit(SpeechBegan())
             case Heard.PAUSE:
                 utterance.look()
+                self._begin_naming(utterance)
             case Heard.RESUMED:
                 utterance.go_on()
+                self._forget_name()
             case Heard.END if not has_button:
                 self._end_utterance()
             case Heard.NOTHING if not has_button:
-                self._nobody_spoke()
-
-    def _nobody_spoke(self) -> None:
-        if self._parts.wake_words is None:
-            self._listen_again()
-        else:
-            self._wait()
-
-    def _listen_again(self) -> None:
-        """Without wake words one is always listened to; what was heard so far is of no use."""
-        self._start_listening(self._settings.endpointing.wait_seconds, beginning_seconds=BEFORE_SPEECH_SECONDS)
+                self._rest()
 
     def _look_now_and_then(self, utterance: Utterance) -> None:
         """For partial transcripts of long utterances, while somebody speaks."""
@@ -286,14 +287,29 @@ class VoiceSession:
         self._emit(SpeechEnded(seconds=utterance.seconds))
         self._enter(VoiceState.THINKING)
         self._barge_in = None
+        self._begin_naming(utterance)
         marks = _Marks(spoken=now - self._segmenter.silent_seconds, endpoint=now)
         self._has_asked = False
         self._answering = self._tasks.create_task(self._answer(utterance, marks))
 
     def _forget_utterance(self) -> None:
+        self._forget_name()
         if self._utterance:
             self._utterance.drop()
             self._utterance = None
+
+    def _begin_naming(self, utterance: Utterance) -> None:
+        """As the transcript, at the first pause: then both are there when the silence has been long enough."""
+        if self._parts.who_speaks:
+            self._parts.who_speaks.begin(utterance.pcm)
+
+    def _forget_name(self) -> None:
+        if self._parts.who_speaks:
+            self._parts.who_speaks.drop()
+
+    async def _name(self) -> str:
+        who_speaks = self._parts.who_speaks
+        return await who_speaks.name(wait_seconds=NAME_SECONDS) if who_speaks else ""
 
     # --- being interrupted ---
 
@@ -323,6 +339,7 @@ class VoiceSession:
             return
         # They had only paused: what they say now belongs to what they said.
         utterance.go_on()
+        self._forget_name()
         self._enter(VoiceState.LISTENING)
 
     def _interrupt(self) -> None:
@@ -353,8 +370,9 @@ class VoiceSession:
         clock = asyncio.get_running_loop().time
         hears = await self._parts.turns.hears(self._settings.model)
         text = utterance.text_so_far if hears else await utterance.transcript()
+        speaker = await self._name()
         marks.transcript = clock()
-        self._emit(FinalTranscript(text=text))
+        self._emit(FinalTranscript(text=text, speaker=speaker))
         done = self._parts.skills.respond(text)
         if done is not None:
             marks.first_token = clock()
@@ -444,14 +462,10 @@ class VoiceSession:
         """Whoever was answered may go on."""
         self._answering = self._narration = None
         self._parts.loudspeaker.duck(1.0)
-        if self._settings.has_button:
-            self._wait()
-        elif self._parts.wake_words is None:
-            self._listen_again()
-        elif goes_on and self._settings.follow_up_seconds:
+        if goes_on and self._settings.follow_up_seconds and self._parts.wake_words:
             self._start_listening(self._settings.follow_up_seconds, beginning_seconds=0.0)
         else:
-            self._wait()
+            self._rest()
 
     def _enter(self, state: VoiceState) -> None:
         if state is not self.state:

@@ -26,6 +26,7 @@ from edged.v1 import voice_pb2
 from edged.voice_events import (
     AudioEncoding,
     Button,
+    EndOfSpeech,
     Opening,
     PlaybackReport,
     SpokenInput,
@@ -86,7 +87,8 @@ class _Session:
         loop = asyncio.get_running_loop()
         self.id = secrets.token_urlsafe(12)
         self.speaker = RemoteSpeaker(self.emit, loop.time)
-        self.taken_audio = 0
+        self.taken = 0
+        """Requests after the opening."""
         self.is_over = False
         self._decode = decode
         self._sound: asyncio.Queue[Pcm | None] = asyncio.Queue(QUEUED_PIECES)
@@ -128,9 +130,7 @@ class _Session:
         """The next piece of sound; waits while too much is queued. Raises InvalidInput."""
         if len(data) > MAX_AUDIO_BYTES:
             raise InvalidInput(f"a piece of sound has at most {MAX_AUDIO_BYTES} bytes, a second", field="audio.data")
-        pcm = self._decode(data)
-        self.taken_audio += 1
-        await self._sound.put(pcm)
+        await self._sound.put(self._decode(data))
 
     async def settled(self) -> None:
         """The sound that came before is taken: what was said before a button was released belongs to it."""
@@ -180,7 +180,7 @@ class VoiceCalls:
         session = self._resumed(first.open) if first.open.session_id else await self._begun(first.open)
         session.connected()
         opened = voice_pb2.ConversationOpened(
-            session_id=session.id, taken_audio=session.taken_audio, sample_rate=self._composer.sample_rate
+            session_id=session.id, taken=session.taken, sample_rate=self._composer.sample_rate
         )
         try:
             await context.write(pb.ConverseResponse(opened=opened))
@@ -254,7 +254,7 @@ class VoiceCalls:
 
 
 async def _read(session: _Session, requests: AsyncIterator[pb.ConverseRequest]) -> None:
-    """Until the client sends no more, which ends what it says."""
+    """Until the client sends no more, or is gone."""
     async for request in requests:
         match wire.input_from_wire(request):
             case SpokenInput(data=data):
@@ -267,7 +267,9 @@ async def _read(session: _Session, requests: AsyncIterator[pb.ConverseRequest]) 
                 session.voice.stop()
             case PlaybackReport(played_seconds=seconds):
                 session.speaker.report(seconds)
-    await session.finish()
+            case EndOfSpeech():
+                await session.finish()
+        session.taken += 1
 
 
 async def _write(session: _Session, last_sequence: int, context: grpc.aio.ServicerContext) -> None:

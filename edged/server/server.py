@@ -23,6 +23,7 @@ from edged.server.interceptors import CallInterceptor
 from edged.server.lifecycle import Lifecycle
 from edged.server.listen import listen_tcp, listen_unix
 from edged.server.models import Engines, ModelServicer
+from edged.server.speakers import Speakers, SpeakerServicer
 from edged.server.status import StatusServicer
 from edged.v1 import (
     assistant_pb2,
@@ -31,6 +32,8 @@ from edged.v1 import (
     conversation_pb2_grpc,
     model_pb2,
     model_pb2_grpc,
+    speaker_pb2,
+    speaker_pb2_grpc,
     status_pb2,
     status_pb2_grpc,
 )
@@ -41,6 +44,7 @@ SERVICES = tuple(
         (assistant_pb2, "AssistantService"),
         (conversation_pb2, "ConversationService"),
         (model_pb2, "ModelService"),
+        (speaker_pb2, "SpeakerService"),
         (status_pb2, "StatusService"),
     )
 )
@@ -65,10 +69,11 @@ class Server:
         max_message_bytes: int,
         composer: Composer | None = None,
         room: Room | None = None,
+        speakers: Speakers | None = None,
     ) -> None:
         """sampling: what requests leave unset. max_message_bytes: a longer request is RESOURCE_EXHAUSTED.
 
-        composer, room: ears and mouths of clients, and of this machine.
+        composer, room: ears and mouths of clients, and of this machine. speakers: whose voices are known.
         """
         self._conversations = conversations
         self._engines = engines
@@ -90,6 +95,7 @@ class Server:
         assistant_pb2_grpc.add_AssistantServiceServicer_to_server(assistant, self._grpc)
         conversation_pb2_grpc.add_ConversationServiceServicer_to_server(ConversationServicer(conversations), self._grpc)
         model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(engines), self._grpc)
+        speaker_pb2_grpc.add_SpeakerServiceServicer_to_server(SpeakerServicer(speakers), self._grpc)
         status_pb2_grpc.add_StatusServiceServicer_to_server(StatusServicer(self.status), self._grpc)
         health_pb2_grpc.add_HealthServicer_to_server(health, self._grpc)
         health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name

@@ -1,6 +1,6 @@
 """Speech models behind asyncio: loaded when first needed, working in threads of their own.
 
-They satisfy `edged.pipeline.ports.SpeechToText` and `TextToSpeech`.
+They satisfy `edged.pipeline.ports.SpeechToText`, `TextToSpeech` and `SpeakerEncoder`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Generic, Protocol, TypeVar
 from edged.audio.mel import Samples
 from edged.audio.pcm import Pcm
 from edged.errors import QueueFull, Unavailable
+from edged.speech.speakers import Voiceprint
 
 Model = TypeVar("Model")
 MAX_WAITING = 8
@@ -50,6 +51,14 @@ class Speaks(Protocol):
 
     def synthesize(self, text: str) -> Iterator[Pcm]:
         """The sound of a sentence, in pieces."""
+        ...
+
+
+class Embeds(Protocol):
+    """A loaded speaker encoder."""
+
+    def embed(self, samples: Samples, *, least_seconds: float) -> Voiceprint:
+        """The voice in samples of one speaker. Raises InvalidInput."""
         ...
 
 
@@ -165,4 +174,32 @@ class BackgroundVoice:
 
     def close(self) -> None:
         """End after the current sentence."""
+        self._thread.shutdown(cancel_futures=True)
+
+
+class BackgroundSpeakerEncoder:
+    """One recording at a time."""
+
+    def __init__(self, load: Callable[[], Embeds]) -> None:
+        """load: raises MissingExtra or ArtefactError, which `prepare` and `embed` then raise."""
+        self._model = _Lazy(load)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="edged-speakers")
+
+    def load(self) -> None:
+        """Now, on this thread."""
+        self._model.get()
+
+    async def prepare(self) -> None:
+        """Load the network now, unless it is."""
+        if self._model.loaded is None:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self.load)
+
+    async def embed(self, samples: Samples, *, least_seconds: float) -> Voiceprint:
+        """See SpeakerEncoder."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._thread, lambda: self._model.get().embed(samples, least_seconds=least_seconds)
+        )
+
+    def close(self) -> None:
+        """End after the current recording."""
         self._thread.shutdown(cancel_futures=True)

@@ -109,7 +109,7 @@ SPEAKERS = Packaged(
     package="resemblyzer",
     folder="",
     files={"pretrained.pt": "39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e"},
-    remedy="pip install --no-deps Resemblyzer==0.1.4",  # whose dependencies edged does without
+    remedy="`make setup` or pip install --no-deps Resemblyzer==0.1.4",  # whose dependencies edged does without
 )
 
 

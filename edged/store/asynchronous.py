@@ -11,8 +11,9 @@ from typing import ParamSpec, TypeVar
 
 from edged.errors import NotFound, StoreError
 from edged.events import FinishReason, MessageState, Part, Usage
-from edged.records import Conversation, SearchHit, StoreStatus, Transcript
+from edged.records import Conversation, EnrolledSpeaker, SearchHit, StoreStatus, Transcript
 from edged.store.key import KeySource
+from edged.store.speakers import Voiceprint
 from edged.store.store import ConversationStore, StoredTurn
 
 Parameters = ParamSpec("Parameters")
@@ -20,7 +21,7 @@ Result = TypeVar("Result")
 
 
 class AsyncStore:
-    """`ConversationStore` with awaitable methods, same errors; satisfies `edged.pipeline.ports.Memory`.
+    """`ConversationStore` with awaitable methods, same errors; satisfies `Memory` and `People` of `edged.pipeline.ports`.
 
     Cancelling a call never tears it: what was asked for is carried out, and only then is the caller cancelled.
     """
@@ -117,6 +118,26 @@ class AsyncStore:
         for conversation_id in await self._run(self._store.ids, conversation_ids):
             with contextlib.suppress(NotFound):  # deleted since
                 yield await self.get(conversation_id)
+
+    async def free_name(self, name: str) -> str:
+        """The name as it would be stored, if nobody has it."""
+        return await self._run(self._store.free_name, name)
+
+    async def add_speaker(self, name: str, voiceprint: Voiceprint) -> EnrolledSpeaker:
+        """Remember a voice."""
+        return await self._run(self._store.add_speaker, name, voiceprint)
+
+    async def speakers(self) -> tuple[EnrolledSpeaker, ...]:
+        """Everybody whose voice is known, by name."""
+        return await self._run(self._store.speakers)
+
+    async def voiceprints(self) -> dict[str, Voiceprint]:
+        """What the voice of each of them is like."""
+        return await self._run(self._store.voiceprints)
+
+    async def delete_speaker(self, name: str) -> None:
+        """Remove a person; nothing of the voice remains in the files."""
+        await self._run(self._store.delete_speaker, name)
 
     async def status(self) -> StoreStatus:
         """Where things lie, how many, and what protects them."""

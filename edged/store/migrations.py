@@ -100,10 +100,20 @@ CREATE VIEW message_texts AS
     FROM messages;
 """
 
+_SPEAKERS = """
+CREATE TABLE speakers (
+    seq INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    voiceprint BLOB NOT NULL,       -- little-endian float32, of length 1
+    created_at INTEGER NOT NULL
+) STRICT;
+"""
+
 MIGRATIONS = (
     Migration("conversations, messages, parts, attachments", _CONVERSATIONS),
     Migration("full-text search", _SEARCH),
     Migration("transcripts of recordings", _TRANSCRIPTS),
+    Migration("enrolled speakers", _SPEAKERS),
 )
 
 

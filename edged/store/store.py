@@ -15,7 +15,7 @@ import sqlite_utils
 
 from edged.errors import ConversationBusy, StoreError
 from edged.events import FinishReason, Message, MessageState, Part, Role, Text, Usage
-from edged.records import Conversation, SearchHit, StoreStatus, Transcript
+from edged.records import Conversation, EnrolledSpeaker, SearchHit, StoreStatus, Transcript
 from edged.store.conversations import (
     conversation_from,
     conversation_of_message,
@@ -48,6 +48,15 @@ from edged.store.migrations import migrate
 from edged.store.naming import microseconds_now, new_id
 from edged.store.paging import checked_page_size, row_before, token_after
 from edged.store.search import matching_messages, search_terms, snippet
+from edged.store.speakers import (
+    Voiceprint,
+    all_speakers,
+    all_voiceprints,
+    checked_name,
+    delete_speaker,
+    insert_speaker,
+    require_free,
+)
 from edged.store.texts import check_parts, made_storable, storable
 from edged.store.titles import checked_title, title_from
 
@@ -209,6 +218,37 @@ class ConversationStore:
             wanted = {find_conversation(db, name)["id"] for name in dict.fromkeys(conversation_ids)}
             names = [name for (name,) in db.execute("SELECT id FROM conversations ORDER BY seq")]
         return tuple(name for name in names if not conversation_ids or name in wanted)
+
+    def free_name(self, name: str) -> str:
+        """The name as it would be stored. Raises InvalidInput, AlreadyExists."""
+        line = checked_name(name)
+        with self._reading() as db:
+            require_free(db, line)
+        return line
+
+    def add_speaker(self, name: str, voiceprint: Voiceprint) -> EnrolledSpeaker:
+        """Remember a voice. Raises InvalidInput, AlreadyExists."""
+        line = checked_name(name)
+        with self._writing() as db:
+            return insert_speaker(db, line, voiceprint, microseconds_now())
+
+    def speakers(self) -> tuple[EnrolledSpeaker, ...]:
+        """Everybody whose voice is known, by name."""
+        with self._reading() as db:
+            return all_speakers(db)
+
+    def voiceprints(self) -> dict[str, Voiceprint]:
+        """What the voice of each of them is like."""
+        with self._reading() as db:
+            return all_voiceprints(db)
+
+    def delete_speaker(self, name: str) -> None:
+        """Remove a person; nothing of the voice remains in the files. Raises InvalidInput, NotFound."""
+        line = checked_name(name)
+        with self._reading() as db:
+            with transaction(db):
+                delete_speaker(db, line)
+            erase_traces(db)
 
     def status(self) -> StoreStatus:
         """Where things lie, how many, and what protects them."""

@@ -19,7 +19,7 @@ def title_from(parts: Sequence[Part]) -> str:
     for part in parts:
         match part:
             case Text(text=text) | Audio(transcript=text):
-                if line := _one_line(text.lstrip()[: 8 * _AUTOMATIC_CHARACTERS]):
+                if line := one_line(text.lstrip()[: 8 * _AUTOMATIC_CHARACTERS]):
                     return _shortened(line)
     match parts[0]:
         case Image():
@@ -31,7 +31,7 @@ def title_from(parts: Sequence[Part]) -> str:
 
 def checked_title(title: str) -> str:
     """The title on one line. Raises InvalidInput when empty or longer than 200 characters."""
-    line = _one_line(storable(title, field="title"))
+    line = one_line(storable(title, field="title"))
     if not line:
         raise InvalidInput("the title is empty", field="title")
     if len(line) > MAX_TITLE_CHARACTERS:
@@ -39,7 +39,7 @@ def checked_title(title: str) -> str:
     return line
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Words joined by single spaces, without characters that would move a terminal's cursor."""
     return " ".join("".join(c if c.isprintable() or c == _JOINER else " " for c in text).split())
 

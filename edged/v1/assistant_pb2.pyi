@@ -44,18 +44,20 @@ class AskResponse(_message.Message):
     def __init__(self, started: _Optional[_Union[_turn_pb2.Started, _Mapping]] = ..., context_trimmed: _Optional[_Union[_turn_pb2.ContextTrimmed, _Mapping]] = ..., text_delta: _Optional[_Union[_turn_pb2.TextDelta, _Mapping]] = ..., reasoning_delta: _Optional[_Union[_turn_pb2.ReasoningDelta, _Mapping]] = ..., measured: _Optional[_Union[_turn_pb2.Measured, _Mapping]] = ..., finished: _Optional[_Union[_turn_pb2.Finished, _Mapping]] = ..., transcribed: _Optional[_Union[_turn_pb2.Transcribed, _Mapping]] = ...) -> None: ...
 
 class ConverseRequest(_message.Message):
-    __slots__ = ("open", "audio", "button", "stop", "playback")
+    __slots__ = ("open", "audio", "button", "stop", "playback", "end_of_speech")
     OPEN_FIELD_NUMBER: _ClassVar[int]
     AUDIO_FIELD_NUMBER: _ClassVar[int]
     BUTTON_FIELD_NUMBER: _ClassVar[int]
     STOP_FIELD_NUMBER: _ClassVar[int]
     PLAYBACK_FIELD_NUMBER: _ClassVar[int]
+    END_OF_SPEECH_FIELD_NUMBER: _ClassVar[int]
     open: _voice_pb2.OpenConversation
     audio: _voice_pb2.SpokenInput
     button: _voice_pb2.Button
     stop: _voice_pb2.Stop
     playback: _voice_pb2.PlaybackReport
-    def __init__(self, open: _Optional[_Union[_voice_pb2.OpenConversation, _Mapping]] = ..., audio: _Optional[_Union[_voice_pb2.SpokenInput, _Mapping]] = ..., button: _Optional[_Union[_voice_pb2.Button, _Mapping]] = ..., stop: _Optional[_Union[_voice_pb2.Stop, _Mapping]] = ..., playback: _Optional[_Union[_voice_pb2.PlaybackReport, _Mapping]] = ...) -> None: ...
+    end_of_speech: _voice_pb2.EndOfSpeech
+    def __init__(self, open: _Optional[_Union[_voice_pb2.OpenConversation, _Mapping]] = ..., audio: _Optional[_Union[_voice_pb2.SpokenInput, _Mapping]] = ..., button: _Optional[_Union[_voice_pb2.Button, _Mapping]] = ..., stop: _Optional[_Union[_voice_pb2.Stop, _Mapping]] = ..., playback: _Optional[_Union[_voice_pb2.PlaybackReport, _Mapping]] = ..., end_of_speech: _Optional[_Union[_voice_pb2.EndOfSpeech, _Mapping]] = ...) -> None: ...
 
 class ConverseResponse(_message.Message):
     __slots__ = ("sequence", "opened", "event")

@@ -59,14 +59,14 @@ class OpenConversation(_message.Message):
     def __init__(self, session_id: _Optional[str] = ..., last_sequence: _Optional[int] = ..., conversation_id: _Optional[str] = ..., model: _Optional[str] = ..., mode: _Optional[_Union[VoiceMode, str]] = ..., encoding: _Optional[_Union[AudioEncoding, str]] = ..., is_echo_cancelled: bool = ...) -> None: ...
 
 class ConversationOpened(_message.Message):
-    __slots__ = ("session_id", "taken_audio", "sample_rate")
+    __slots__ = ("session_id", "taken", "sample_rate")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
-    TAKEN_AUDIO_FIELD_NUMBER: _ClassVar[int]
+    TAKEN_FIELD_NUMBER: _ClassVar[int]
     SAMPLE_RATE_FIELD_NUMBER: _ClassVar[int]
     session_id: str
-    taken_audio: int
+    taken: int
     sample_rate: int
-    def __init__(self, session_id: _Optional[str] = ..., taken_audio: _Optional[int] = ..., sample_rate: _Optional[int] = ...) -> None: ...
+    def __init__(self, session_id: _Optional[str] = ..., taken: _Optional[int] = ..., sample_rate: _Optional[int] = ...) -> None: ...
 
 class SpokenInput(_message.Message):
     __slots__ = ("data",)
@@ -81,6 +81,10 @@ class Button(_message.Message):
     def __init__(self, is_pressed: bool = ...) -> None: ...
 
 class Stop(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class EndOfSpeech(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from edged import records
-from edged.v1 import conversation_pb2, model_pb2, status_pb2
+from edged.v1 import conversation_pb2, model_pb2, speaker_pb2, status_pb2
 from edged.wire.messages import ROLE_OF, ROLES, message_from_wire, message_to_wire
 from edged.wire.values import copy_from_wire, copy_to_wire, inverse, member, numbers, time_from_wire, time_to_wire
 
@@ -77,6 +77,14 @@ def hit_from_wire(hit: conversation_pb2.SearchHit) -> records.SearchHit:
         role=member(ROLE_OF, hit.role, "role"),
         snippet=hit.snippet,
     )
+
+
+def speaker_to_wire(speaker: records.EnrolledSpeaker) -> speaker_pb2.Speaker:
+    return speaker_pb2.Speaker(name=speaker.name, created_at=time_to_wire(speaker.created_at))
+
+
+def speaker_from_wire(speaker: speaker_pb2.Speaker) -> records.EnrolledSpeaker:
+    return records.EnrolledSpeaker(name=speaker.name, created_at=time_from_wire(speaker.created_at, "created_at"))
 
 
 def model_to_wire(model: records.ModelInfo) -> model_pb2.Model:

@@ -71,6 +71,8 @@ def input_to_wire(piece: VoiceInput) -> assistant_pb2.ConverseRequest:
             return assistant_pb2.ConverseRequest(stop=voice_pb2.Stop())
         case voice_events.PlaybackReport(played_seconds=seconds):
             return assistant_pb2.ConverseRequest(playback=voice_pb2.PlaybackReport(played_seconds=seconds))
+        case voice_events.EndOfSpeech():
+            return assistant_pb2.ConverseRequest(end_of_speech=voice_pb2.EndOfSpeech())
 
 
 def input_from_wire(request: assistant_pb2.ConverseRequest) -> VoiceInput:
@@ -83,6 +85,8 @@ def input_from_wire(request: assistant_pb2.ConverseRequest) -> VoiceInput:
             return voice_events.Stop()
         case "playback":
             return voice_events.PlaybackReport(played_seconds=request.playback.played_seconds)
+        case "end_of_speech":
+            return voice_events.EndOfSpeech()
         case "open":
             raise InvalidInput("the conversation is open already", field="open")
         case _:

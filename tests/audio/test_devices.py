@@ -31,6 +31,9 @@ def listed(cards: list[tuple[str, int, int]], defaults: tuple[int, int] = (-1, -
     ]
     return SimpleNamespace(
         _initialized=1,
+        _initialize=lambda: None,
+        _terminate=lambda: None,
+        PortAudioError=RuntimeError,
         query_devices=lambda: found,
         default=SimpleNamespace(device=list(defaults)),
         get_portaudio_version=lambda: (1, "PortAudio V19"),

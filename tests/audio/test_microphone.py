@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
 
 from edged.audio.device_stream import DeviceState
+from edged.audio.devices import Direction, SoundDevice
 from edged.audio.microphone import Microphone, _Capture
 from edged.audio.pcm import Pcm
-from edged.audio.portaudio import PORT_AUDIO
+from edged.audio.sound_process import INPUT_HEAD, Opened, _channels
 from edged.errors import DeviceUnavailable, InvalidInput
 from tests.audio.sound_server import SoundServer
 
@@ -146,9 +147,7 @@ async def test_an_unplugged_microphone_comes_back_by_itself(sound_server: SoundS
 
 
 async def test_a_microphone_that_is_plugged_in_later_is_found(sound_server: SoundServer) -> None:
-    """PortAudio must read its list of devices anew: at the start it had none."""
     sound_server.unplug()
-    PORT_AUDIO.refresh()
     async with running(Microphone()) as microphone:
         with pytest.raises((InvalidInput, DeviceUnavailable)):
             await microphone.open()
@@ -169,15 +168,31 @@ async def test_a_lost_microphone_that_is_muted_stays_closed(sound_server: SoundS
         assert microphone.state is DeviceState.MUTED and not sound_server.listeners()
 
 
-async def test_a_device_that_falls_silent_is_lost(sound_server: SoundServer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_device_that_falls_silent_is_lost(sound_server: SoundServer) -> None:
+    """Its process stands still, as PortAudio's thread does when a device is pulled out at the wrong time."""
     async with running(Microphone()) as microphone:
         await microphone.open()
         await heard(microphone, 0.1)
-        monkeypatch.setattr(microphone._device, "beat", lambda: None)
+        process = microphone._device._process
+        assert process
+        os.kill(process._process.pid, signal.SIGSTOP)
         await until(microphone, DeviceState.LOST)
-        monkeypatch.undo()
         await until(microphone, DeviceState.OPEN)
+        await heard(microphone, 0.1)
         assert microphone._device.losses == microphone.reconnects == 1
+        assert len(sound_server.listeners()) == 1
+
+
+async def test_a_device_that_dies_while_it_begins_is_given_up(sound_server: SoundServer) -> None:
+    """PortAudio 19.6 then turns in circles and cannot be stopped from within."""
+    async with running(Microphone()) as microphone:
+        for _ in range(3):
+            await microphone.open()
+            sound_server.unplug()
+            await asyncio.wait_for(microphone.close(), PATIENCE_SECONDS)
+            sound_server.replug()
+        await microphone.open()
+        await heard(microphone, 0.2)
 
 
 async def test_an_absent_device_is_named_and_waited_for(sound_server: SoundServer) -> None:
@@ -189,11 +204,15 @@ async def test_an_absent_device_is_named_and_waited_for(sound_server: SoundServe
         assert microphone.state is DeviceState.MUTED
 
 
+def opened(channels: int = 1) -> Opened:
+    return Opened(name="x", sample_rate=16_000, channels=channels, block_samples=320)
+
+
 @pytest.mark.parametrize("channels", [1, 2])
 def test_blocks_become_frames_whatever_their_length(channels: int) -> None:
-    capture, sound = _Capture(16_000, channels, 100), np.arange(1_000, dtype=np.int16)
+    capture, sound = _Capture(opened(channels), 100, lambda: None), np.arange(1_000, dtype=np.int16)
     for piece in np.split(sound, [7, 300, 301, 700]):
-        capture.take(np.repeat(piece, channels).tobytes(), is_overrun=False)
+        capture.serve(INPUT_HEAD.pack(0) + np.repeat(piece, channels).tobytes())
     frames = []
     while (frame := capture.next_frame()) is not None:
         frames.append(frame)
@@ -202,17 +221,17 @@ def test_blocks_become_frames_whatever_their_length(channels: int) -> None:
 
 
 def test_the_devices_own_overruns_are_counted() -> None:
-    capture = _Capture(16_000, 1, 2)
-    for is_overrun in (True, False, False, True):
-        capture.take(bytes(640), is_overrun=is_overrun)
-    assert capture.overruns == 4  # two of the device, two of the queue
+    capture = _Capture(opened(), 2, lambda: None)
+    for lost in (1, 0, 0, 3):
+        capture.serve(INPUT_HEAD.pack(lost) + bytes(640))
+    assert capture.overruns == 6  # four of the device, two of the queue
 
 
-def test_two_channels_are_opened_of_a_device_with_two_ears(monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[dict[str, Any]] = []
-    library = SimpleNamespace(RawInputStream=lambda **wanted: opened.append(wanted))
-    monkeypatch.setattr("edged.audio.microphone.load", lambda: library)
-    for channels in (1, 2, 6, 32):
-        Microphone()._make(SimpleNamespace(index=3, channels=channels, sample_rate=44_100))  # type: ignore[arg-type]
-    assert [wanted["channels"] for wanted in opened] == [1, 2, 1, 1]
-    assert opened[0]["blocksize"] == 882 and opened[0]["device"] == 3
+@pytest.mark.parametrize(
+    ("direction", "channels"),
+    [(Direction.INPUT, {1: 1, 2: 2, 6: 1, 32: 1}), (Direction.OUTPUT, {1: 1, 2: 2, 6: 2, 32: 2})],
+)
+def test_channels_are_opened_as_they_are_meant(direction: Direction, channels: dict[int, int]) -> None:
+    for most, wanted in channels.items():
+        device = SoundDevice(index=0, name="x", channels=most, sample_rate=48_000, is_default=True)
+        assert _channels(device, direction) == wanted

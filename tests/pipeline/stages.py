@@ -174,11 +174,11 @@ class Talk:
             voice=self.voice,
             activity=LoudnessActivity(),
             wake_words=LoudnessWakeWords() if has_wake_word else None,
-            wake_detector=WakeWordDetector({"okay_nabu": WakePhrase(threshold=0.5, window=1)}) if has_wake_word else None,
+            wake_detector=WakeWordDetector({"okay_nabu": WakePhrase(threshold=0.5, window=1)})
+            if has_wake_word
+            else None,
             loudspeaker=self.speaker,
-            skills=Skills(
-                language="en", clock=lambda: self.now, now=lambda: datetime(2026, 11, 26, 15, 5, tzinfo=UTC)
-            ),
+            skills=Skills(language="en", clock=lambda: self.now, now=lambda: datetime(2026, 11, 26, 15, 5, tzinfo=UTC)),
             mute=self._mute,
         )
         self.session = VoiceSession(parts, settings or VoiceSettings(partial_seconds=0), self.events.append)

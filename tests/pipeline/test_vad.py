@@ -89,7 +89,9 @@ def test_order_holds_for_any_sound(sound: str) -> None:
             found.append(event)
         if event in (Heard.END, Heard.NOTHING):
             break
-    names = "".join({"speech": "s", "pause": "p", "resumed": "r", "end": "e", "nothing": "n"}[one.value] for one in found)
+    names = "".join(
+        {"speech": "s", "pause": "p", "resumed": "r", "end": "e", "nothing": "n"}[one.value] for one in found
+    )
     assert names in ("", "n") or names[0] == "s"
     assert names.count("s") <= 1
     assert "pp" not in names and "rr" not in names and "sr" not in names

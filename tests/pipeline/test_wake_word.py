@@ -14,9 +14,7 @@ NABU = {"nabu": WakePhrase(threshold=0.8, window=3)}
 
 
 def heard(detector: WakeWordDetector, *steps: float | Sequence[tuple[str, float]]) -> list[str | None]:
-    return [
-        detector.push([("nabu", step)] if isinstance(step, float) else step, seconds=STEP) for step in steps
-    ]
+    return [detector.push([("nabu", step)] if isinstance(step, float) else step, seconds=STEP) for step in steps]
 
 
 def test_the_mean_must_pass_the_threshold() -> None:

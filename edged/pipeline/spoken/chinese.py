@@ -115,6 +115,11 @@ _DATES: tuple[Rule, ...] = (
         r"(?<![\d.,])(1[1-9]\d\d|20\d\d) ?[-–—~至到] ?(?=[零一二三四五六七八九]{4}年)",
         lambda found: f"{digits(found[1])}到",
     ),
+    rule(
+        rf"(?<![A-Za-z0-9_.,/-])(1[1-9]\d\d|20\d\d) ?[-–—] ?(1[1-9]\d\d|20\d\d)"
+        rf"(?![A-Za-z0-9/%°-]|[.,]\d| ?(?:{COUNTED}))",
+        lambda found: f"{digits(found[1])}到{digits(found[2])}",
+    ),
     rule(r"(?<!\d)(\d0)(?=年代)", lambda found: cardinal(int(found[1]))),
     rule(
         r"(?<![A-Za-z0-9_.:,/-])(\d{1,2}):([0-5]\d) ?[-–—~] ?(?=\d{1,2}:[0-5]\d(?!\d))",
@@ -131,7 +136,8 @@ _CODES: tuple[Rule, ...] = (
     rule(r"(?<![A-Za-z0-9_.,-])1[3-9]\d(?:[ -]?\d{4}){2}(?![A-Za-z0-9-])", lambda found: _telephone(found[0])),
     rule(r"(?<![A-Za-z0-9_.,-])(?:0\d{2,3}|[48]00)-\d{3,4}-?\d{4}(?![A-Za-z0-9-])", lambda found: _telephone(found[0])),
     rule(
-        r"((?:拨打|拨|打|致电|呼叫|电话|热线|房间|密码|验证码|号码)(?:是|为|：|:)? ?)(\d{3,12})(?![\d.,%元个次])",
+        r"((?:拨打|拨|打|致电|呼叫|电话|热线|房间号|房间|密码|验证码|号码)"
+        r"(?:是|为|：|:)? ?)(\d{3,12})(?![\d.,%元个次])",
         lambda found: found[1] + digits(found[2], TELEPHONE_DIGITS),
     ),
     rule(r"(?<![A-Za-z0-9_.,/-])\d{1,4}(?:\.\d{1,4}){2,5}(?![A-Za-z0-9])", _dotted),

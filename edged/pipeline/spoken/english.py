@@ -75,8 +75,8 @@ def _power(found: re.Match[str]) -> str:
 
 
 def _fraction(found: re.Match[str]) -> str:
-    if found[0] == "24/7":
-        return "twenty-four seven"
+    if found[0] in ("24/7", "9/11", "20/20", "50/50"):
+        return f"{spoken_number(found[1])} {spoken_number(found[2])}"
     return fraction(int(found[1]), int(found[2]))
 
 
@@ -116,7 +116,7 @@ _CODES: tuple[Rule, ...] = (
         lambda found: _groups_of_digits(found[0]),
     ),
     rule(
-        r"(?i:(?<![A-Za-z])(?:call|dial|text|phone|number|code|pin|extension|room|flight):? (?:is |at )?)"
+        r"(?i:(?<![A-Za-z])(?:call|dial|text|phone|number|code|pin|extension|room|flight)(?: me| us)?:? (?:is |at )?)"
         r"(\d{3}-\d{4}|\d{3,6})(?![\w%°]|[,.:-]\d)",
         lambda found: found[0][: -len(found[1])] + _groups_of_digits(found[1]),
     ),
@@ -148,7 +148,7 @@ _NUMBERS: tuple[Rule, ...] = (
 )
 _SYMBOLS: tuple[Rule, ...] = (
     rule(r"(?<![A-Za-z])and/or(?![A-Za-z])", "and or"),
-    rule(r"(?<=[a-z])/(?=[a-z])", " or "),
+    rule(r"(?<![\w/])([A-Za-z][a-z]{0,30})/([a-z]{1,30})(?![\w/])", r"\1 or \2"),
     rule(r" (?:-|–|--) | ?(?:—|--) ?", ", "),
     rule(words_pattern(SYMBOLS), lambda found: f" {SYMBOLS[found[0]]} "),
 )

@@ -28,17 +28,19 @@ _DAY_MONTH = re.compile(
     rf"(?<![\w.,/:$€£¥-])([Tt]he )?(\d{{1,2}})(?:st|nd|rd|th)?+ (?:of )?{_MONTH}(?:\.?,? {_YEAR}|\.(?= [a-z]))?"
 )
 _MONTH_YEAR = re.compile(rf"{_MONTH}\.?,? {_YEAR}")
-_WEEKDAY = re.compile(
-    r"(?<![A-Za-z])(Mon|Tue|Tues|Wed|Thu|Thur|Thurs|Fri|Sat|Sun)\.?(?=,? (?:\d{1,2}\b|[A-Z][a-z]+\.? \d))"
-)
+_DAY_NAME = r"(Mon|Tues?|Wed|Thu(?:rs?)?|Fri|Sat|Sun)"
+_WEEKDAY = re.compile(rf"(?<![A-Za-z]){_DAY_NAME}\.?(?=,? (?:\d{{1,2}}\b|[A-Z][a-z]{{2,8}}\.? \d))")
+_WEEKDAY_RANGE = re.compile(rf"(?<![A-Za-z]){_DAY_NAME} ?[-–] ?{_DAY_NAME}(?![A-Za-z])")
+_MONTH_RANGE = re.compile(rf"{_MONTH} ?[-–] ?{_MONTH}(?! \d{{1,2}}(?!\d))")
 _ISO = re.compile(r"(?<![\w.-])(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?![\d-])(?:T(?=\d\d:))?")
 _FIGURES = re.compile(r"(?<![\w./-])(\d{1,2})([/.-])(\d{1,2})\2(\d{4}|\d{2})(?![\w/-]|\.\d)")
 _YEARS = re.compile(r"(?<![\w.,/$€£¥-])(1[1-9]\d\d|20\d\d) ?[-–] ?(1[1-9]\d\d|20\d\d)(?![\w/-]|[.,]\d)")
 _DECADE = re.compile(r"(?<![\w.,/$€£¥-])['’]?((?:1[1-9]|20)\d0|[2-9]0)['’]?s(?!\w)")
 _LONE_YEAR = re.compile(
-    r"(?i:(?<!\w)(in|since|until|till|year|circa|during|early|late|mid|before|after|by|from|of|the|and|to)[ -])"
+    r"(?i:(?<!\w)(in|since|until|till|year|circa|during|early|late|mid|before|after|by|from|between|of|the|and|to)[ -])"
     r"(1[1-9]\d\d|20\d\d)(?![\w/%°-]|[.,:]\d| ?(?:%|°|[-–] ?\d))"
 )
+_EARLY_YEAR = re.compile(r"(?i:(?<!\w)(in|since|until|year|circa) )(10\d\d)(?![\w/%°-]|[.,:]\d)")
 _BRACKETED_YEAR = re.compile(r"(?<=[(（])(1[1-9]\d\d|20\d\d)(?=[)）,;])|(?<![\w.,/:-])(1\d{3}|20\d\d)(?= (?:AD|CE)\b)")
 _HALVES = r"(?: ?([aApP])(?:\.[mM]\.|[mM])(?![A-Za-z]))"
 _CLOCK = re.compile(
@@ -124,6 +126,10 @@ def _month(name: str) -> str:
     return _MONTH_OF[name[:3].lower()]
 
 
+def _weekday(name: str) -> str:
+    return _DAY_OF[name[:3].lower()]
+
+
 def _clock(found: re.Match[str]) -> str:
     hour, minute, second, half, lone_hour, lone_minute, lone_half = found.groups()
     if hour is None:
@@ -135,7 +141,9 @@ def _clock(found: re.Match[str]) -> str:
 
 _DATES: tuple[Rule, ...] = (
     (_DECADE, lambda found: decade(int(found[1]))),
-    (_WEEKDAY, lambda found: _DAY_OF[found[1][:3].lower()]),
+    (_WEEKDAY_RANGE, lambda found: f"{_weekday(found[1])} to {_weekday(found[2])}"),
+    (_MONTH_RANGE, lambda found: f"{_month(found[1])} to {_month(found[2])}"),
+    (_WEEKDAY, lambda found: _weekday(found[1])),
     (_ISO, _iso),
     (_FIGURES, _figures),
     (_DAY_MONTH, _day_month),
@@ -146,6 +154,7 @@ _DATES: tuple[Rule, ...] = (
 )
 _YEARS_ALONE: tuple[Rule, ...] = (
     (_YEARS, lambda found: f"{year(int(found[1]))} to {year(int(found[2]))}"),
+    (_EARLY_YEAR, lambda found: f"{found[1]} {year(int(found[2]))}"),
     (_BRACKETED_YEAR, lambda found: year(int(found[0]))),
     (_LONE_YEAR, lambda found: found[0][: -len(found[2])] + year(int(found[2]))),
 )
