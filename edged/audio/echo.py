@@ -13,9 +13,10 @@ from edged.errors import MissingExtra
 _FADE_FRAMES = 200
 """Echo may go on for so long after the last sound."""
 _MOST_FAR_FRAMES = 200
-_SLACK_WINDOW = 200
+_SLACK_WINDOW = 100
+"""Frames over which the least that lay ready is what was not needed."""
 _SLACK_FRAMES = 3
-"""What may lie ready of the far end, so that a late block does not tear a hole into it: less than an echo's delay."""
+"""What may lie ready of the far end, the next one included: less than an echo's delay, yet a late block is no hole."""
 _SILENCE: Pcm = np.zeros(FRAME_SAMPLES, np.int16)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import wave
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +12,8 @@ from edged.audio.pcm import SAMPLE_RATE, Pcm, to_bytes
 FILE_SECONDS = 600
 """Longest file; then the next begins."""
 
+_log = logging.getLogger(__name__)
+
 
 class Recorder:
     """Called with each piece of sound. Files are for this user only and end whole whenever they end."""
@@ -18,12 +21,19 @@ class Recorder:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._file: wave.Wave_write | None = None
+        self._has_failed = False
 
     def __call__(self, pcm: Pcm) -> None:
-        """Raises OSError where there is no room."""
-        if self._file is None or self._file.tell() >= FILE_SECONDS * SAMPLE_RATE:
-            self._file = self._next()
-        self._file.writeframes(to_bytes(pcm))
+        """Where there is no room for it, recording ends; listening goes on."""
+        if self._has_failed:
+            return
+        try:
+            if self._file is None or self._file.tell() >= FILE_SECONDS * SAMPLE_RATE:
+                self._file = self._next()
+            self._file.writeframes(to_bytes(pcm))
+        except OSError as exc:
+            self._has_failed = True
+            _log.warning("voice.debug_recording: nothing more is recorded: %s", exc.strerror)
 
     def close(self) -> None:
         """End the current file."""

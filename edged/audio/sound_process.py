@@ -28,8 +28,9 @@ INPUT_HEAD = struct.Struct("<H")
 """Blocks that were lost just before this one."""
 OUTPUT_HEAD = struct.Struct("<HHd")
 """How often the device ran dry, blocks of silence played as none had come, seconds from here to the ear."""
-_WAIT_SECONDS = 0.01
+_WAIT_SECONDS = 0.02
 """A late block is waited for so long; the device's own buffer is longer."""
+_FIRST_WAIT_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +92,8 @@ def _open(daemon: socket.socket, direction: Direction, name: str, blocks_per_sec
             finished_callback=lambda: os._exit(1),
         )
         _say(daemon, opened)
+        if not is_input:
+            select.select([daemon], [], [], _FIRST_WAIT_SECONDS)  # the device asks for several blocks at once
         stream.start()
     except sounddevice.PortAudioError as exc:
         reason = " ".join(str(exc).split())

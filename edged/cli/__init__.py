@@ -18,13 +18,14 @@ from edged.cli.doctor import doctor
 from edged.cli.listen import listen, mute
 from edged.cli.models import models
 from edged.cli.serve import serve
+from edged.cli.speakers import speakers
 from edged.cli.status import status
 from edged.cli.talk import talk
 
 
 @click.group(
     cls=ErrorBorder,
-    commands=[chat, ask, talk, listen, mute, serve, status, doctor, models, conversations, bench],
+    commands=[chat, ask, talk, listen, mute, serve, status, doctor, models, conversations, speakers, bench],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option("--debug", is_flag=True, help="Show tracebacks; may stand after the command, too.")

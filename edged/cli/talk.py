@@ -15,8 +15,8 @@ from edged.cli.output import say
 from edged.cli.parameters import utf8
 from edged.cli.voice_view import VoiceView
 from edged.config import Config, load_config
-from edged.errors import MissingExtra
-from edged.voice_events import Button, Interrupted, Opening, SpokenAudio, SpokenInput, VoiceMode
+from edged.errors import EdgedError, MissingExtra
+from edged.voice_events import Button, Interrupted, Opening, SpokenAudio, SpokenInput, VoiceMode, VolumeChanged
 
 if TYPE_CHECKING:
     from edged.audio.microphone import Microphone
@@ -32,7 +32,10 @@ def talk(conversation: str, **options: Any) -> None:
 
     The microphone is open only while it records. Starts a daemon for itself when none is running.
     """
-    asyncio.run(_talk(load_config(), conversation, generation_from(options)))
+    try:
+        asyncio.run(_talk(load_config(), conversation, generation_from(options)))
+    except* EdgedError as group:
+        raise group.exceptions[0] from None
 
 
 async def _talk(config: Config, conversation_id: str, generation: Generation) -> None:
@@ -76,7 +79,7 @@ async def _send_sound(call: VoiceCall, microphone: Microphone) -> None:
 async def _follow_keys(call: VoiceCall, microphone: Microphone, speaker: Speaker) -> None:
     """Enter by Enter, until the end of input."""
     is_recording = False
-    while await _line():
+    while await typed_line():
         is_recording = not is_recording
         if is_recording:
             speaker.cut()
@@ -88,7 +91,7 @@ async def _follow_keys(call: VoiceCall, microphone: Microphone, speaker: Speaker
     await call.finish()
 
 
-async def _line() -> str:
+async def typed_line() -> str:
     """The next line of stdin; empty at its end. The terminal does not keep the loop waiting."""
     loop = asyncio.get_running_loop()
     ready = asyncio.Event()
@@ -114,6 +117,8 @@ async def _show(call: VoiceCall, speaker: Speaker) -> None:
                 continue
             if isinstance(event, Interrupted):
                 speaker.cut()
+            if isinstance(event, VolumeChanged):
+                speaker.volume_percent = event.percent
             view.show(event)
     with suppress(asyncio.CancelledError):
         await speaker.drained()

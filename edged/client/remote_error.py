@@ -43,6 +43,8 @@ def edged_error(call: grpc.aio.AioRpcError, address: str) -> EdgedError:
         return Unavailable(f"no daemon answers at {address}; start one with `edged serve`")
     if name == "CANCELLED" and not details.details:  # by the daemon: a call that this side cancels ends otherwise
         return Unavailable(f"the daemon at {address} went away during the call; ask again when it is back")
+    if name == "INTERNAL" and not details.details:  # of gRPC itself: the daemon's own say more
+        return Unavailable(f"the connection to {address} broke during the call; ask again")
     info, request, resource, retry = (
         error_details_pb2.ErrorInfo(reason=name),
         error_details_pb2.BadRequest(),

@@ -29,37 +29,39 @@ class VoiceCall:
         self._stub = stub
         self._address = address
         self._opening = opening
-        self._inputs: asyncio.Queue[VoiceInput] = asyncio.Queue(KEPT_PIECES)
-        self._sent: deque[tuple[int, VoiceInput]] = deque(maxlen=KEPT_PIECES)
+        self._inputs: asyncio.Queue[assistant_pb2.ConverseRequest] = asyncio.Queue(KEPT_PIECES)
+        self._sent: deque[tuple[int, assistant_pb2.ConverseRequest]] = deque(maxlen=KEPT_PIECES)
         """The last ones, each with its number."""
         self._count = 0
         self._session_id = ""
         self._last_sequence = 0
+        self._broken_at = 0.0
+        """Since when the connection is broken, by the loop's clock; 0 while it is not."""
         self.sample_rate = 0
         """Of the sound that comes back; 0 before the first event."""
 
     async def send(self, piece: VoiceInput) -> None:
-        """Say or do the next thing; waits while the daemon does not keep up."""
-        await self._inputs.put(piece)
+        """Say or do the next thing; waits while the daemon does not keep up. Raises InvalidInput."""
+        with encodable():
+            request = wire.input_to_wire(piece)
+        await self._inputs.put(request)
 
     async def finish(self) -> None:
         """Nothing more will be said; `events` ends when the last answer does."""
-        await self._inputs.put(EndOfSpeech())
+        await self.send(EndOfSpeech())
 
     async def events(self) -> AsyncGenerator[VoiceEvent, None]:
         """What the daemon tells. Raises RemoteError, Unavailable when the connection does not come back."""
         clock = asyncio.get_running_loop().time
-        broken_at: float | None = None
         while True:
             try:
                 async for event in self._one_call():
-                    broken_at = None
                     yield event
                 return
             except EdgedError as exc:
-                broken_at = broken_at if broken_at is not None else clock()
+                self._broken_at = self._broken_at or clock()
                 may_come_back = self._session_id and exc.reason == Unavailable.reason
-                if not may_come_back or clock() - broken_at > AGAIN_SECONDS:
+                if not may_come_back or clock() - self._broken_at > AGAIN_SECONDS:
                     raise
             await asyncio.sleep(PAUSE_SECONDS)
 
@@ -71,6 +73,7 @@ class VoiceCall:
                 await call.write(assistant_pb2.ConverseRequest(open=self._open()))
                 async for response in call:
                     if response.WhichOneof("response") == "opened":
+                        self._broken_at = 0.0
                         self._session_id, self.sample_rate = response.opened.session_id, response.opened.sample_rate
                         sending = asyncio.create_task(self._send(call, response.opened.taken))
                     elif response.event.WhichOneof("event"):  # a newer daemon may send kinds this client does not know
@@ -93,11 +96,11 @@ class VoiceCall:
         try:
             for number, piece in tuple(self._sent):
                 if number > taken:
-                    await call.write(wire.input_to_wire(piece))
+                    await call.write(piece)
             while True:
                 next_piece = await self._inputs.get()
                 self._count += 1
                 self._sent.append((self._count, next_piece))
-                await call.write(wire.input_to_wire(next_piece))
+                await call.write(next_piece)
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             return

@@ -97,6 +97,11 @@ def _check_text(full: str, value: object, source: str) -> None:
 
 
 _PARSERS: Mapping[str, Callable[[str], object]] = types.MappingProxyType(
-    {"daemon.tcp": parse_loopback, "engine.devices": parse_devices}
+    {
+        "daemon.tcp": parse_loopback,
+        "engine.devices": parse_devices,
+        "wyoming.listen": parse_loopback,
+        "wyoming.satellite": parse_loopback,
+    }
 )
 """Texts with a form of their own."""

@@ -100,7 +100,7 @@ class VoiceConfig:
     wake_words: str = "okay_nabu"
     """Names with commas between (okay_nabu, hey_jarvis, hey_mycroft, alexa), or paths of microWakeWord models."""
     wake_threshold: float = 0.0
-    """Mean probability that counts as the wake phrase; 0 takes what each model's author found, at least 0.95."""
+    """Mean probability that counts as the wake phrase; 0 takes what each model's author found."""
     silence_seconds: float = 0.6
     """Silence that ends an utterance; less when it sounds finished, more when it does not."""
     follow_up_seconds: float = 8.0
@@ -117,6 +117,16 @@ class VoiceConfig:
     """Longest recording that is written down for a model that cannot hear."""
     debug_recording: str = ""
     """Folder for what the microphone hears, as WAV files. For debugging only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WyomingConfig:
+    """[wyoming]: Home Assistant's voice protocol (extra wyoming), off unless an address is named."""
+
+    listen: str = ""
+    """HOST:PORT on loopback where speech to text, text to speech and wake words are served, e.g. "127.0.0.1:10300"."""
+    satellite: str = ""
+    """HOST:PORT on loopback where this machine's microphone and speaker are lent out, e.g. "127.0.0.1:10700"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +196,7 @@ class Config:
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     assistant: AssistantConfig = field(default_factory=AssistantConfig)
     voice: VoiceConfig = field(default_factory=VoiceConfig)
+    wyoming: WyomingConfig = field(default_factory=WyomingConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
     privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
     logging: LoggingConfig = field(default_factory=LoggingConfig)
@@ -208,6 +219,12 @@ class Config:
         """Loopback IP address and port that daemon.tcp asks for."""
         return parse_loopback(self.daemon.tcp) if self.daemon.tcp else None
 
+    @property
+    def wyoming_addresses(self) -> dict[str, tuple[str, int]]:
+        """Loopback IP address and port by the key of the configuration that asks for it."""
+        asked = {"wyoming.listen": self.wyoming.listen, "wyoming.satellite": self.wyoming.satellite}
+        return {key: parse_loopback(address) for key, address in asked.items() if address}
+
 
 SECTIONS: dict[str, type] = {
     "daemon": DaemonConfig,
@@ -215,6 +232,7 @@ SECTIONS: dict[str, type] = {
     "sampling": SamplingConfig,
     "assistant": AssistantConfig,
     "voice": VoiceConfig,
+    "wyoming": WyomingConfig,
     "store": StoreConfig,
     "privacy": PrivacyConfig,
     "logging": LoggingConfig,

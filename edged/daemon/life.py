@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, nullcontext
 from functools import partial
+from typing import TYPE_CHECKING
 
 from edged import __version__
 from edged.config import Config
@@ -24,6 +26,9 @@ from edged.pipeline.turn import TurnConductor
 from edged.privacy.guard import Guard
 from edged.server import Server
 from edged.store import AsyncStore, KeySource
+
+if TYPE_CHECKING:  # an extra
+    from edged.server.wyoming.server import WyomingServer
 
 _log = logging.getLogger(__name__)
 
@@ -48,10 +53,14 @@ async def live(config: Config, guard: Guard, lifeline: Lifeline) -> bool:
         composer = VoiceComposer(config, speech, turns, store)
         room = composer.room()
         server = _server(config, guard, worker, store, turns, composer, room, Enrolment(speech.speakers, store))
-        addresses = await server.start(config.socket_path, config.tcp_address)
+        doors = await _wyoming(config, speech, room)
+        for door in doors:
+            stack.callback(door.close)
+        others = tuple(f"{door.listen()} (Wyoming)" for door in doors)
+        addresses = await server.start(config.socket_path, config.tcp_address, others=others)
         _log.info("edged %s listens on %s", __version__, ", ".join(addresses))
         try:
-            await _load_and_serve(config, worker, server, room, stop, lifeline)
+            await _load_and_serve(config, worker, server, room, doors, stop, lifeline)
         except ExceptionGroup as group:
             # The first thing that went wrong took the others down.
             raise group.exceptions[0] from group
@@ -93,15 +102,31 @@ def _server(
     )
 
 
+async def _wyoming(config: Config, speech: Speech, room: Room) -> Sequence[WyomingServer]:
+    """The ports that are configured, none of them bound yet. Without any, the extra need not be there."""
+    if not config.wyoming_addresses:
+        return ()
+    from edged.daemon.wyoming import doors
+
+    return await asyncio.to_thread(doors, config, speech, room)
+
+
 async def _load_and_serve(
-    config: Config, worker: EngineWorker, server: Server, room: Room, stop: StopRequest, lifeline: Lifeline
+    config: Config,
+    worker: EngineWorker,
+    server: Server,
+    room: Room,
+    doors: Sequence[WyomingServer],
+    stop: StopRequest,
+    lifeline: Lifeline,
 ) -> None:
     notifier = Notifier(config.supervisor.notify_socket)
     linger, watchdog = config.daemon.linger_seconds, config.supervisor.watchdog_seconds
     async with asyncio.TaskGroup() as tasks:
         helpers = [
-            tasks.create_task(follow_starter(lifeline, stop, linger_seconds=linger, busy=partial(_is_busy, worker)))
+            tasks.create_task(follow_starter(lifeline, stop, linger_seconds=linger, busy=partial(_is_busy, worker, server, room)))
         ]
+        visitors = [tasks.create_task(door.run()) for door in doors]
         try:
             await _start_unless_stopped(worker, stop)
             if not stop.wanted.is_set():
@@ -114,6 +139,8 @@ async def _load_and_serve(
                 await stop.wanted.wait()
         finally:
             notifier.send("STOPPING=1")
+            for visitor in visitors:
+                visitor.cancel()
             await _drain(server, config.daemon.drain_seconds, stop)
             for helper in helpers:
                 helper.cancel()
@@ -137,9 +164,10 @@ async def _live_in(room: Room, *, always: bool) -> None:
         await room.run()
 
 
-def _is_busy(worker: EngineWorker) -> bool:
+def _is_busy(worker: EngineWorker, server: Server, room: Room) -> bool:
+    """Somebody is answered or talked with, or listened to."""
     status = worker.status()
-    return status.active_requests + status.queued_requests > 0
+    return status.active_requests + status.queued_requests + server.conversations_by_voice > 0 or room.is_wanted
 
 
 async def _drain(server: Server, seconds: float, stop: StopRequest) -> None:

@@ -19,14 +19,16 @@ from edged.daemon.speech import Speech
 from edged.errors import InvalidInput
 from edged.events import Sampling
 from edged.pipeline.barge_in import BargeInSettings
-from edged.pipeline.ports import EnrolledPeople, Loudspeaker
+from edged.pipeline.ports import Loudspeaker
 from edged.pipeline.remote_speaker import RemoteSpeaker
 from edged.pipeline.room import Room
 from edged.pipeline.skills import Skills
 from edged.pipeline.turn import TurnConductor
 from edged.pipeline.vad import Endpointing
-from edged.pipeline.voice import VoiceParts, VoiceSession, VoiceSettings
+from edged.pipeline.voice import VoiceSession
+from edged.pipeline.voice_parts import Thread, VoiceParts, VoiceSettings
 from edged.pipeline.who_speaks import WhoSpeaks
+from edged.store import AsyncStore
 from edged.voice_events import AudioEncoding, Opening, VoiceEvent, VoiceMode
 
 Emit = Callable[[VoiceEvent], None]
@@ -35,11 +37,11 @@ Emit = Callable[[VoiceEvent], None]
 class VoiceComposer:
     """Satisfies `edged.server.converse.Composer`."""
 
-    def __init__(self, config: Config, speech: Speech, turns: TurnConductor, people: EnrolledPeople) -> None:
+    def __init__(self, config: Config, speech: Speech, turns: TurnConductor, store: AsyncStore) -> None:
         self._config = config.voice
         self._speech = speech
         self._turns = turns
-        self._people = people
+        self._store = store
         self._settings = VoiceSettings(
             language="zh" if config.voice.language == "zh" else "en",
             endpointing=Endpointing(silence_seconds=config.voice.silence_seconds),
@@ -63,8 +65,8 @@ class VoiceComposer:
             barge_in=BargeInSettings(settling_seconds=0.0) if may_interrupt else None,
         )
         has_wake_word = opening.mode is VoiceMode.WAKE_WORD
-        parts = self._parts(speaker, has_wake_word=has_wake_word, mute=lambda: None)
-        return VoiceSession(parts, settings, emit, conversation_id=opening.conversation_id)
+        parts = self._parts(speaker, self._skills(can_mute=False), has_wake_word=has_wake_word)
+        return VoiceSession(parts, settings, emit, thread=Thread(opening.conversation_id))
 
     def decoder(self, encoding: AudioEncoding) -> Callable[[bytes], Pcm]:
         """Of one client's sound."""
@@ -76,11 +78,13 @@ class VoiceComposer:
         may_interrupt = config.barge_in and config.echo_cancellation
         settings = dataclasses.replace(self._settings, barge_in=BargeInSettings() if may_interrupt else None)
         room: Room
+        # They outlive a session, which ends whenever the microphone is closed.
+        skills, thread = self._skills(can_mute=True), Thread()
 
         def session(speaker: Speaker, emit: Emit) -> VoiceSession:
             self._speech.load()
-            parts = self._parts(speaker, has_wake_word=True, mute=lambda: room.mute(True))
-            return VoiceSession(parts, settings, emit)
+            parts = self._parts(speaker, skills, has_wake_word=True, mute=lambda: room.mute(True))
+            return VoiceSession(parts, settings, emit, thread=thread)
 
         recorder = Recorder(Path(config.debug_recording).expanduser()) if config.debug_recording else None
         room = Room(
@@ -88,16 +92,27 @@ class VoiceComposer:
             Speaker(config.speaker, volume_percent=config.volume),
             self._canceller,
             session,
+            rings=lambda: skills.has_timers,
             heard=recorder,
         )
         return room
+
+    def _skills(self, *, can_mute: bool) -> Skills:
+        return Skills(
+            language=self._settings.language,
+            clock=lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
+            now=lambda: datetime.now().astimezone(),
+            can_mute=can_mute,
+        )
 
     def _canceller(self) -> EchoCanceller | None:
         if not self._config.echo_cancellation and not self._config.noise_suppression:
             return None
         return EchoCanceller(noise_suppression=self._config.noise_suppression)
 
-    def _parts(self, loudspeaker: Loudspeaker, *, has_wake_word: bool, mute: Callable[[], None]) -> VoiceParts:
+    def _parts(
+        self, loudspeaker: Loudspeaker, skills: Skills, *, has_wake_word: bool, mute: Callable[[], None] = lambda: None
+    ) -> VoiceParts:
         words, detector = self._speech.wake_words() if has_wake_word else (None, None)
         return VoiceParts(
             turns=self._turns,
@@ -107,13 +122,9 @@ class VoiceComposer:
             wake_words=words,
             wake_detector=detector,
             loudspeaker=loudspeaker,
-            skills=Skills(
-                language=self._settings.language,
-                clock=lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
-                now=lambda: datetime.now().astimezone(),
-            ),
+            skills=skills,
             mute=mute,
-            who_speaks=WhoSpeaks(self._speech.speakers, self._people) if self._config.identify_speakers else None,
+            who_speaks=WhoSpeaks(self._speech.speakers, self._store) if self._config.identify_speakers else None,
         )
 
 

@@ -43,6 +43,11 @@ class BargeIn:
         self._voice = 0.0
         self._is_ducked = False
 
+    @property
+    def has_voice(self) -> bool:
+        """Perhaps somebody has just begun to speak."""
+        return self._voice > 0
+
     def push(self, *, speech_probability: float, seconds: float) -> Reaction | None:
         """Take the next piece of sound from the microphone."""
         self._elapsed += seconds
@@ -65,32 +70,41 @@ class BargeIn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpokenPiece:
-    """A piece of an answer and how long it takes to say."""
+    """A piece of an answer and what became of its sound."""
 
     text: str
-    seconds: float
+    samples: int
+    """Of its sound, as far as that is made; a piece without words has none."""
+    played: int
+    """Of them, those that were heard."""
+    is_whole: bool = True
+    """All of its sound is made."""
 
 
-def heard_text(pieces: Iterable[SpokenPiece], played_seconds: float) -> str:
-    """What was said aloud when playback ended after so long: whole pieces, and of the last one whole words.
+PACE = 15
+"""Characters a second, of a piece whose sound is not all made yet."""
+
+
+def heard_text(pieces: Iterable[SpokenPiece], sample_rate: int) -> str:
+    """What was said aloud: whole pieces, and of the last one whole words.
 
     Within a piece, characters are taken to be spoken at an even pace.
     """
     heard: list[str] = []
     for piece in pieces:
-        if played_seconds >= piece.seconds:
+        if piece.is_whole and piece.played >= piece.samples:
             heard.append(piece.text)
-            played_seconds -= piece.seconds
             continue
-        heard.append(_words_before(piece.text, len(piece.text) * played_seconds / piece.seconds))
+        length = piece.samples if piece.is_whole else max(piece.samples, len(piece.text) * sample_rate // PACE)
+        heard.append(_words_before(piece.text, len(piece.text) * piece.played // max(length, 1)))
         break
     return "".join(heard).rstrip()
 
 
-def _words_before(text: str, position: float) -> str:
+def _words_before(text: str, position: int) -> str:
     """The words that end before the position; Chinese has a word a character, for this purpose."""
-    cut = text[: int(position)]
-    if not cut or cut[-1] > "\u2e80" or text[len(cut)].isspace():
+    cut = text[:position]
+    if not cut or len(cut) == len(text) or cut[-1] > "\u2e80" or text[len(cut)].isspace():
         return cut
     head, space, _ = cut.rpartition(" ")
     return head if space else ""

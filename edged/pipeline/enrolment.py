@@ -51,7 +51,7 @@ class Enrolment:
         voice = mean_voice(voiceprints)
         if other := taken_by(voice, await self._people.voiceprints()):
             raise AlreadyExists(
-                f"this voice sounds like {other}'s, who is enrolled already: `edged speakers delete "{other}"` first",
+                f"this voice cannot be told from that of {other}, who is enrolled already: delete {other} first",
                 resource=("speaker", other),
             )
         return await self._people.add_speaker(name, voice)

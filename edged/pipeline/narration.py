@@ -22,6 +22,8 @@ class _Said:
     text: str
     sounds: list[tuple[int, Playback]] = field(default_factory=list)
     """Samples, and what became of them."""
+    is_whole: bool = False
+    """All of its sound is made."""
 
 
 class Narration:
@@ -77,19 +79,23 @@ class Narration:
         return self._heard
 
     def _heard_so_far(self) -> str:
-        rate = self._voice.sample_rate
         pieces = [
-            SpokenPiece(text=said.text, seconds=sum(samples for samples, _ in said.sounds) / rate)
+            SpokenPiece(
+                text=said.text,
+                samples=sum(samples for samples, _ in said.sounds),
+                played=sum(playback.played_samples for _, playback in said.sounds),
+                is_whole=said.is_whole,
+            )
             for said in self._said
         ]
-        played = sum(playback.played_samples for said in self._said for _, playback in said.sounds)
-        return heard_text(pieces, played / rate)
+        return heard_text(pieces, self._voice.sample_rate) if self._has_sounded else ""
 
     async def _say(self, piece: str) -> None:
         said = _Said(piece)
         self._said.append(said)
         words = speakable(piece, self._language)
         if not words.strip():
+            said.is_whole = True
             return
         self._saying(piece)
         async with aclosing(self._voice.say(words)) as sounds:
@@ -99,6 +105,7 @@ class Narration:
                 if not self._has_sounded:
                     self._has_sounded = True
                     self._first_sound()
+        said.is_whole = True
 
     def _ahead_seconds(self) -> float:
         waiting = sum(

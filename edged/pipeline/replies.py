@@ -70,6 +70,11 @@ def done(timer: Timer, language: str) -> str:
     return f"Your {timer.name} timer is done." if timer.name else f"Your timer for {_english_length(timer)} is done."
 
 
+def cannot_mute(language: str) -> str:
+    """What is said where the microphone is somebody else's."""
+    return "我关不了你的麦克风。" if primary_language(language) == "zh" else "I cannot close your microphone; please do it there."
+
+
 def refusal(error: InvalidInput, language: str) -> str:
     """What is said when `Timers.set` raised `error`."""
     if primary_language(language) == "zh":

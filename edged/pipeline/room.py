@@ -9,25 +9,40 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Protocol
+
+import numpy as np
 
 from edged.audio.device_stream import DeviceState
 from edged.audio.echo import EchoCanceller
 from edged.audio.microphone import Microphone
 from edged.audio.pcm import Pcm
 from edged.audio.speaker import Speaker
-from edged.errors import EdgedError
-from edged.pipeline.voice import VoiceSession
+from edged.errors import EdgedError, QueueFull, where_it_broke
 from edged.records import MicrophoneState, VoiceStatus
 from edged.voice_events import SpokenAudio, TurnFailed, VoiceEvent
 
 MAX_UNREAD = 1000
 """Events that a watcher may leave unread; then it is sent no more."""
+LOOK_SECONDS = 0.5
+"""Between two looks whether something is left to announce while the microphone is closed."""
 RETRY_SECONDS = 5.0
 """Until the microphone is tried again that could not be opened."""
 
 _log = logging.getLogger(__name__)
 Emit = Callable[[VoiceEvent], None]
+
+
+class RoomSession(Protocol):
+    """Who hears what is said in the room; `edged.pipeline.voice.VoiceSession` is one."""
+
+    async def run(self, sound: AsyncIterator[Pcm]) -> None:
+        """Take sound, free of what the speaker plays, until it ends or this is cancelled."""
+        ...
+
+
+MakeSession = Callable[[Speaker, Emit], RoomSession]
 
 
 class Room:
@@ -38,15 +53,22 @@ class Room:
         microphone: Microphone,
         speaker: Speaker,
         make_canceller: Callable[[], EchoCanceller | None],
-        make_session: Callable[[Speaker, Emit], VoiceSession],
+        make_session: MakeSession,
         *,
+        rings: Callable[[], bool] = lambda: False,
         heard: Callable[[Pcm], None] | None = None,
     ) -> None:
-        """The makers load models: they raise MissingExtra, ArtefactError. heard: is shown all that is listened to."""
+        """The makers load models: they raise MissingExtra, ArtefactError.
+
+        rings: whether the session has something to announce, for which it is kept while the microphone is closed.
+        heard: is shown all that is listened to.
+        """
+        self._rings = rings
         self._microphone = microphone
         self._speaker = speaker
         self._make_canceller = make_canceller
         self._make_session = make_session
+        self._borrower: MakeSession | None = None
         self._heard = heard
         self._wanted = 0
         self._is_muted = False
@@ -66,6 +88,27 @@ class Room:
         finally:
             self._wanted -= 1
             self._changed.set()
+
+    @contextmanager
+    def lend(self, make_session: MakeSession) -> Iterator[None]:
+        """Somebody else's session hears the room, and speaks in it, in place of its own while the block lasts.
+
+        Raises QueueFull where another has it. make_session: called in a thread, whenever the microphone is opened.
+        """
+        if self._borrower is not None:
+            raise QueueFull("somebody else has the room; try again when they have left", retry_seconds=10.0)
+        self._borrower = make_session
+        try:
+            with self.listening():
+                yield
+        finally:
+            self._borrower = None
+            self._changed.set()
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody wants the microphone."""
+        return self._wanted > 0
 
     @property
     def is_muted(self) -> bool:
@@ -107,8 +150,8 @@ class Room:
             tasks.create_task(self._speaker.run())
             while True:
                 self._changed.clear()
-                if self._is_open:
-                    await self._listen_while_open()
+                if self._is_open or self._rings():
+                    await self._keep_session()
                 else:
                     await self._changed.wait()
 
@@ -116,9 +159,11 @@ class Room:
     def _is_open(self) -> bool:
         return self._wanted > 0 and not self._is_muted
 
-    async def _listen_while_open(self) -> None:
-        talking = asyncio.create_task(self._talk())
-        changed = asyncio.create_task(self._until_closed())
+    async def _keep_session(self) -> None:
+        """While things are as they are: who has the room, and whether it is listened to."""
+        borrower, is_open = self._borrower, self._is_open
+        talking = asyncio.create_task(self._talk(borrower or self._make_session, is_open=is_open))
+        changed = asyncio.create_task(self._until_changed(borrower, is_open=is_open))
         try:
             await asyncio.wait({talking, changed}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -127,21 +172,24 @@ class Room:
             await asyncio.gather(talking, changed, return_exceptions=True)
             await self._microphone.close()
             await self._speaker.close()
-        if talking.done() and not talking.cancelled() and talking.exception():
-            await self._explain(talking.exception())
+        if talking.done() and not talking.cancelled() and (failure := talking.exception()):
+            await self._explain(failure)
 
-    async def _until_closed(self) -> None:
-        while self._is_open:
+    async def _until_changed(self, borrower: MakeSession | None, *, is_open: bool) -> None:
+        while self._is_open is is_open and self._borrower is borrower and (is_open or self._rings()):
             self._changed.clear()
-            await self._changed.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if is_open else LOOK_SECONDS):
+                    await self._changed.wait()
 
-    async def _talk(self) -> None:
-        canceller = await asyncio.to_thread(self._make_canceller)
-        session = await asyncio.to_thread(self._make_session, self._speaker, self._emit)
+    async def _talk(self, make_session: MakeSession, *, is_open: bool) -> None:
+        canceller = await asyncio.to_thread(self._make_canceller) if is_open else None
+        session = await asyncio.to_thread(make_session, self._speaker, self._emit)
         await self._speaker.open()
-        await self._microphone.open()
+        if is_open:
+            await self._microphone.open()
         self._obstacle = ""
-        await session.run(self._sound(canceller))
+        await session.run(self._sound(canceller) if is_open else _silence())
 
     async def _sound(self, canceller: EchoCanceller | None) -> AsyncIterator[Pcm]:
         """What the microphone hears, without what the speaker plays."""
@@ -156,20 +204,21 @@ class Room:
                 self._heard(cleaned)
             yield cleaned
 
-    async def _explain(self, failure: BaseException | None) -> None:
+    async def _explain(self, failure: BaseException) -> None:
         """Say why nobody listens, and try again later or when something changes."""
-        problem = failure.exceptions[0] if isinstance(failure, ExceptionGroup) else failure
-        if not isinstance(problem, EdgedError):
-            raise problem or RuntimeError
+        problem: BaseException = failure
+        while isinstance(problem, BaseExceptionGroup):
+            problem = problem.exceptions[0]
+        if not isinstance(problem, EdgedError):  # the process border: a room that broke takes nothing else down
+            _log.error("the room broke\n%s", where_it_broke(problem))
+            problem = EdgedError("the room broke; the daemon's log says where")
         if problem.message != self._obstacle:
             _log.warning("the microphone is not heard: %s", problem.message)
             self._emit(TurnFailed(code=problem.code.name, message=problem.message))
         self._obstacle = problem.message
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(RETRY_SECONDS):
                 await self._changed.wait()
-        except TimeoutError:
-            return
 
     def _state(self) -> MicrophoneState:
         if self._is_muted:
@@ -186,3 +235,9 @@ class Room:
                 unread.put_nowait(event)
             except asyncio.QueueFull:
                 self._watchers.discard(unread)
+
+
+async def _silence() -> AsyncIterator[Pcm]:
+    """Of a microphone that is closed: nothing, for as long as anybody waits."""
+    await asyncio.Event().wait()
+    yield np.zeros(0, np.int16)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from edged.errors import InvalidInput
 from edged.pipeline.intents import CancelTimer, ChangeVolume, Mute, SetTimer, Stop, match
-from edged.pipeline.replies import done, refusal, reply
+from edged.pipeline.replies import cannot_mute, done, refusal, reply
 from edged.pipeline.timers import Timer, Timers
 
 
@@ -28,8 +28,14 @@ class Done:
 class Skills:
     """Those of one conversation: its timers are its own."""
 
-    def __init__(self, *, language: str, clock: Callable[[], float], now: Callable[[], datetime]) -> None:
-        """language: a tag. clock: seconds that go on while the machine sleeps. now: the local time."""
+    def __init__(
+        self, *, language: str, clock: Callable[[], float], now: Callable[[], datetime], can_mute: bool = False
+    ) -> None:
+        """language: a tag. clock: seconds that go on while the machine sleeps. now: the local time.
+
+        can_mute: whether the microphone is one's own to close.
+        """
+        self._can_mute = can_mute
         self._language = language
         self._clock = clock
         self._now = now
@@ -40,6 +46,8 @@ class Skills:
         intent = match(utterance, self._language)
         if intent is None:
             return None
+        if isinstance(intent, Mute) and not self._can_mute:
+            return Done(reply=cannot_mute(self._language))
         cancelled: list[Timer] = []
         if isinstance(intent, SetTimer):
             try:
@@ -55,6 +63,11 @@ class Skills:
             mutes=isinstance(intent, Mute),
             is_over=isinstance(intent, Stop | Mute),
         )
+
+    @property
+    def has_timers(self) -> bool:
+        """Some are running."""
+        return len(self._timers) > 0
 
     def due(self) -> str:
         """What to announce of timers that ran out; each is announced once."""

@@ -4,9 +4,9 @@ Pure: it is given voiceprints, which are of length 1 and as alike as their produ
 
 How alike is alike enough was measured on 2026-11-26, with Resemblyzer's weights, on ten voices (LibriVox's reader, two
 of other recordings, Piper's, six of espeak-ng and flite), sentences of 1 to 7 seconds in a quiet room, two people
-enrolled by three sentences each: at 0.75, 0.9 % of what they said got no name, and 0.4 % of what strangers said got
-one; nobody got another's. At 0.70 that was 0.1 % and 3.9 %, at 0.80 6.6 % and none. A wrong name does more harm than
-none. In noise (15 dB) half of what they say gets no name.
+enrolled by three sentences each: at 0.75, 0.8 % of what they said got no name, and 0.3 % of what strangers said got
+one; nobody got another's. At 0.70 that was 0.1 % and 3.8 %, at 0.80 6.1 % and none. A wrong name does more harm than
+none. In noise (15 dB) half of what they say gets no name. `python -m tests.bench.speakers` measures it.
 """
 
 from __future__ import annotations
@@ -42,9 +42,8 @@ def identify(voiceprint: Voiceprint, people: Mapping[str, Voiceprint]) -> str:
 
 def mean_voice(voiceprints: Sequence[Voiceprint]) -> Voiceprint:
     """What they have in common, of length 1."""
-    total = np.sum(voiceprints, axis=0, dtype=np.float64)
-    mean: Voiceprint = (total / max(float(np.linalg.norm(total)), 1e-12)).astype(np.float32)
-    return mean
+    total = np.stack(voiceprints).astype(np.float64).sum(axis=0)
+    return np.asarray(total / max(float(np.linalg.norm(total)), 1e-12), np.float32)
 
 
 def odd_one(voiceprints: Sequence[Voiceprint]) -> int | None:

@@ -26,31 +26,45 @@ class Utterance:
         self._speech = speech
         self._looked = looked
         self._pieces = [beginning]
+        self._samples = len(beginning)
+        self._peeked_seconds = 0.0
         self._look: asyncio.Task[str] | None = None
         self._is_current = False
-        self.text_so_far = ""
-        """What the last look understood."""
+        self._text = ""
 
     @property
     def seconds(self) -> float:
         """Length so far."""
-        return sum(map(len, self._pieces)) / SAMPLE_RATE
+        return self._samples / SAMPLE_RATE
 
     @property
     def pcm(self) -> Pcm:
         """All of it."""
         return np.concatenate(self._pieces)
 
+    @property
+    def text_if_whole(self) -> str:
+        """What was said, if a look has understood all of it by now; else empty."""
+        return self._text if self._is_current and self._look is not None and self._look.done() else ""
+
     def push(self, pcm: Pcm) -> None:
         """Take the next piece of sound."""
-        self._pieces.append(pcm)
+        if len(pcm):
+            self._pieces.append(pcm)
+            self._samples += len(pcm)
 
     def look(self) -> None:
-        """Begin to write down what there is, unless that is under way."""
-        if self._look is None or self._look.done():
-            self._is_current = True
-            self._look = asyncio.create_task(self._transcribe())
-            self._look.add_done_callback(self._note)
+        """Begin to write down what there is: perhaps it is all."""
+        self.drop()
+        self._begin_look()
+
+    def peek(self, *, every_seconds: float) -> None:
+        """The same while somebody speaks, now and then and never twice at a time; 0 never."""
+        is_due = every_seconds and self.seconds - self._peeked_seconds >= every_seconds
+        if is_due and (self._look is None or self._look.done()):
+            self._peeked_seconds = self.seconds
+            self._begin_look()
+            self.go_on()
 
     def go_on(self) -> None:
         """More is said: what the last look understands is no longer all."""
@@ -59,9 +73,8 @@ class Utterance:
     async def transcript(self) -> str:
         """What was said. Raises what the recognizer raises."""
         if self._look is None or not self._is_current:
-            self.drop()
-            self._is_current = True
-            self._look = asyncio.create_task(self._transcribe())
+            self.look()
+        assert self._look is not None
         return await self._look
 
     def drop(self) -> None:
@@ -69,6 +82,11 @@ class Utterance:
         if self._look is not None:
             self._look.cancel()
             self._look = None
+
+    def _begin_look(self) -> None:
+        self._is_current = True
+        self._look = asyncio.create_task(self._transcribe())
+        self._look.add_done_callback(self._note)
 
     async def _transcribe(self) -> str:
         return await self._speech.transcribe(to_samples(self.pcm))
@@ -79,6 +97,6 @@ class Utterance:
             if look is self._look:
                 self._look = None
             return
-        self.text_so_far = look.result()
         if look is self._look:
-            self._looked(self.text_so_far)
+            self._text = look.result()
+            self._looked(self._text)

@@ -63,6 +63,10 @@ class Segmenter:
         """Whether somebody has spoken."""
         self._has_paused = False
 
+    def begin(self) -> None:
+        """Somebody speaks already, as is known from elsewhere."""
+        self.has_begun = self._is_voice = True
+
     def end_after(self, silence_seconds: float) -> None:
         """What was said so far sounds finished, or does not: end this utterance after so much silence."""
         self._end_seconds = silence_seconds

@@ -7,31 +7,22 @@ comes from and where the answer is heard, it does not know: a room's microphone 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from edged.audio.pcm import SAMPLE_RATE, Pcm, to_wav
 from edged.audio.ring_buffer import RingBuffer
-from edged.errors import EdgedError
-from edged.events import Audio, Measured, Part, Sampling, Started, Text, TextDelta
-from edged.pipeline.barge_in import BargeIn, BargeInSettings, Reaction
+from edged.errors import EdgedError, NotFound
+from edged.events import Audio, Measured, Part, Started, Text, TextDelta
+from edged.pipeline.barge_in import BargeIn, Reaction
 from edged.pipeline.intents import ChangeVolume
 from edged.pipeline.narration import Narration
-from edged.pipeline.ports import (
-    VAD_SECONDS,
-    Loudspeaker,
-    SpeechToText,
-    TextToSpeech,
-    VoiceActivity,
-    WakeWords,
-)
-from edged.pipeline.skills import Done, Skills
-from edged.pipeline.turn import TurnConductor
+from edged.pipeline.ports import VAD_SECONDS
+from edged.pipeline.skills import Done
 from edged.pipeline.utterance import Utterance
-from edged.pipeline.vad import Endpointing, Heard, Segmenter, patience
-from edged.pipeline.wake_word import WakeWordDetector
-from edged.pipeline.who_speaks import WhoSpeaks
+from edged.pipeline.vad import Heard, Segmenter, patience
+from edged.pipeline.voice_parts import Thread, VoiceParts, VoiceSettings
 from edged.voice_events import (
     FinalTranscript,
     Interrupted,
@@ -60,45 +51,6 @@ NAME_SECONDS = 0.05
 """How long an answer may wait, with its transcript there, for who asked."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceSettings:
-    """How a conversation by voice goes."""
-
-    language: str = "en"
-    """Of what is said, and of what is answered without the model."""
-    endpointing: Endpointing = field(default_factory=Endpointing)
-    barge_in: BargeInSettings | None = field(default_factory=BargeInSettings)
-    """None: it cannot be interrupted by voice, because its own voice would interrupt it."""
-    follow_up_seconds: float = 8.0
-    """After an answer one may go on without the wake phrase for so long; 0 asks for it every time."""
-    partial_seconds: float = 1.0
-    """Between two looks at what somebody is saying; 0 looks only when they pause."""
-    has_button: bool = False
-    """An utterance begins with `press` and ends with `release`; silence ends nothing."""
-    model: str = ""
-    """Name of the engine that answers; empty for the default one."""
-    sampling: Sampling = field(default_factory=Sampling)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoiceParts:
-    """What a conversation is made of; ears are its own, the others may be shared."""
-
-    turns: TurnConductor
-    speech: SpeechToText
-    voice: TextToSpeech
-    activity: VoiceActivity
-    wake_words: WakeWords | None
-    """None: whoever speaks is meant to be heard."""
-    wake_detector: WakeWordDetector | None
-    loudspeaker: Loudspeaker
-    skills: Skills
-    mute: Callable[[], None]
-    """Closes the microphone for good, if it is one's own."""
-    who_speaks: WhoSpeaks | None = None
-    """Of this conversation; None where nobody wants to know."""
-
-
 @dataclass(slots=True)
 class _Marks:
     """Moments of one answer, by the loop's clock."""
@@ -118,11 +70,11 @@ class VoiceSession:
         settings: VoiceSettings,
         emit: Callable[[VoiceEvent], None],
         *,
-        conversation_id: str = "",
+        thread: Thread | None = None,
     ) -> None:
-        self.conversation_id = conversation_id
-        """Of the stored conversation; empty until the first turn of a new one."""
+        """thread: the stored conversation that goes on; a new one without."""
         self.state = VoiceState.WAITING
+        self._thread = thread or Thread()
         self._parts = parts
         self._settings = settings
         self._emit = emit
@@ -130,12 +82,10 @@ class VoiceSession:
         self._segmenter = Segmenter(settings.endpointing)
         self._barge_in: BargeIn | None = None
         self._utterance: Utterance | None = None
-        self._looked_seconds = 0.0
+        """What is being said, until it is written down."""
         self._tasks: asyncio.TaskGroup
         self._answering: asyncio.Task[None] | None = None
         self._narration: Narration | None = None
-        self._has_asked = False
-        """The question being answered is stored."""
 
     async def run(self, sound: AsyncIterator[Pcm]) -> None:
         """Take sound until it ends, and finish what was begun; cancelling it ends the conversation at once."""
@@ -153,7 +103,9 @@ class VoiceSession:
                     await asyncio.wait({self._answering})
             finally:
                 ringing.cancel()
-                self._interrupt()
+                if self._answering:
+                    self._parts.loudspeaker.cut()
+                    self._answering.cancel()
                 self._forget_utterance()
 
     def hear(self, pcm: Pcm) -> None:
@@ -184,23 +136,6 @@ class VoiceSession:
         self._interrupt()
         self._rest()
 
-    async def _ring(self) -> None:
-        """Announce timers that ran out, when nobody speaks to us."""
-        while True:
-            await asyncio.sleep(RING_SECONDS)
-            is_idle = self.state is VoiceState.WAITING or not (self._segmenter.has_begun or self._answering)
-            if is_idle and (text := self._parts.skills.due()):
-                self._forget_utterance()
-                self._answering = self._tasks.create_task(self._announce(text))
-
-    async def _announce(self, text: str) -> None:
-        try:
-            self._emit(TextDelta(text=text))
-            await self._say(text, None)
-        except EdgedError as exc:
-            self._emit(TurnFailed(code=exc.code.name, message=exc.message))
-        self._after_answer(goes_on=False)
-
     # --- waiting ---
 
     def _rest(self) -> None:
@@ -209,8 +144,9 @@ class VoiceSession:
             self._start_listening(self._settings.endpointing.wait_seconds, beginning_seconds=BEFORE_SPEECH_SECONDS)
             return
         self._forget_utterance()
-        if self._parts.wake_words:
+        if self._parts.wake_words and self._parts.wake_detector:
             self._parts.wake_words.reset()
+            self._parts.wake_detector.reset()
         self._enter(VoiceState.WAITING)
 
     def _watch_for_wake_word(self, pcm: Pcm) -> None:
@@ -223,6 +159,27 @@ class VoiceSession:
             self._emit(WakeDetected(phrase=phrase))
             self._start_listening(self._settings.endpointing.wait_seconds, beginning_seconds=AFTER_WAKE_SECONDS)
 
+    async def _ring(self) -> None:
+        """Announce timers that ran out, when nobody is speaking or being answered."""
+        while True:
+            await asyncio.sleep(RING_SECONDS)
+            is_pressed = self._settings.has_button and self.state is VoiceState.LISTENING
+            is_busy = self._answering is not None or is_pressed or self._is_spoken_to
+            if not is_busy and (text := self._parts.skills.due()):
+                self._forget_utterance()
+                self._barge_in = None
+                self._enter(VoiceState.THINKING)
+                self._answering = self._tasks.create_task(self._to_the_end(self._announce(text)))
+
+    @property
+    def _is_spoken_to(self) -> bool:
+        return self.state is VoiceState.LISTENING and self._segmenter.has_begun
+
+    async def _announce(self, text: str) -> bool:
+        self._emit(TextDelta(text=text))
+        await self._say(text, None)
+        return False
+
     # --- listening ---
 
     def _start_listening(self, wait_seconds: float, *, beginning_seconds: float) -> None:
@@ -231,7 +188,6 @@ class VoiceSession:
         self._segmenter.reset(wait_seconds=wait_seconds)
         beginning = self._recent.last(int(beginning_seconds * SAMPLE_RATE))
         self._utterance = Utterance(self._parts.speech, looked=self._looked, beginning=beginning)
-        self._looked_seconds = 0.0
         self._enter(VoiceState.LISTENING)
 
     def _listen(self, pcm: Pcm) -> None:
@@ -245,7 +201,11 @@ class VoiceSession:
                 self._take(heard, utterance)
             if self.state is not VoiceState.LISTENING or self._utterance is not utterance:
                 return
-        self._look_now_and_then(utterance)
+        if self._settings.has_button and utterance.seconds >= self._settings.endpointing.max_seconds:
+            self._end_utterance()
+            return
+        if self._segmenter.has_begun and self._segmenter.silent_seconds == 0:
+            utterance.peek(every_seconds=self._settings.partial_seconds)
 
     def _take(self, heard: Heard, utterance: Utterance) -> None:
         """Act on what just became clear."""
@@ -264,15 +224,6 @@ class VoiceSession:
             case Heard.NOTHING if not has_button:
                 self._rest()
 
-    def _look_now_and_then(self, utterance: Utterance) -> None:
-        """For partial transcripts of long utterances, while somebody speaks."""
-        seconds = self._settings.partial_seconds
-        is_speaking = self._segmenter.has_begun and self._segmenter.silent_seconds == 0
-        if seconds and is_speaking and utterance.seconds - self._looked_seconds >= seconds:
-            self._looked_seconds = utterance.seconds
-            utterance.look()
-            utterance.go_on()
-
     def _looked(self, text: str) -> None:
         """A look has come to its end."""
         if self.state is VoiceState.LISTENING and text:
@@ -289,8 +240,7 @@ class VoiceSession:
         self._barge_in = None
         self._begin_naming(utterance)
         marks = _Marks(spoken=now - self._segmenter.silent_seconds, endpoint=now)
-        self._has_asked = False
-        self._answering = self._tasks.create_task(self._answer(utterance, marks))
+        self._answering = self._tasks.create_task(self._to_the_end(self._respond(utterance, marks)))
 
     def _forget_utterance(self) -> None:
         self._forget_name()
@@ -314,10 +264,10 @@ class VoiceSession:
     # --- being interrupted ---
 
     def _watch_for_interruption(self, pcm: Pcm) -> None:
-        if self._utterance and not self._has_asked:
-            self._utterance.push(pcm)
         if self._settings.barge_in is None:
             return
+        if self._utterance:
+            self._utterance.push(pcm)
         if self._barge_in is None:
             self._parts.activity.reset()
             self._barge_in = BargeIn(self._settings.barge_in)
@@ -332,10 +282,13 @@ class VoiceSession:
                     return
 
     def _listen_to_interruption(self) -> None:
-        utterance = None if self._has_asked else self._utterance
+        """Somebody speaks, as is known already."""
+        utterance = self._utterance
         self._interrupt()
         if utterance is None:
             self._start_listening(self._settings.endpointing.wait_seconds, beginning_seconds=BEFORE_SPEECH_SECONDS)
+            self._segmenter.begin()
+            self._emit(SpeechBegan())
             return
         # They had only paused: what they say now belongs to what they said.
         utterance.go_on()
@@ -344,33 +297,48 @@ class VoiceSession:
 
     def _interrupt(self) -> None:
         """Cut what is being said and drop the rest of the answer."""
-        was_speaking = self.state is VoiceState.SPEAKING
-        heard = self._narration.cut() if self._narration and was_speaking else ""
-        self._parts.loudspeaker.cut()
-        self._parts.loudspeaker.duck(1.0)
         self._barge_in = None
-        if self._answering and not self._answering.done():
-            self._answering.cancel()
-            self._answering = None
-            if was_speaking:
-                self._emit(Interrupted(heard=heard))
+        if self._answering is None:
+            return
+        heard = self._narration.cut() if self._narration else ""
+        self._answering.cancel()
+        self._answering = self._narration = None
+        if self.state is VoiceState.SPEAKING:
+            self._parts.loudspeaker.cut()
+            self._parts.loudspeaker.duck(1.0)
+            self._emit(Interrupted(heard=heard))
 
     # --- answering ---
 
-    async def _answer(self, utterance: Utterance, marks: _Marks) -> None:
+    async def _to_the_end(self, answer: Coroutine[None, None, bool]) -> None:
+        """Answer, and see what comes after; unless it was interrupted, when somebody else sees to that."""
         goes_on = False
         try:
-            goes_on = await self._respond(utterance, marks)
+            goes_on = await answer
         except EdgedError as exc:
-            self._emit(TurnFailed(code=exc.code.name, message=exc.message))
-        self._after_answer(goes_on=goes_on)
+            if self._answering is asyncio.current_task():
+                self._emit(TurnFailed(code=exc.code.name, message=exc.message))
+        if self._answering is asyncio.current_task():
+            self._after_answer(goes_on=goes_on)
+
+    def _after_answer(self, *, goes_on: bool) -> None:
+        """Whoever was answered may go on, and may have begun to."""
+        has_voice = self._barge_in is not None and self._barge_in.has_voice
+        self._answering = self._narration = self._barge_in = None
+        self._parts.loudspeaker.duck(1.0)
+        if goes_on and self._settings.follow_up_seconds and self._parts.wake_words:
+            beginning_seconds = BEFORE_SPEECH_SECONDS if has_voice else 0.0
+            self._start_listening(self._settings.follow_up_seconds, beginning_seconds=beginning_seconds)
+        else:
+            self._rest()
 
     async def _respond(self, utterance: Utterance, marks: _Marks) -> bool:
         """Returns whether a follow-up may be expected."""
         clock = asyncio.get_running_loop().time
         hears = await self._parts.turns.hears(self._settings.model)
-        text = utterance.text_so_far if hears else await utterance.transcript()
+        text = utterance.text_if_whole if hears else await utterance.transcript()
         speaker = await self._name()
+        self._utterance = None  # from here on, what is said is something new
         marks.transcript = clock()
         self._emit(FinalTranscript(text=text, speaker=speaker))
         done = self._parts.skills.respond(text)
@@ -381,8 +349,7 @@ class VoiceSession:
         if not hears and not text:
             return False
         question = Audio(data=to_wav(utterance.pcm), media_type="audio/wav") if hears else Text(text=text)
-        self._has_asked = True
-        await self._ask(question, marks)
+        await self._ask_again_if_forgotten(question, marks)
         return True
 
     async def _do(self, done: Done, marks: _Marks) -> None:
@@ -401,34 +368,55 @@ class VoiceSession:
         loudspeaker.volume_percent = min(max(wanted, 0), 100)
         self._emit(VolumeChanged(percent=loudspeaker.volume_percent))
 
+    async def _ask_again_if_forgotten(self, question: Part, marks: _Marks) -> None:
+        """In a new conversation, where the one that went on was deleted or is long past."""
+        now = asyncio.get_running_loop().time()
+        if self._thread.answered_at and now - self._thread.answered_at > self._settings.forget_seconds:
+            self._thread.conversation_id = ""
+        try:
+            await self._ask(question, marks)
+        except NotFound as exc:
+            if not self._thread.conversation_id or (exc.resource or ("",))[0] != "conversation":
+                raise
+            self._thread.conversation_id = ""
+            await self._ask(question, marks)
+        self._thread.answered_at = asyncio.get_running_loop().time()
+
     async def _ask(self, question: Part, marks: _Marks) -> None:
         """A turn of the stored conversation; it stays open until its answer was heard: what was not, is not kept."""
         narration = self._new_narration(marks)
         speaking = asyncio.create_task(narration.run())
-        turn = self._parts.turns.run(
-            parts=(question,),
-            conversation_id=self.conversation_id,
-            model=self._settings.model,
-            sampling=self._settings.sampling,
-            heard=narration.heard_of_cut,
-        )
         try:
-            async with aclosing(turn):
-                async for event in turn:
-                    self._emit(event)
-                    match event:
-                        case Started(conversation_id=conversation_id):
-                            self.conversation_id = conversation_id
-                        case TextDelta(text=text):
-                            marks.first_token = marks.first_token or asyncio.get_running_loop().time()
-                            narration.push(text)
-                        case Measured():
-                            narration.finish()
-                            await asyncio.wait({speaking})
+            await self._tell(question, narration, speaking, marks)
+        except EdgedError:
+            narration.finish()  # what came before it failed is said to its end
+            await asyncio.wait({speaking})
+            raise
         finally:
             speaking.cancel()
             await asyncio.wait({speaking})
         speaking.result()  # a voice that failed costs nobody the answer, which is stored by now
+
+    async def _tell(self, question: Part, narration: Narration, speaking: asyncio.Task[None], marks: _Marks) -> None:
+        turn = self._parts.turns.run(
+            parts=(question,),
+            conversation_id=self._thread.conversation_id,
+            model=self._settings.model,
+            sampling=self._settings.sampling,
+            heard=narration.heard_of_cut,
+        )
+        async with aclosing(turn):
+            async for event in turn:
+                self._emit(event)
+                match event:
+                    case Started(conversation_id=conversation_id):
+                        self._thread.conversation_id = conversation_id
+                    case TextDelta(text=text):
+                        marks.first_token = marks.first_token or asyncio.get_running_loop().time()
+                        narration.push(text)
+                    case Measured():
+                        narration.finish()
+                        await asyncio.wait({speaking})
 
     async def _say(self, text: str, marks: _Marks | None) -> None:
         narration = self._new_narration(marks)
@@ -457,15 +445,6 @@ class VoiceSession:
         ]
         names = ("endpoint_ms", "transcript_ms", "first_token_ms", "first_audio_ms")
         self._emit(TurnTimings(**dict(zip(names, milliseconds, strict=True))))
-
-    def _after_answer(self, *, goes_on: bool) -> None:
-        """Whoever was answered may go on."""
-        self._answering = self._narration = None
-        self._parts.loudspeaker.duck(1.0)
-        if goes_on and self._settings.follow_up_seconds and self._parts.wake_words:
-            self._start_listening(self._settings.follow_up_seconds, beginning_seconds=0.0)
-        else:
-            self._rest()
 
     def _enter(self, state: VoiceState) -> None:
         if state is not self.state:

@@ -54,7 +54,8 @@ class WakeWordDetector:
         return surest
 
     def reset(self) -> None:
-        """Forget what was heard: the sound that comes next is of another time."""
+        """Forget what was heard, and any detection: the sound that comes next is of another time."""
+        self._deaf_seconds = 0.0
         for heard in self._heard.values():
             heard.last.clear()
 

@@ -36,5 +36,6 @@ class Egress:
 
 
 def egress_of(config: Config) -> Egress:
-    """What this configuration lets out: no connection at all, and listening where daemon.tcp says."""
-    return Egress(bind_ports=frozenset({config.tcp_address[1]}) if config.tcp_address else frozenset())
+    """What this configuration lets out: no connection at all, and listening where daemon.tcp and [wyoming] say."""
+    addresses = [*([config.tcp_address] if config.tcp_address else []), *config.wyoming_addresses.values()]
+    return Egress(bind_ports=frozenset(port for _, port in addresses))

@@ -101,15 +101,18 @@ class Server:
         health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
         reflection.enable_server_reflection((*SERVICES, health_name, reflection.SERVICE_NAME), self._grpc)
 
-    async def start(self, socket: Path, tcp: tuple[str, int] | None = None) -> tuple[str, ...]:
+    async def start(
+        self, socket: Path, tcp: tuple[str, int] | None = None, *, others: tuple[str, ...] = ()
+    ) -> tuple[str, ...]:
         """Listen, and return the addresses as clients take them: "unix:PATH" first, then "HOST:PORT".
 
+        others: where else this daemon listens, by other protocols; status names them last.
         The caller holds the lock of the state directory that `socket` belongs to. Questions are refused until
         `serve`. Raises AlreadyRunning or ConfigError.
         """
         try:
             ports = (listen_tcp(self._grpc, *tcp),) if tcp else ()
-            self._addresses = (listen_unix(self._grpc, socket), *ports)
+            self._addresses = (listen_unix(self._grpc, socket), *ports, *others)
             await self._grpc.start()
         except BaseException:
             await self._grpc.stop(None)
@@ -120,6 +123,11 @@ class Server:
     def serve(self) -> None:
         """The engine is loaded: take questions."""
         self.lifecycle.enter(DaemonState.SERVING)
+
+    @property
+    def conversations_by_voice(self) -> int:
+        """With clients, that go on."""
+        return self._voice_calls.count if self._voice_calls else 0
 
     async def drain(self, seconds: float) -> None:
         """Refuse new calls, give running ones some time, cut off the rest, and stop.

@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 
 class AsyncStore:
-    """`ConversationStore` with awaitable methods, same errors; satisfies `Memory` and `People` of `edged.pipeline.ports`.
+    """`ConversationStore` with awaitable methods, same errors; satisfies `Memory` and `People` of the pipeline's ports.
 
     Cancelling a call never tears it: what was asked for is carried out, and only then is the caller cancelled.
     """

@@ -34,7 +34,8 @@ def require_free(db: sqlite_utils.Database, name: str) -> None:
     for other in _names(db):
         if other.casefold() == name.casefold():
             raise AlreadyExists(
-                f"{other} is enrolled already: `edged speakers delete "{other}"` first", resource=("speaker", other)
+                f"{other} is enrolled already: delete {other} first, or choose another name",
+                resource=("speaker", other),
             )
 
 

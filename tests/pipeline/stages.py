@@ -14,8 +14,10 @@ from edged.audio.pcm import SAMPLE_RATE, Pcm
 from edged.errors import EdgedError
 from edged.pipeline.skills import Skills
 from edged.pipeline.turn import TurnConductor
-from edged.pipeline.voice import VoiceParts, VoiceSession, VoiceSettings
+from edged.pipeline.voice import VoiceSession
+from edged.pipeline.voice_parts import VoiceParts, VoiceSettings
 from edged.pipeline.wake_word import WakePhrase, WakeWordDetector
+from edged.pipeline.who_speaks import WhoSpeaks
 from edged.voice_events import VoiceEvent
 from tests.server.scripted import DictMemory, ScriptedModel
 
@@ -158,7 +160,14 @@ class PatientSpeaker:
 class Talk:
     """A session with all its parts, fed by `hears`."""
 
-    def __init__(self, *, settings: VoiceSettings | None = None, has_wake_word: bool = True, heard: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        settings: VoiceSettings | None = None,
+        has_wake_word: bool = True,
+        heard: str = "",
+        who_speaks: WhoSpeaks | None = None,
+    ) -> None:
         self.model = ScriptedModel()
         self.memory = DictMemory()
         self.speech = ScriptedSpeech(*([heard] if heard else []))
@@ -178,8 +187,14 @@ class Talk:
             if has_wake_word
             else None,
             loudspeaker=self.speaker,
-            skills=Skills(language="en", clock=lambda: self.now, now=lambda: datetime(2026, 11, 26, 15, 5, tzinfo=UTC)),
+            skills=Skills(
+                language="en",
+                clock=lambda: self.now,
+                now=lambda: datetime(2026, 11, 26, 15, 5, tzinfo=UTC),
+                can_mute=True,
+            ),
             mute=self._mute,
+            who_speaks=who_speaks,
         )
         self.session = VoiceSession(parts, settings or VoiceSettings(partial_seconds=0), self.events.append)
 

@@ -41,41 +41,66 @@ def test_nothing_counts_while_the_echo_canceller_learns() -> None:
     assert reactions("." * 9 + "#####", settings)[-1] == (13, Reaction.STOP)
 
 
-PIECES = (
-    SpokenPiece(text="The capital is Paris. ", seconds=2.2),
-    SpokenPiece(text="It lies on the Seine. ", seconds=2.2),
-    SpokenPiece(text="\n", seconds=0.0),
-    SpokenPiece(text="Ask me more.", seconds=1.2),
-)
+RATE = 1000
+
+
+def said(*pieces: tuple[str, int], played: int, is_whole: bool = True) -> str:
+    """What was heard of pieces, each with the length of its sound, when so much of all of it was played."""
+    made, left = [], played
+    for text, samples in pieces:
+        made.append(SpokenPiece(text=text, samples=samples, played=min(left, samples), is_whole=is_whole))
+        left -= made[-1].played
+    return heard_text(made, RATE)
+
+
+PIECES = (("The capital is Paris. ", 2200), ("It lies on the Seine. ", 2200), ("\n", 0), ("Ask me more.", 1200))
 
 
 @pytest.mark.parametrize(
     ("played", "heard"),
     [
-        (0.0, ""),
-        (0.5, "The"),
-        (1.15, "The capital"),
-        (2.2, "The capital is Paris."),
-        (2.95, "The capital is Paris. It lies"),
-        (4.4, "The capital is Paris. It lies on the Seine."),
-        (60.0, "The capital is Paris. It lies on the Seine. \nAsk me more."),
+        (0, ""),
+        (500, "The"),
+        (1150, "The capital"),
+        (2200, "The capital is Paris."),
+        (2950, "The capital is Paris. It lies"),
+        (4400, "The capital is Paris. It lies on the Seine."),
+        (60_000, "The capital is Paris. It lies on the Seine. \nAsk me more."),
     ],
 )
-def test_whole_words_that_were_heard(played: float, heard: str) -> None:
-    assert heard_text(PIECES, played) == heard
+def test_whole_words_that_were_heard(played: int, heard: str) -> None:
+    assert said(*PIECES, played=played) == heard
+
+
+def test_what_is_not_made_yet_was_not_heard() -> None:
+    pieces = [
+        SpokenPiece(text="Hello there. ", samples=900, played=900),
+        SpokenPiece(text="This was never made.", samples=0, played=0, is_whole=False),
+        SpokenPiece(text="Nor this.", samples=0, played=0, is_whole=False),
+    ]
+    assert heard_text(pieces, RATE) == "Hello there."
+
+
+def test_of_a_piece_that_is_half_made_as_much_as_was_played() -> None:
+    pieces = [SpokenPiece(text="This is a longer sentence.", samples=600, played=600, is_whole=False)]
+    assert heard_text(pieces, RATE) == "This is a"
 
 
 def test_chinese_is_cut_between_characters() -> None:
-    assert heard_text([SpokenPiece(text="巴黎是首都。", seconds=1.2)], 0.65) == "巴黎是"
+    assert said(("巴黎是首都。", 1200), played=650) == "巴黎是"
 
 
 @given(
-    st.lists(st.tuples(st.text(max_size=30), st.floats(0, 5)), max_size=5),
-    st.floats(0, 30),
-    st.floats(0, 30),
+    st.lists(st.tuples(st.text(max_size=30), st.integers(0, 5000)), max_size=5),
+    st.integers(0, 30_000),
+    st.integers(0, 30_000),
 )
-def test_what_was_heard_is_a_beginning_and_grows(said: list[tuple[str, float]], first: float, second: float) -> None:
-    pieces = [SpokenPiece(text=text, seconds=seconds) for text, seconds in said]
-    less, more = (heard_text(pieces, played) for played in sorted((first, second)))
-    assert "".join(text for text, _ in said).startswith(more)
+def test_what_was_heard_is_a_beginning_and_grows(pieces: list[tuple[str, int]], first: int, second: int) -> None:
+    less, more = (said(*pieces, played=played) for played in sorted((first, second)))
+    assert "".join(text for text, _ in pieces).startswith(more)
     assert more.startswith(less)
+
+
+@given(st.lists(st.tuples(st.text(max_size=30), st.integers(0, 5000)), max_size=5))
+def test_all_that_was_played_was_heard(pieces: list[tuple[str, int]]) -> None:
+    assert said(*pieces, played=10**6) == "".join(text for text, _ in pieces).rstrip()

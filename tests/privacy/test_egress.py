@@ -55,7 +55,13 @@ def test_no_name_is_ever_looked_up(host: str) -> None:
         assert ipaddress.ip_address(host).is_loopback
 
 
-def test_only_the_configured_port_may_be_bound() -> None:
-    assert egress_of(load_config({"HOME": "/x"})).bind_ports == frozenset()
-    configured = load_config({"HOME": "/x", "EDGED_DAEMON__TCP": "127.0.0.1:50051"})
-    assert egress_of(configured).bind_ports == frozenset({50051})
+@pytest.mark.parametrize(
+    ("environ", "ports"),
+    [
+        ({}, set()),
+        ({"EDGED_DAEMON__TCP": "127.0.0.1:50051"}, {50051}),
+        ({"EDGED_WYOMING__LISTEN": "[::1]:10300", "EDGED_WYOMING__SATELLITE": "localhost:10700"}, {10300, 10700}),
+    ],
+)
+def test_only_configured_ports_may_be_bound(environ: dict[str, str], ports: set[int]) -> None:
+    assert egress_of(load_config({"HOME": "/x", **environ})).bind_ports == ports

@@ -11,8 +11,10 @@ import pytest
 
 from edged.client import Client
 from edged.events import Sampling
+from edged.pipeline.enrolment import Enrolment
 from edged.pipeline.turn import TurnConductor
 from edged.server import Server
+from tests.pipeline.people import DictPeople, LoudnessEncoder
 from tests.server.scripted import DictMemory, ScriptedModel, privacy
 
 MAX_TEXT_BYTES = 100_000
@@ -24,6 +26,8 @@ class Daemon:
     socket: Path
     model: ScriptedModel = field(default_factory=ScriptedModel)
     memory: DictMemory = field(default_factory=DictMemory)
+    encoder: LoudnessEncoder = field(default_factory=LoudnessEncoder)
+    people: DictPeople = field(default_factory=DictPeople)
 
     def __post_init__(self) -> None:
         self.server = Server(
@@ -33,6 +37,7 @@ class Daemon:
             privacy=privacy,
             sampling=Sampling(top_k=40),
             max_message_bytes=MAX_MESSAGE_BYTES,
+            speakers=Enrolment(self.encoder, self.people),
         )
 
     @property

@@ -28,6 +28,7 @@ EXPECTED = {
         "ExportConversations",
     },
     "edged.v1.ModelService": {"ListModels", "GetModel"},
+    "edged.v1.SpeakerService": {"EnrolSpeaker", "ListSpeakers", "DeleteSpeaker"},
     "edged.v1.StatusService": {"GetStatus"},
     "grpc.health.v1.Health": {"Check", "Watch", "List"},
     "grpc.reflection.v1alpha.ServerReflection": {"ServerReflectionInfo"},

@@ -23,9 +23,10 @@ from edged.pipeline.barge_in import BargeInSettings
 from edged.pipeline.remote_speaker import RemoteSpeaker
 from edged.pipeline.skills import Skills
 from edged.pipeline.turn import TurnConductor
-from edged.pipeline.voice import VoiceParts, VoiceSession, VoiceSettings
+from edged.pipeline.voice import VoiceSession
+from edged.pipeline.voice_parts import Thread, VoiceParts, VoiceSettings
 from edged.pipeline.wake_word import WakePhrase, WakeWordDetector
-from edged.server import Server, converse
+from edged.server import Server, converse, kept_session
 from edged.v1 import assistant_pb2, assistant_pb2_grpc, voice_pb2
 from edged.voice_events import (
     AudioEncoding,
@@ -81,7 +82,7 @@ class Composer:
         barge_in = BargeInSettings(settling_seconds=0) if opening.is_echo_cancelled else None
         has_button = opening.mode is VoiceMode.PUSH_TO_TALK
         settings = VoiceSettings(barge_in=barge_in, has_button=has_button, partial_seconds=0)
-        session = VoiceSession(parts, settings, emit, conversation_id=opening.conversation_id)
+        session = VoiceSession(parts, settings, emit, thread=Thread(opening.conversation_id))
         self.sessions.append(session)
         return session
 
@@ -243,7 +244,7 @@ async def test_a_connection_that_breaks_is_taken_up_where_it_was(daemon: Daemon,
 async def test_who_does_not_come_back_is_forgotten(
     client: Client, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(converse, "AWAY_SECONDS", 0.2)
+    monkeypatch.setattr(kept_session, "AWAY_SECONDS", 0.2)
     call = client.converse(OPEN)
     await say(call, silence(0.3), speech(0.6))
     async with aclosing(call.events()) as events:
@@ -352,6 +353,73 @@ async def test_the_end_of_the_daemon_ends_the_conversation(client: Client, daemo
         began = asyncio.get_running_loop().time()
         await daemon.server.drain(30)
         assert asyncio.get_running_loop().time() - began < 10
+
+
+async def test_who_does_not_open_is_let_go(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(converse, "OPENING_SECONDS", 0.1)
+    async with grpc.aio.insecure_channel(f"unix:{daemon.socket}") as channel:
+        call = assistant_pb2_grpc.AssistantServiceStub(channel).Converse()  # type: ignore[no-untyped-call]
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await call.read()
+    assert raised.value.code().name == "INVALID_ARGUMENT"
+
+
+async def test_the_last_words_of_a_session_wait_for_who_comes_back(daemon: Daemon) -> None:
+    async with grpc.aio.insecure_channel(f"unix:{daemon.socket}") as channel:
+        stub = assistant_pb2_grpc.AssistantServiceStub(channel)  # type: ignore[no-untyped-call]
+        call = stub.Converse()
+        await call.write(GOOD_OPEN)
+        opened = await call.read()
+        for piece in [*(to_bytes(sound) for sound in QUESTION)]:
+            for start in range(0, len(piece), 3200):
+                await call.write(Request(audio=voice_pb2.SpokenInput(data=piece[start : start + 3200])))
+        await call.write(Request(end_of_speech=voice_pb2.EndOfSpeech()))
+        seen = [await call.read() for _ in range(3)]
+        call.cancel()
+        await until(lambda: daemon.memory.closings)
+        await asyncio.sleep(1.0)
+        again = voice_pb2.OpenConversation(session_id=opened.opened.session_id, last_sequence=seen[-1].sequence)
+        rest = [response async for response in stub.Converse(iter([Request(open=again)]))]
+    assert [response.sequence for response in rest[1:]] == list(range(4, 4 + len(rest) - 1))
+    assert rest[-1].event.WhichOneof("event") in ("finished", "state_changed")
+    calls = daemon.server._voice_calls
+    assert calls is not None and calls._sessions == {}
+
+
+async def test_a_wrong_number_costs_nobody_the_session(client: Client, daemon: Daemon) -> None:
+    call = client.converse(OPEN)
+    await say(call, silence(0.3), speech(0.3))
+    async with aclosing(call.events()) as events:
+        await anext(events)
+        async with grpc.aio.insecure_channel(f"unix:{daemon.socket}") as channel:
+            stub = assistant_pb2_grpc.AssistantServiceStub(channel)  # type: ignore[no-untyped-call]
+            wrong = voice_pb2.OpenConversation(session_id=call._session_id, last_sequence=999)
+            with pytest.raises(grpc.aio.AioRpcError):
+                await stub.Converse(iter([Request(open=wrong)])).read()
+        await say(call, speech(0.3), silence(0.8))
+        await call.finish()
+        assert any([isinstance(event, Finished) async for event in events])
+
+
+async def test_who_is_there_takes_the_place_of_who_has_left(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(converse, "MAX_SESSIONS", 2)
+    for _ in range(5):
+        call = client.converse(OPEN)
+        await say(call, silence(0.1))
+        async with aclosing(call.events()) as events:
+            await anext(events)
+
+
+async def test_a_client_that_fidgets_costs_little(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept_session, "KEPT_BYTES", 100_000)
+    session = kept_session.KeptSession(from_bytes)
+    for _ in range(10_000):
+        session.emit(StateChanged(state=VoiceState.LISTENING))
+    assert len(session._kept) < 100
+    with pytest.raises(NotFound):
+        await anext(aiter(session.responses(5)))
+    last = session.responses(9_999)
+    assert (await anext(aiter(last))).sequence == 10_000
 
 
 class Proxy:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 
 from wyoming.error import Error
@@ -30,7 +30,7 @@ class Connection:
         self._writer = writer
         self._writing = asyncio.Lock()
 
-    async def events(self, *, is_busy: Callable[[], bool] = lambda: False) -> AsyncIterator[Event]:
+    async def events(self, *, is_busy: Callable[[], bool] = lambda: False) -> AsyncGenerator[Event, None]:
         """What the client sends until it leaves, or is silent for too long while nobody works for it.
 
         Raises InvalidInput for what is no event.
@@ -45,6 +45,7 @@ class Connection:
                 event = await reading
             finally:
                 reading.cancel()
+                await asyncio.gather(reading, return_exceptions=True)  # the reader is free again
             if event is None:
                 return
             patience = SILENT_SECONDS

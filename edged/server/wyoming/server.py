@@ -13,9 +13,6 @@ from edged.errors import AlreadyRunning, ConfigError, EdgedError, where_it_broke
 from edged.server.wyoming.connection import Connection
 from edged.server.wyoming.reading import MAX_HEADER_BYTES
 
-MAX_CONNECTIONS = 32
-"""One more is closed at once."""
-
 _log = logging.getLogger("edged.server.wyoming")
 
 
@@ -25,7 +22,7 @@ class WyomingServer:
     def __init__(
         self, key: str, address: tuple[str, int], serve: Callable[[Connection], Awaitable[None]], *, most: int
     ) -> None:
-        """key: of the configuration, for error messages. serve: talks with one client. most: clients at a time."""
+        """key: of the configuration, for messages. serve: talks with one client. most: one client more is cut off."""
         self._key = key
         self._host, self._port = address
         self._serve = serve
@@ -64,6 +61,7 @@ class WyomingServer:
                 # Not serve_forever: from Python 3.12.1 on it waits for clients before they are cancelled.
                 await asyncio.get_running_loop().create_future()
             finally:
+                self._most = 0
                 server.close()
 
     def close(self) -> None:

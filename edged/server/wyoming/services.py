@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,8 +30,11 @@ from edged.server.wyoming.reading import Kind, parsed
 from edged.server.wyoming.synthesis import Synthesis
 from edged.server.wyoming.transcription import Transcription
 
+MAX_CLIENTS = 32
 MAX_RECORDINGS = 4
 """Clients that may have sound of theirs kept for a transcript; it is what takes memory."""
+
+_log = logging.getLogger("edged.server.wyoming")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,8 +111,9 @@ class _Client:
     async def run(self) -> None:
         """Until it leaves."""
         async with asyncio.TaskGroup() as self._tasks:
-            async for event in self._connection.events(is_busy=self._is_busy):
-                await self._take(event)
+            async with aclosing(self._connection.events(is_busy=self._is_busy)) as events:
+                async for event in events:
+                    await self._take(event)
             if self._working:
                 self._working.cancel()
 
@@ -120,11 +127,11 @@ class _Client:
                 await take(parsed(kind, event))
                 return
 
-    async def _work(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _work(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
         """After what is being done; the client may go on sending meanwhile."""
         if self._working:
             await asyncio.wait({self._working})
-        self._working = self._tasks.create_task(work)
+        self._working = self._tasks.create_task(_logged(what, work))
 
     async def _describe(self, _: Describe) -> None:
         await self._connection.send(self._services.info)
@@ -141,7 +148,9 @@ class _Client:
     async def _detect(self, wanted: Detect) -> None:
         self._forget_sound()
         known = self._parts.offer.phrases
-        names = known.keys() if not wanted.names else [name for name in wanted.names if name in known]
+        if not isinstance(wanted.names or [], list):
+            raise InvalidInput("names of wake words must be a list")
+        names = [name for name in known if not wanted.names or name in wanted.names]
         if not names:
             raise NotFound(f"none of these wake words is listened for; there are {', '.join(known)}")
         words, detector = await asyncio.to_thread(self._parts.wake_words)
@@ -160,7 +169,7 @@ class _Client:
     async def _end_sound(self, _: AudioStop) -> None:
         hearing, self._hearing = self._hearing, None
         if hearing is not None:
-            await self._work(self._finish(hearing))
+            await self._work("sound", lambda: self._finish(hearing))
 
     async def _finish(self, hearing: _Hears) -> None:
         await hearing.finish()
@@ -195,13 +204,13 @@ class _Client:
             saying = self._synthesis(wanted.text_format, is_stream=False)
             saying.push(wanted.text)
             saying.finish()
-            await self._work(saying.run())
+            await self._work("text", saying.run)
 
     async def _begin_text(self, wanted: SynthesizeStart) -> None:
         if self._saying is not None:
             raise InvalidInput("a text to say begins before the one before it has ended")
         saying = self._synthesis(wanted.text_format, is_stream=True)
-        await self._work(saying.run())
+        await self._work("text", saying.run)
         self._saying = saying
 
     async def _take_text(self, piece: SynthesizeChunk) -> None:
@@ -220,3 +229,10 @@ class _Client:
         return Synthesis(
             self._connection, parts.voice, parts.prepare_voice, language=parts.language, is_stream=is_stream
         )
+
+
+async def _logged(what: str, work: Callable[[], Awaitable[None]]) -> None:
+    """How long it took, and nothing of what it was about."""
+    began = time.monotonic()
+    await work()
+    _log.info("wyoming %s %.0f ms", what, 1000 * (time.monotonic() - began))

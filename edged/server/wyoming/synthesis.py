@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
@@ -65,15 +65,16 @@ class Synthesis:
         rate = self._voice.sample_rate
         milliseconds = 0
         await self._connection.send(AudioStart(rate=rate, width=2, channels=1, timestamp=0))
-        async for audio in self._sound():
-            chunk = AudioChunk(rate=rate, width=2, channels=1, audio=audio, timestamp=milliseconds)
-            await self._connection.send(chunk)
-            milliseconds += chunk.milliseconds
+        async with aclosing(self._sound()) as sound:
+            async for audio in sound:
+                chunk = AudioChunk(rate=rate, width=2, channels=1, audio=audio, timestamp=milliseconds)
+                await self._connection.send(chunk)
+                milliseconds += chunk.milliseconds
         await self._connection.send(AudioStop(timestamp=milliseconds))
         if self._is_stream:
             await self._connection.send(SynthesizeStopped())
 
-    async def _sound(self) -> AsyncIterator[bytes]:
+    async def _sound(self) -> AsyncGenerator[bytes, None]:
         while (piece := await self._pieces.get()) is not None:
             words = speakable(piece, self._language)
             if not words.strip():

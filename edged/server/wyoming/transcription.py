@@ -18,7 +18,9 @@ from edged.server.wyoming.wire_sound import WireSound
 class Transcription:
     """One recording."""
 
-    def __init__(self, connection: Connection, speech: SpeechToText, *, language: str | None, most_seconds: int) -> None:
+    def __init__(
+        self, connection: Connection, speech: SpeechToText, *, language: str | None, most_seconds: int
+    ) -> None:
         """language: that is told to the client."""
         self._connection = connection
         self._speech = speech
