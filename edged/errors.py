@@ -142,7 +142,7 @@ class MissingExtra(EdgedError):
 
 
 class DeviceUnavailable(EdgedError):
-    """The configuration asks for a device that cannot compute this engine; the message is why, and what to do."""
+    """A device cannot compute this engine, or cannot be opened to hear or speak; the message is why, and what to do."""
 
     code = Code.FAILED_PRECONDITION
     reason = "DEVICE_UNAVAILABLE"

@@ -123,9 +123,8 @@ async def _load_and_serve(
     notifier = Notifier(config.supervisor.notify_socket)
     linger, watchdog = config.daemon.linger_seconds, config.supervisor.watchdog_seconds
     async with asyncio.TaskGroup() as tasks:
-        helpers = [
-            tasks.create_task(follow_starter(lifeline, stop, linger_seconds=linger, busy=partial(_is_busy, worker, server, room)))
-        ]
+        busy = partial(_is_busy, worker, server, room)
+        helpers = [tasks.create_task(follow_starter(lifeline, stop, linger_seconds=linger, busy=busy))]
         visitors = [tasks.create_task(door.run()) for door in doors]
         try:
             await _start_unless_stopped(worker, stop)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from edged.events import Message, Role, Text
 
 RETOLD_AFTER = timedelta(minutes=10)
-"""How old the time may get that a conversation was told. Whenever it is told anew, all of the prompt is computed anew."""
+"""How old the time may get that a conversation was told. Telling it anew means to compute all of the prompt anew."""
 
 
 def prompted(messages: tuple[Message, ...], system_prompt: str, *, tells_time: bool) -> tuple[Message, ...]:

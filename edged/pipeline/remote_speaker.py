@@ -81,7 +81,7 @@ class RemoteSpeaker:
 
     async def drained(self) -> None:
         """See Loudspeaker."""
-        while (left := self._free_at + self._lag - self._clock()) > 0:
+        while (left := self._free_at + self._lag - self._clock()) > 0:  # noqa: ASYNC110  # time has no event
             await asyncio.sleep(min(left, 0.25))
 
     def heard_until(self) -> float:

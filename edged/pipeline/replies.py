@@ -72,7 +72,9 @@ def done(timer: Timer, language: str) -> str:
 
 def cannot_mute(language: str) -> str:
     """What is said where the microphone is somebody else's."""
-    return "我关不了你的麦克风。" if primary_language(language) == "zh" else "I cannot close your microphone; please do it there."
+    if primary_language(language) == "zh":
+        return "我关不了你的麦克风。"
+    return "I cannot close your microphone; please do it there."
 
 
 def refusal(error: InvalidInput, language: str) -> str:

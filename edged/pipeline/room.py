@@ -188,6 +188,7 @@ class Room:
         await self._speaker.open()
         if is_open:
             await self._microphone.open()
+            self._speaker.far_end()  # what was played before is no echo of what is heard from here on
         self._obstacle = ""
         await session.run(self._sound(canceller) if is_open else _silence())
 

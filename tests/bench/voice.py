@@ -6,15 +6,20 @@ time of each stage as a share of the sound's length, and from the last sample of
 in a room with a virtual microphone and speaker. `--hours 0.02 --questions 2` tries the program itself.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the daemon does
 
 import argparse
 import asyncio
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 
@@ -185,10 +190,8 @@ def _without_the_phrase() -> Iterator[Pcm]:
                 yield from (hum(5.0), chords(5.0), noise(10.0, 0.05, seed=number))
 
 
-def _cut(file: os.PathLike[str]) -> list[str]:
-    from pathlib import Path
-
-    text = " ".join(Path(file).read_text(encoding="utf-8").split())
+def _cut(file: Path) -> list[str]:
+    text = " ".join(file.read_text(encoding="utf-8").split())
     return [f"{sentence.strip()}." for sentence in text.split(". ") if len(sentence) > 20]
 
 
@@ -210,8 +213,8 @@ def _latency(found: Iterable[Answered]) -> str:
     devices = [milliseconds - one.timings.first_audio_ms for milliseconds, one in zip(heard, answered, strict=True)]
     rows = ["| from the last sample of the question | p50, ms | p95, ms |", "|---|---|---|"]
     for name, values in {**steps, "sound server and devices, both ways": devices}.items():
-        rows.append(f"| {name} | {statistics.median(values):.0f} | {percentile(values, 95):.0f} |")
-    total = f"**{statistics.median(heard):.0f}** | **{percentile(heard, 95):.0f}**"
+        rows.append(f"| {name} | {statistics.median(values):.0f} | {percentile(values, 0.95):.0f} |")
+    total = f"**{statistics.median(heard):.0f}** | **{percentile(heard, 0.95):.0f}**"
     rows.append(f"| **to the first sample of the answer** ({len(heard)} questions) | {total} |")
     return "\n".join(rows) + "\n"
 

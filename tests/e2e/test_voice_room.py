@@ -74,7 +74,7 @@ class Room:
     async def until(self, condition: Callable[[VoiceEvent], bool], *, seconds: float = 60) -> VoiceEvent:
         """The first event for which it holds, of those that came since the last call too."""
         async with asyncio.timeout(seconds):
-            while not (found := next((event for event in self.events if condition(event)), None)):
+            while not (found := next((event for event in self.events if condition(event)), None)):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         return found
 

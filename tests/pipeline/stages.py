@@ -1,4 +1,4 @@
-"""Ears and a mouth for conversations without a sound card: speech is loud, silence is not, and time is what a test says."""
+"""Ears and a mouth without a sound card: speech is loud, silence is not, and time is what a test says."""
 
 from __future__ import annotations
 

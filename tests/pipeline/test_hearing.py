@@ -12,7 +12,7 @@ from edged.events import Audio, Image, Part, Started, Text, Transcribed
 from edged.pipeline.turn import TurnConductor
 from tests.pipeline.stages import ScriptedSpeech, settle, silence, speech
 from tests.pipeline.test_turn import take
-from tests.server.scripted import DictMemory, ScriptedModel
+from tests.server.scripted import DictMemory, ScriptedModel, until
 
 SAID = Audio(data=to_wav(speech(1.0)), media_type="audio/wav")
 
@@ -98,8 +98,7 @@ async def test_a_caller_that_leaves_stops_the_recognizer() -> None:
     turns, model, recognizer = made()
     recognizer.release.clear()
     asking = asyncio.create_task(take(turns, parts=(SAID,)))
-    while not recognizer.seconds:
-        await asyncio.sleep(0.01)
+    await until(lambda: recognizer.seconds)
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
     await settle()

@@ -221,7 +221,7 @@ async def test_a_connection_that_breaks_is_taken_up_where_it_was(daemon: Daemon,
         async def read() -> None:
             async with aclosing(call.events()) as events:
                 async for event in events:
-                    seen.append(event)
+                    seen.append(event)  # noqa: PERF401
 
         reading = asyncio.create_task(read())
         await say(call, silence(0.3), speech(0.6))

@@ -1,0 +1,95 @@
+"""`edged ask --audio` with a model that reads text alone: what is said is written down, and what is no speech refused."""
+
+from __future__ import annotations
+
+import io
+import json
+import resource
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+
+from edged.audio.mel import Samples
+from edged.audio.pcm import SAMPLE_RATE, to_samples
+from tests.e2e.program import Home
+from tests.speech.voices import noise, spoken
+
+QUESTION = "What is the capital of France?"
+
+
+def said() -> Samples:
+    return np.concatenate([to_samples(noise(0.5)), to_samples(spoken(QUESTION)), to_samples(noise(0.5))])
+
+
+def written(samples: Samples, path: Path, rate: int = SAMPLE_RATE, kind: str = "WAV", subtype: str = "PCM_16") -> Path:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, rate, format=kind, subtype=subtype)
+    path.write_bytes(buffer.getvalue())
+    return path
+
+
+KINDS: dict[str, Callable[[Path], Path]] = {
+    "wav": lambda path: written(said(), path),
+    "8 kHz": lambda path: written(soxr.resample(said(), SAMPLE_RATE, 8000), path, 8000),
+    "48 kHz stereo": lambda path: written(
+        np.stack([soxr.resample(said(), SAMPLE_RATE, 48_000)] * 2, axis=1), path, 48_000
+    ),
+    "clipped": lambda path: written(np.clip(said() * 20, -1, 1), path),
+    "mp3": lambda path: written(said(), path, kind="MP3", subtype="MPEG_LAYER_III"),
+    "flac": lambda path: written(said(), path, kind="FLAC"),
+    "ogg": lambda path: written(said(), path, kind="OGG", subtype="OPUS"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_said_is_written_down_and_answered(home: Home, tmp_path: Path, kind: str) -> None:
+    done = home.run("ask", "--json", "--max-tokens", "4", "--audio", str(KINDS[kind](tmp_path / "question")))
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert "capital of france" in report["transcript"].lower()
+    assert report["text"]
+    shown = home.run("conversations", "show", report["conversation_id"])
+    assert report["transcript"] in shown.stdout
+    found = home.run("conversations", "search", "capital")
+    assert report["conversation_id"] in found.stdout
+
+
+BROKEN: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "silence": (lambda path: written(np.zeros(3 * SAMPLE_RATE, np.float32), path), "nobody says anything"),
+    "noise": (lambda path: written(to_samples(noise(3.0, 0.05)), path), "nobody says anything"),
+    "zero length": (lambda path: written(np.zeros(0, np.float32), path), "empty"),
+    "two hours": (lambda path: written(np.zeros(7200 * 8000, np.float32), path, 8000, "FLAC"), "600 seconds at most"),
+    "no sound": (lambda path: path.with_suffix(".wav"), "not a WAV"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_what_is_no_speech_is_refused_in_a_line(home: Home, tmp_path: Path, kind: str) -> None:
+    make, problem = BROKEN[kind]
+    if kind == "no sound":
+        (tmp_path / "recording.wav").write_bytes(b"<html>not found</html>")
+    done = home.run("ask", "--audio", str(make(tmp_path / "recording")))
+    assert done.returncode == 1
+    assert problem in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_long_recordings_leave_memory_as_it_was(home: Home, tmp_path: Path) -> None:
+    """Four minutes of speech, twice: the second costs no more than the first."""
+    path = written(np.tile(said(), 4 * 60 * SAMPLE_RATE // len(said())), tmp_path / "long", kind="FLAC")
+    with home.daemon() as daemon:
+        peaks = []
+        for _ in range(2):
+            done = home.run("ask", "--json", "--max-tokens", "2", "--audio", str(path))
+            assert json.loads(done.stdout)["transcript"].lower().count("capital of france") > 50
+            peaks.append(resident_bytes(daemon.process.pid))
+        assert peaks[1] < peaks[0] * 1.1
+
+
+def resident_bytes(process_id: int) -> int:
+    return int(Path(f"/proc/{process_id}/statm").read_text().split()[1]) * resource.getpagesize()
