@@ -136,6 +136,13 @@ class FinalTranscript:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EmotionHeard:
+    """How the last question was said, as a model that hears has it; after its answer."""
+
+    emotion: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Speaking:
     """The next piece of the answer, about to be heard."""
 
@@ -197,6 +204,7 @@ VoiceEvent = (
     | SpeechEnded
     | PartialTranscript
     | FinalTranscript
+    | EmotionHeard
     | Speaking
     | SpokenAudio
     | Interrupted

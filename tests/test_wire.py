@@ -73,6 +73,7 @@ voice = st.one_of(
     st.builds(voice_events.SpeechEnded, seconds=DOUBLE),
     st.builds(voice_events.PartialTranscript, text=TEXT),
     st.builds(voice_events.FinalTranscript, text=TEXT, speaker=TEXT),
+    st.builds(voice_events.EmotionHeard, emotion=TEXT),
     st.builds(voice_events.Speaking, text=TEXT),
     st.builds(voice_events.SpokenAudio, data=st.binary(max_size=20), sample_rate=INT32),
     st.builds(voice_events.Interrupted, heard=TEXT),

@@ -10,6 +10,7 @@ from edged.cli.answer import Answer
 from edged.cli.output import printable, say
 from edged.events import Finished, TextDelta
 from edged.voice_events import (
+    EmotionHeard,
     FinalTranscript,
     Interrupted,
     StateChanged,
@@ -46,6 +47,8 @@ class VoiceView:
             case FinalTranscript(text=text, speaker=speaker):
                 self._end()
                 click.echo(f"{printable(speaker) or 'you'}: {printable(text) or '(nothing was understood)'}")
+            case EmotionHeard(emotion=emotion):
+                say(f"said {printable(emotion)}")
             case Interrupted():
                 self._end()
                 say("interrupted")

@@ -115,6 +115,8 @@ class VoiceConfig:
     """Say who spoke, of the people whose voices are known (`edged speakers enrol`)."""
     max_recording_seconds: int = 600
     """Longest recording that is written down for a model that cannot hear."""
+    emotion_model: str = ""
+    """Engine that hears and is asked after each answer how the question was said; empty asks none."""
     debug_recording: str = ""
     """Folder for what the microphone hears, as WAV files. For debugging only."""
 

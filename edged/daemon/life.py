@@ -50,7 +50,7 @@ async def live(config: Config, guard: Guard, lifeline: Lifeline) -> bool:
         speech = Speech(config)
         stack.callback(speech.close)
         turns = _turns(config, worker, store, speech)
-        composer = VoiceComposer(config, speech, turns, store)
+        composer = VoiceComposer(config, speech, turns, store, worker)
         room = composer.room()
         server = _server(config, guard, worker, store, turns, composer, room, Enrolment(speech.speakers, store))
         doors = await _wyoming(config, speech, room)

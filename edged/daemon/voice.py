@@ -19,7 +19,8 @@ from edged.daemon.speech import Speech
 from edged.errors import InvalidInput
 from edged.events import Sampling
 from edged.pipeline.barge_in import BargeInSettings
-from edged.pipeline.ports import Loudspeaker
+from edged.pipeline.emotion import ModelEmotions
+from edged.pipeline.ports import LanguageModel, Loudspeaker
 from edged.pipeline.remote_speaker import RemoteSpeaker
 from edged.pipeline.room import Room
 from edged.pipeline.skills import Skills
@@ -37,11 +38,15 @@ Emit = Callable[[VoiceEvent], None]
 class VoiceComposer:
     """Satisfies `edged.server.converse.Composer`."""
 
-    def __init__(self, config: Config, speech: Speech, turns: TurnConductor, store: AsyncStore) -> None:
+    def __init__(
+        self, config: Config, speech: Speech, turns: TurnConductor, store: AsyncStore, model: LanguageModel
+    ) -> None:
         self._config = config.voice
         self._speech = speech
         self._turns = turns
         self._store = store
+        name = config.voice.emotion_model
+        self._emotions = ModelEmotions(model, name) if name else None
         self._settings = VoiceSettings(
             language="zh" if config.voice.language == "zh" else "en",
             endpointing=Endpointing(silence_seconds=config.voice.silence_seconds),
@@ -124,6 +129,7 @@ class VoiceComposer:
             loudspeaker=loudspeaker,
             skills=skills,
             mute=mute,
+            emotions=self._emotions,
             who_speaks=WhoSpeaks(self._speech.speakers, self._store) if self._config.identify_speakers else None,
         )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from edged.events import FinishReason, GenerationEvent, GenerationRequest, Message, MessageState, Part, Usage
+from edged.events import Audio, FinishReason, GenerationEvent, GenerationRequest, Message, MessageState, Part, Usage
 
 if TYPE_CHECKING:  # who only writes needs no numpy
     import numpy as np
@@ -140,6 +140,14 @@ class People(EnrolledPeople, Protocol):
 
     async def delete_speaker(self, name: str) -> None:
         """Leave nothing of them. Raises InvalidInput, NotFound."""
+        ...
+
+
+class EmotionReader(Protocol):
+    """Hears how something is said."""
+
+    async def read(self, recording: Audio) -> str:
+        """A word, such as "excited". Raises what a model raises: NotFound, UnsupportedPart, QueueFull."""
         ...
 
 

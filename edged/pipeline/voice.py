@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
 from edged.audio.pcm import SAMPLE_RATE, Pcm, to_wav
@@ -18,12 +18,13 @@ from edged.events import Audio, Measured, Part, Started, Text, TextDelta
 from edged.pipeline.barge_in import BargeIn, Reaction
 from edged.pipeline.intents import ChangeVolume
 from edged.pipeline.narration import Narration
-from edged.pipeline.ports import VAD_SECONDS
+from edged.pipeline.ports import VAD_SECONDS, EmotionReader
 from edged.pipeline.skills import Done
 from edged.pipeline.utterance import Utterance
 from edged.pipeline.vad import Heard, Segmenter, patience
 from edged.pipeline.voice_parts import Thread, VoiceParts, VoiceSettings
 from edged.voice_events import (
+    EmotionHeard,
     FinalTranscript,
     Interrupted,
     PartialTranscript,
@@ -350,7 +351,15 @@ class VoiceSession:
             return False
         question = Audio(data=to_wav(utterance.pcm), media_type="audio/wav") if hears else Text(text=text)
         await self._ask_again_if_forgotten(question, marks)
+        if self._parts.emotions:
+            self._tasks.create_task(self._read_emotion(self._parts.emotions, utterance.pcm))
         return True
+
+    async def _read_emotion(self, emotions: EmotionReader, pcm: Pcm) -> None:
+        """Once the answer was given, which it must not delay. Not to know costs nobody anything."""
+        with suppress(EdgedError):
+            emotion = await emotions.read(Audio(data=to_wav(pcm), media_type="audio/wav"))
+            self._emit(EmotionHeard(emotion=emotion))
 
     async def _do(self, done: Done, marks: _Marks) -> None:
         """What needs no model."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from edged.events import Sampling
 from edged.pipeline.barge_in import BargeInSettings
-from edged.pipeline.ports import Loudspeaker, SpeechToText, TextToSpeech, VoiceActivity, WakeWords
+from edged.pipeline.ports import EmotionReader, Loudspeaker, SpeechToText, TextToSpeech, VoiceActivity, WakeWords
 from edged.pipeline.skills import Skills
 from edged.pipeline.turn import TurnConductor
 from edged.pipeline.vad import Endpointing
@@ -62,5 +62,7 @@ class VoiceParts:
     skills: Skills
     mute: Callable[[], None] = lambda: None
     """Closes the microphone for good; called only where the skills can mute."""
+    emotions: EmotionReader | None = None
+    """Asked after each answer; None where nobody wants to know."""
     who_speaks: WhoSpeaks | None = None
     """Of this conversation; None where nobody wants to know."""

@@ -25,19 +25,19 @@ _sym_db = _symbol_database.Default()
 from edged.v1 import turn_pb2 as edged_dot_v1_dot_turn__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x65\x64ged/v1/voice.proto\x12\x08\x65\x64ged.v1\x1a\x13\x65\x64ged/v1/turn.proto\"\xce\x01\n\x10OpenConversation\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x15\n\rlast_sequence\x18\x02 \x01(\x04\x12\x17\n\x0f\x63onversation_id\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12!\n\x04mode\x18\x05 \x01(\x0e\x32\x13.edged.v1.VoiceMode\x12)\n\x08\x65ncoding\x18\x06 \x01(\x0e\x32\x17.edged.v1.AudioEncoding\x12\x19\n\x11is_echo_cancelled\x18\x07 \x01(\x08\"L\n\x12\x43onversationOpened\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\r\n\x05taken\x18\x02 \x01(\x04\x12\x13\n\x0bsample_rate\x18\x03 \x01(\x05\"\x1b\n\x0bSpokenInput\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"\x1c\n\x06\x42utton\x12\x12\n\nis_pressed\x18\x01 \x01(\x08\"\x06\n\x04Stop\"\r\n\x0b\x45ndOfSpeech\"(\n\x0ePlaybackReport\x12\x16\n\x0eplayed_seconds\x18\x01 \x01(\x01\"\x94\x07\n\nVoiceEvent\x12/\n\rstate_changed\x18\x01 \x01(\x0b\x32\x16.edged.v1.StateChangedH\x00\x12/\n\rwake_detected\x18\x02 \x01(\x0b\x32\x16.edged.v1.WakeDetectedH\x00\x12-\n\x0cspeech_began\x18\x03 \x01(\x0b\x32\x15.edged.v1.SpeechBeganH\x00\x12-\n\x0cspeech_ended\x18\x04 \x01(\x0b\x32\x15.edged.v1.SpeechEndedH\x00\x12\x39\n\x12partial_transcript\x18\x05 \x01(\x0b\x32\x1b.edged.v1.PartialTranscriptH\x00\x12\x35\n\x10\x66inal_transcript\x18\x06 \x01(\x0b\x32\x19.edged.v1.FinalTranscriptH\x00\x12&\n\x08speaking\x18\x07 \x01(\x0b\x32\x12.edged.v1.SpeakingH\x00\x12-\n\x0cspoken_audio\x18\x08 \x01(\x0b\x32\x15.edged.v1.SpokenAudioH\x00\x12,\n\x0binterrupted\x18\t \x01(\x0b\x32\x15.edged.v1.InterruptedH\x00\x12\x31\n\x0evolume_changed\x18\n \x01(\x0b\x32\x17.edged.v1.VolumeChangedH\x00\x12-\n\x0cturn_timings\x18\x0b \x01(\x0b\x32\x15.edged.v1.TurnTimingsH\x00\x12+\n\x0bturn_failed\x18\x0c \x01(\x0b\x32\x14.edged.v1.TurnFailedH\x00\x12$\n\x07started\x18\r \x01(\x0b\x32\x11.edged.v1.StartedH\x00\x12,\n\x0btranscribed\x18\x0e \x01(\x0b\x32\x15.edged.v1.TranscribedH\x00\x12\x33\n\x0f\x63ontext_trimmed\x18\x0f \x01(\x0b\x32\x18.edged.v1.ContextTrimmedH\x00\x12)\n\ntext_delta\x18\x10 \x01(\x0b\x32\x13.edged.v1.TextDeltaH\x00\x12\x33\n\x0freasoning_delta\x18\x11 \x01(\x0b\x32\x18.edged.v1.ReasoningDeltaH\x00\x12&\n\x08measured\x18\x12 \x01(\x0b\x32\x12.edged.v1.MeasuredH\x00\x12&\n\x08\x66inished\x18\x13 \x01(\x0b\x32\x12.edged.v1.FinishedH\x00\x42\x07\n\x05\x65vent\"3\n\x0cStateChanged\x12#\n\x05state\x18\x01 \x01(\x0e\x32\x14.edged.v1.VoiceState\"\x1e\n\x0cWakeDetected\x12\x0e\n\x06phrase\x18\x01 \x01(\t\"\r\n\x0bSpeechBegan\"\x1e\n\x0bSpeechEnded\x12\x0f\n\x07seconds\x18\x01 \x01(\x01\"!\n\x11PartialTranscript\x12\x0c\n\x04text\x18\x01 \x01(\t\"0\n\x0f\x46inalTranscript\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0f\n\x07speaker\x18\x02 \x01(\t\"\x18\n\x08Speaking\x12\x0c\n\x04text\x18\x01 \x01(\t\"A\n\x0bSpokenAudio\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x13\n\x0bsample_rate\x18\x02 \x01(\x05\x12\x0f\n\x07is_last\x18\x03 \x01(\x08\"\x1c\n\x0bInterrupted\x12\r\n\x05heard\x18\x01 \x01(\t\" \n\rVolumeChanged\x12\x0f\n\x07percent\x18\x01 \x01(\x05\"i\n\x0bTurnTimings\x12\x13\n\x0b\x65ndpoint_ms\x18\x01 \x01(\x01\x12\x15\n\rtranscript_ms\x18\x02 \x01(\x01\x12\x16\n\x0e\x66irst_token_ms\x18\x03 \x01(\x01\x12\x16\n\x0e\x66irst_audio_ms\x18\x04 \x01(\x01\"+\n\nTurnFailed\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t*s\n\tVoiceMode\x12\x1a\n\x16VOICE_MODE_UNSPECIFIED\x10\x00\x12\x18\n\x14VOICE_MODE_WAKE_WORD\x10\x01\x12\x13\n\x0fVOICE_MODE_OPEN\x10\x02\x12\x1b\n\x17VOICE_MODE_PUSH_TO_TALK\x10\x03*b\n\rAudioEncoding\x12\x1e\n\x1a\x41UDIO_ENCODING_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41UDIO_ENCODING_PCM16\x10\x01\x12\x17\n\x13\x41UDIO_ENCODING_OPUS\x10\x02*\x91\x01\n\nVoiceState\x12\x1b\n\x17VOICE_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13VOICE_STATE_WAITING\x10\x01\x12\x19\n\x15VOICE_STATE_LISTENING\x10\x02\x12\x18\n\x14VOICE_STATE_THINKING\x10\x03\x12\x18\n\x14VOICE_STATE_SPEAKING\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x65\x64ged/v1/voice.proto\x12\x08\x65\x64ged.v1\x1a\x13\x65\x64ged/v1/turn.proto\"\xce\x01\n\x10OpenConversation\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x15\n\rlast_sequence\x18\x02 \x01(\x04\x12\x17\n\x0f\x63onversation_id\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12!\n\x04mode\x18\x05 \x01(\x0e\x32\x13.edged.v1.VoiceMode\x12)\n\x08\x65ncoding\x18\x06 \x01(\x0e\x32\x17.edged.v1.AudioEncoding\x12\x19\n\x11is_echo_cancelled\x18\x07 \x01(\x08\"L\n\x12\x43onversationOpened\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\r\n\x05taken\x18\x02 \x01(\x04\x12\x13\n\x0bsample_rate\x18\x03 \x01(\x05\"\x1b\n\x0bSpokenInput\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"\x1c\n\x06\x42utton\x12\x12\n\nis_pressed\x18\x01 \x01(\x08\"\x06\n\x04Stop\"\r\n\x0b\x45ndOfSpeech\"(\n\x0ePlaybackReport\x12\x16\n\x0eplayed_seconds\x18\x01 \x01(\x01\"\xc5\x07\n\nVoiceEvent\x12/\n\rstate_changed\x18\x01 \x01(\x0b\x32\x16.edged.v1.StateChangedH\x00\x12/\n\rwake_detected\x18\x02 \x01(\x0b\x32\x16.edged.v1.WakeDetectedH\x00\x12-\n\x0cspeech_began\x18\x03 \x01(\x0b\x32\x15.edged.v1.SpeechBeganH\x00\x12-\n\x0cspeech_ended\x18\x04 \x01(\x0b\x32\x15.edged.v1.SpeechEndedH\x00\x12\x39\n\x12partial_transcript\x18\x05 \x01(\x0b\x32\x1b.edged.v1.PartialTranscriptH\x00\x12\x35\n\x10\x66inal_transcript\x18\x06 \x01(\x0b\x32\x19.edged.v1.FinalTranscriptH\x00\x12&\n\x08speaking\x18\x07 \x01(\x0b\x32\x12.edged.v1.SpeakingH\x00\x12-\n\x0cspoken_audio\x18\x08 \x01(\x0b\x32\x15.edged.v1.SpokenAudioH\x00\x12,\n\x0binterrupted\x18\t \x01(\x0b\x32\x15.edged.v1.InterruptedH\x00\x12\x31\n\x0evolume_changed\x18\n \x01(\x0b\x32\x17.edged.v1.VolumeChangedH\x00\x12-\n\x0cturn_timings\x18\x0b \x01(\x0b\x32\x15.edged.v1.TurnTimingsH\x00\x12+\n\x0bturn_failed\x18\x0c \x01(\x0b\x32\x14.edged.v1.TurnFailedH\x00\x12$\n\x07started\x18\r \x01(\x0b\x32\x11.edged.v1.StartedH\x00\x12,\n\x0btranscribed\x18\x0e \x01(\x0b\x32\x15.edged.v1.TranscribedH\x00\x12\x33\n\x0f\x63ontext_trimmed\x18\x0f \x01(\x0b\x32\x18.edged.v1.ContextTrimmedH\x00\x12)\n\ntext_delta\x18\x10 \x01(\x0b\x32\x13.edged.v1.TextDeltaH\x00\x12\x33\n\x0freasoning_delta\x18\x11 \x01(\x0b\x32\x18.edged.v1.ReasoningDeltaH\x00\x12&\n\x08measured\x18\x12 \x01(\x0b\x32\x12.edged.v1.MeasuredH\x00\x12&\n\x08\x66inished\x18\x13 \x01(\x0b\x32\x12.edged.v1.FinishedH\x00\x12/\n\remotion_heard\x18\x14 \x01(\x0b\x32\x16.edged.v1.EmotionHeardH\x00\x42\x07\n\x05\x65vent\"3\n\x0cStateChanged\x12#\n\x05state\x18\x01 \x01(\x0e\x32\x14.edged.v1.VoiceState\"\x1e\n\x0cWakeDetected\x12\x0e\n\x06phrase\x18\x01 \x01(\t\"\r\n\x0bSpeechBegan\"\x1e\n\x0bSpeechEnded\x12\x0f\n\x07seconds\x18\x01 \x01(\x01\"!\n\x11PartialTranscript\x12\x0c\n\x04text\x18\x01 \x01(\t\"0\n\x0f\x46inalTranscript\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0f\n\x07speaker\x18\x02 \x01(\t\"\x1f\n\x0c\x45motionHeard\x12\x0f\n\x07\x65motion\x18\x01 \x01(\t\"\x18\n\x08Speaking\x12\x0c\n\x04text\x18\x01 \x01(\t\"A\n\x0bSpokenAudio\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x13\n\x0bsample_rate\x18\x02 \x01(\x05\x12\x0f\n\x07is_last\x18\x03 \x01(\x08\"\x1c\n\x0bInterrupted\x12\r\n\x05heard\x18\x01 \x01(\t\" \n\rVolumeChanged\x12\x0f\n\x07percent\x18\x01 \x01(\x05\"i\n\x0bTurnTimings\x12\x13\n\x0b\x65ndpoint_ms\x18\x01 \x01(\x01\x12\x15\n\rtranscript_ms\x18\x02 \x01(\x01\x12\x16\n\x0e\x66irst_token_ms\x18\x03 \x01(\x01\x12\x16\n\x0e\x66irst_audio_ms\x18\x04 \x01(\x01\"+\n\nTurnFailed\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t*s\n\tVoiceMode\x12\x1a\n\x16VOICE_MODE_UNSPECIFIED\x10\x00\x12\x18\n\x14VOICE_MODE_WAKE_WORD\x10\x01\x12\x13\n\x0fVOICE_MODE_OPEN\x10\x02\x12\x1b\n\x17VOICE_MODE_PUSH_TO_TALK\x10\x03*b\n\rAudioEncoding\x12\x1e\n\x1a\x41UDIO_ENCODING_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41UDIO_ENCODING_PCM16\x10\x01\x12\x17\n\x13\x41UDIO_ENCODING_OPUS\x10\x02*\x91\x01\n\nVoiceState\x12\x1b\n\x17VOICE_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13VOICE_STATE_WAITING\x10\x01\x12\x19\n\x15VOICE_STATE_LISTENING\x10\x02\x12\x18\n\x14VOICE_STATE_THINKING\x10\x03\x12\x18\n\x14VOICE_STATE_SPEAKING\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'edged.v1.voice_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VOICEMODE']._serialized_start=1911
-  _globals['_VOICEMODE']._serialized_end=2026
-  _globals['_AUDIOENCODING']._serialized_start=2028
-  _globals['_AUDIOENCODING']._serialized_end=2126
-  _globals['_VOICESTATE']._serialized_start=2129
-  _globals['_VOICESTATE']._serialized_end=2274
+  _globals['_VOICEMODE']._serialized_start=1993
+  _globals['_VOICEMODE']._serialized_end=2108
+  _globals['_AUDIOENCODING']._serialized_start=2110
+  _globals['_AUDIOENCODING']._serialized_end=2208
+  _globals['_VOICESTATE']._serialized_start=2211
+  _globals['_VOICESTATE']._serialized_end=2356
   _globals['_OPENCONVERSATION']._serialized_start=56
   _globals['_OPENCONVERSATION']._serialized_end=262
   _globals['_CONVERSATIONOPENED']._serialized_start=264
@@ -53,29 +53,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PLAYBACKREPORT']._serialized_start=424
   _globals['_PLAYBACKREPORT']._serialized_end=464
   _globals['_VOICEEVENT']._serialized_start=467
-  _globals['_VOICEEVENT']._serialized_end=1383
-  _globals['_STATECHANGED']._serialized_start=1385
-  _globals['_STATECHANGED']._serialized_end=1436
-  _globals['_WAKEDETECTED']._serialized_start=1438
-  _globals['_WAKEDETECTED']._serialized_end=1468
-  _globals['_SPEECHBEGAN']._serialized_start=1470
-  _globals['_SPEECHBEGAN']._serialized_end=1483
-  _globals['_SPEECHENDED']._serialized_start=1485
-  _globals['_SPEECHENDED']._serialized_end=1515
-  _globals['_PARTIALTRANSCRIPT']._serialized_start=1517
-  _globals['_PARTIALTRANSCRIPT']._serialized_end=1550
-  _globals['_FINALTRANSCRIPT']._serialized_start=1552
-  _globals['_FINALTRANSCRIPT']._serialized_end=1600
-  _globals['_SPEAKING']._serialized_start=1602
-  _globals['_SPEAKING']._serialized_end=1626
-  _globals['_SPOKENAUDIO']._serialized_start=1628
-  _globals['_SPOKENAUDIO']._serialized_end=1693
-  _globals['_INTERRUPTED']._serialized_start=1695
-  _globals['_INTERRUPTED']._serialized_end=1723
-  _globals['_VOLUMECHANGED']._serialized_start=1725
-  _globals['_VOLUMECHANGED']._serialized_end=1757
-  _globals['_TURNTIMINGS']._serialized_start=1759
-  _globals['_TURNTIMINGS']._serialized_end=1864
-  _globals['_TURNFAILED']._serialized_start=1866
-  _globals['_TURNFAILED']._serialized_end=1909
+  _globals['_VOICEEVENT']._serialized_end=1432
+  _globals['_STATECHANGED']._serialized_start=1434
+  _globals['_STATECHANGED']._serialized_end=1485
+  _globals['_WAKEDETECTED']._serialized_start=1487
+  _globals['_WAKEDETECTED']._serialized_end=1517
+  _globals['_SPEECHBEGAN']._serialized_start=1519
+  _globals['_SPEECHBEGAN']._serialized_end=1532
+  _globals['_SPEECHENDED']._serialized_start=1534
+  _globals['_SPEECHENDED']._serialized_end=1564
+  _globals['_PARTIALTRANSCRIPT']._serialized_start=1566
+  _globals['_PARTIALTRANSCRIPT']._serialized_end=1599
+  _globals['_FINALTRANSCRIPT']._serialized_start=1601
+  _globals['_FINALTRANSCRIPT']._serialized_end=1649
+  _globals['_EMOTIONHEARD']._serialized_start=1651
+  _globals['_EMOTIONHEARD']._serialized_end=1682
+  _globals['_SPEAKING']._serialized_start=1684
+  _globals['_SPEAKING']._serialized_end=1708
+  _globals['_SPOKENAUDIO']._serialized_start=1710
+  _globals['_SPOKENAUDIO']._serialized_end=1775
+  _globals['_INTERRUPTED']._serialized_start=1777
+  _globals['_INTERRUPTED']._serialized_end=1805
+  _globals['_VOLUMECHANGED']._serialized_start=1807
+  _globals['_VOLUMECHANGED']._serialized_end=1839
+  _globals['_TURNTIMINGS']._serialized_start=1841
+  _globals['_TURNTIMINGS']._serialized_end=1946
+  _globals['_TURNFAILED']._serialized_start=1948
+  _globals['_TURNFAILED']._serialized_end=1991
 # @@protoc_insertion_point(module_scope)

@@ -95,7 +95,7 @@ class PlaybackReport(_message.Message):
     def __init__(self, played_seconds: _Optional[float] = ...) -> None: ...
 
 class VoiceEvent(_message.Message):
-    __slots__ = ("state_changed", "wake_detected", "speech_began", "speech_ended", "partial_transcript", "final_transcript", "speaking", "spoken_audio", "interrupted", "volume_changed", "turn_timings", "turn_failed", "started", "transcribed", "context_trimmed", "text_delta", "reasoning_delta", "measured", "finished")
+    __slots__ = ("state_changed", "wake_detected", "speech_began", "speech_ended", "partial_transcript", "final_transcript", "speaking", "spoken_audio", "interrupted", "volume_changed", "turn_timings", "turn_failed", "started", "transcribed", "context_trimmed", "text_delta", "reasoning_delta", "measured", "finished", "emotion_heard")
     STATE_CHANGED_FIELD_NUMBER: _ClassVar[int]
     WAKE_DETECTED_FIELD_NUMBER: _ClassVar[int]
     SPEECH_BEGAN_FIELD_NUMBER: _ClassVar[int]
@@ -115,6 +115,7 @@ class VoiceEvent(_message.Message):
     REASONING_DELTA_FIELD_NUMBER: _ClassVar[int]
     MEASURED_FIELD_NUMBER: _ClassVar[int]
     FINISHED_FIELD_NUMBER: _ClassVar[int]
+    EMOTION_HEARD_FIELD_NUMBER: _ClassVar[int]
     state_changed: StateChanged
     wake_detected: WakeDetected
     speech_began: SpeechBegan
@@ -134,7 +135,8 @@ class VoiceEvent(_message.Message):
     reasoning_delta: _turn_pb2.ReasoningDelta
     measured: _turn_pb2.Measured
     finished: _turn_pb2.Finished
-    def __init__(self, state_changed: _Optional[_Union[StateChanged, _Mapping]] = ..., wake_detected: _Optional[_Union[WakeDetected, _Mapping]] = ..., speech_began: _Optional[_Union[SpeechBegan, _Mapping]] = ..., speech_ended: _Optional[_Union[SpeechEnded, _Mapping]] = ..., partial_transcript: _Optional[_Union[PartialTranscript, _Mapping]] = ..., final_transcript: _Optional[_Union[FinalTranscript, _Mapping]] = ..., speaking: _Optional[_Union[Speaking, _Mapping]] = ..., spoken_audio: _Optional[_Union[SpokenAudio, _Mapping]] = ..., interrupted: _Optional[_Union[Interrupted, _Mapping]] = ..., volume_changed: _Optional[_Union[VolumeChanged, _Mapping]] = ..., turn_timings: _Optional[_Union[TurnTimings, _Mapping]] = ..., turn_failed: _Optional[_Union[TurnFailed, _Mapping]] = ..., started: _Optional[_Union[_turn_pb2.Started, _Mapping]] = ..., transcribed: _Optional[_Union[_turn_pb2.Transcribed, _Mapping]] = ..., context_trimmed: _Optional[_Union[_turn_pb2.ContextTrimmed, _Mapping]] = ..., text_delta: _Optional[_Union[_turn_pb2.TextDelta, _Mapping]] = ..., reasoning_delta: _Optional[_Union[_turn_pb2.ReasoningDelta, _Mapping]] = ..., measured: _Optional[_Union[_turn_pb2.Measured, _Mapping]] = ..., finished: _Optional[_Union[_turn_pb2.Finished, _Mapping]] = ...) -> None: ...
+    emotion_heard: EmotionHeard
+    def __init__(self, state_changed: _Optional[_Union[StateChanged, _Mapping]] = ..., wake_detected: _Optional[_Union[WakeDetected, _Mapping]] = ..., speech_began: _Optional[_Union[SpeechBegan, _Mapping]] = ..., speech_ended: _Optional[_Union[SpeechEnded, _Mapping]] = ..., partial_transcript: _Optional[_Union[PartialTranscript, _Mapping]] = ..., final_transcript: _Optional[_Union[FinalTranscript, _Mapping]] = ..., speaking: _Optional[_Union[Speaking, _Mapping]] = ..., spoken_audio: _Optional[_Union[SpokenAudio, _Mapping]] = ..., interrupted: _Optional[_Union[Interrupted, _Mapping]] = ..., volume_changed: _Optional[_Union[VolumeChanged, _Mapping]] = ..., turn_timings: _Optional[_Union[TurnTimings, _Mapping]] = ..., turn_failed: _Optional[_Union[TurnFailed, _Mapping]] = ..., started: _Optional[_Union[_turn_pb2.Started, _Mapping]] = ..., transcribed: _Optional[_Union[_turn_pb2.Transcribed, _Mapping]] = ..., context_trimmed: _Optional[_Union[_turn_pb2.ContextTrimmed, _Mapping]] = ..., text_delta: _Optional[_Union[_turn_pb2.TextDelta, _Mapping]] = ..., reasoning_delta: _Optional[_Union[_turn_pb2.ReasoningDelta, _Mapping]] = ..., measured: _Optional[_Union[_turn_pb2.Measured, _Mapping]] = ..., finished: _Optional[_Union[_turn_pb2.Finished, _Mapping]] = ..., emotion_heard: _Optional[_Union[EmotionHeard, _Mapping]] = ...) -> None: ...
 
 class StateChanged(_message.Message):
     __slots__ = ("state",)
@@ -171,6 +173,12 @@ class FinalTranscript(_message.Message):
     text: str
     speaker: str
     def __init__(self, text: _Optional[str] = ..., speaker: _Optional[str] = ...) -> None: ...
+
+class EmotionHeard(_message.Message):
+    __slots__ = ("emotion",)
+    EMOTION_FIELD_NUMBER: _ClassVar[int]
+    emotion: str
+    def __init__(self, emotion: _Optional[str] = ...) -> None: ...
 
 class Speaking(_message.Message):
     __slots__ = ("text",)

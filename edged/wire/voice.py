@@ -29,6 +29,7 @@ _PLAIN: Mapping[str, tuple[type[Any], type[ProtoMessage]]] = MappingProxyType(
         "speech_ended": (voice_events.SpeechEnded, voice_pb2.SpeechEnded),
         "partial_transcript": (voice_events.PartialTranscript, voice_pb2.PartialTranscript),
         "final_transcript": (voice_events.FinalTranscript, voice_pb2.FinalTranscript),
+        "emotion_heard": (voice_events.EmotionHeard, voice_pb2.EmotionHeard),
         "speaking": (voice_events.Speaking, voice_pb2.Speaking),
         "spoken_audio": (voice_events.SpokenAudio, voice_pb2.SpokenAudio),
         "interrupted": (voice_events.Interrupted, voice_pb2.Interrupted),

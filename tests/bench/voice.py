@@ -6,7 +6,6 @@ time of each stage as a share of the sound's length, and from the last sample of
 in a room with a virtual microphone and speaker. `--hours 0.02 --questions 2` tries the program itself.
 """
 
-# ruff: noqa: E402
 from __future__ import annotations
 
 import os

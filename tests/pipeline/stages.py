@@ -12,6 +12,7 @@ import numpy as np
 from edged.audio.mel import Samples
 from edged.audio.pcm import SAMPLE_RATE, Pcm
 from edged.errors import EdgedError
+from edged.pipeline.ports import EmotionReader
 from edged.pipeline.skills import Skills
 from edged.pipeline.turn import TurnConductor
 from edged.pipeline.voice import VoiceSession
@@ -167,6 +168,7 @@ class Talk:
         has_wake_word: bool = True,
         heard: str = "",
         who_speaks: WhoSpeaks | None = None,
+        emotions: EmotionReader | None = None,
     ) -> None:
         self.model = ScriptedModel()
         self.memory = DictMemory()
@@ -195,6 +197,7 @@ class Talk:
             ),
             mute=self._mute,
             who_speaks=who_speaks,
+            emotions=emotions,
         )
         self.session = VoiceSession(parts, settings or VoiceSettings(partial_seconds=0), self.events.append)
 
