@@ -15,6 +15,8 @@ MIN_CLAUSE_WEIGHT = 60
 FIRST_WORDS = 4
 FIRST_WIDE = 8
 """What the first piece must hold, in words or wide characters, to end at a clause."""
+JOINT_WORDS = 6
+"""What the first piece must hold to end before a word that joins clauses, where no comma does."""
 LOOK_AHEAD = 100
 """At most so many dots, closing marks, spaces or letters are looked at behind a possible end."""
 
@@ -23,6 +25,8 @@ _WIDE_CHARACTER = re.compile(f"[{_WIDE}]")
 _WIDE_ENDS = "。｡！？；"
 _WIDE_CLAUSES = "，、："
 _MARK = re.compile(rf"[.!?…{_WIDE_ENDS},;:{_WIDE_CLAUSES}—–\n-]")
+_FIRST_MARK = re.compile(f"{_MARK.pattern}| ")
+_JOINTS = frozenset(("and", "because", "but", "if", "or", "so", "that", "when", "where", "which", "while", "who"))
 _END = re.compile(rf"[.!?…{_WIDE_ENDS}]{{1,{LOOK_AHEAD}}}")
 _CLOSERS = re.compile(rf"""[)\]}}'"’”»*_~`）］】」』》〉]{{0,{LOOK_AHEAD}}}""")
 _SPACES = re.compile(rf"[^\S\n]{{0,{LOOK_AHEAD}}}\n?")
@@ -101,7 +105,8 @@ class SentenceSplitter:
             return None
         limit = _limit(self._text, start)
         self._scanned = max(self._scanned, start)
-        while mark := _MARK.search(self._text, self._scanned, limit):
+        marks = _FIRST_MARK if self._first else _MARK
+        while mark := marks.search(self._text, self._scanned, limit):
             try:
                 end = self._end_at(mark.start(), ended)
             except _Undecided:
@@ -128,6 +133,8 @@ class SentenceSplitter:
         mark = self._text[place]
         if mark == "\n":
             return place + 1
+        if mark == " ":
+            return self._joint(place, ended)
         if _END.match(mark):
             return self._sentence_end(place, ended)
         if self._first:
@@ -178,6 +185,14 @@ class SentenceSplitter:
             len(re.findall(rf"[^\W{_WIDE}]+(?:['’][^\W{_WIDE}]+)?", before)) >= FIRST_WORDS
         )
         return following if enough else None
+
+    def _joint(self, place: int, ended: bool) -> int | None:
+        """Behind a space before a word that joins clauses."""
+        end = self._look(_WORD, place + 1, ended)
+        before = self._text[:place]
+        if self._text[place + 1 : end] not in _JOINTS or before.count("`") % 2 or before.count("(") > before.count(")"):
+            return None
+        return place + 1 if len(before.split()) >= JOINT_WORDS else None
 
     def _closers_end(self, run: int, ended: bool) -> int:
         """Behind the closing marks; a straight quote closes only what is open."""
