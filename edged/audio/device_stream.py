@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Protocol
 
 from edged.audio.devices import Direction
@@ -178,15 +178,21 @@ class _SoundProcess:
 
     def __init__(self, command: list[str], device: str, serve: Callable[[Opened], Service]) -> None:
         """Raises as `DeviceStream.open` does."""
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = subprocess.Popen(
-                [*command, str(theirs.fileno()), device],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,  # PortAudio and ALSA talk a lot
-            )
+        with ExitStack() as undone:
+            try:
+                self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                undone.callback(self._socket.close)
+                with theirs:
+                    self._process = subprocess.Popen(
+                        [*command, str(theirs.fileno()), device],
+                        pass_fds=[theirs.fileno()],
+                        stdin=subprocess.DEVNULL,
+                        stdout=subprocess.DEVNULL,
+                        stderr=subprocess.DEVNULL,  # PortAudio and ALSA talk a lot
+                    )
+            except OSError as exc:
+                raise DeviceUnavailable(f"no process for a sound device can be started: {exc.strerror}") from exc
+            undone.pop_all()
         try:
             self._service = serve(self._wait_until_open())
         except EdgedError:

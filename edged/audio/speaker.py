@@ -36,13 +36,19 @@ class Speaker:
         on_state: Callable[[DeviceState], None] = lambda state: None,
     ) -> None:
         """device: as `find_device` takes it. on_state: called in the event loop when the state changed."""
+
+        def changed(state: DeviceState) -> None:
+            if state is DeviceState.LOST:
+                self._forget()  # nobody will hear what is queued, and nobody shall wait for it
+            on_state(state)
+
         self._device = DeviceStream(
             device,
             Direction.OUTPUT,
             self._begin,
             blocks_per_second=BLOCKS_PER_SECOND,
             latency_seconds=LATENCY_SECONDS,
-            on_state=on_state,
+            on_state=changed,
         )
         self._output: _Output | None = None
         self._resampler: Resampler | None = None

@@ -88,6 +88,7 @@ async def _follow_keys(call: VoiceCall, microphone: Microphone, speaker: Speaker
         else:
             await microphone.close()
             await call.send(Button(is_pressed=False))
+    await microphone.close()
     await call.finish()
 
 

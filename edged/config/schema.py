@@ -116,7 +116,7 @@ class VoiceConfig:
     max_recording_seconds: int = 600
     """Longest recording that is written down for a model that cannot hear."""
     emotion_model: str = ""
-    """Engine that hears and is asked after each answer how the question was said; empty asks none."""
+    """Engine that hears, asked after each answer how the question was said (engine.max_loaded = 2); empty asks none."""
     debug_recording: str = ""
     """Folder for what the microphone hears, as WAV files. For debugging only."""
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from edged.config import Config, VoiceConfig
-from edged.errors import MissingExtra
+from edged.errors import ArtefactError, MissingExtra
 from edged.pipeline.ports import VoiceActivity, WakeWords
 from edged.pipeline.wake_word import WakePhrase, WakeWordDetector
 from edged.speech.background import (
@@ -25,6 +25,9 @@ from edged.speech.silero import SileroVad
 from edged.speech.speakers import SpeakerEncoder
 from edged.speech.voiceprints import Voiceprints
 from edged.speech.weights import (
+    WHISPER_BASE_FIRST,
+    WHISPER_BASE_SECOND,
+    packaged_folder,
     piper_voice_file,
     silero_file,
     speakers_file,
@@ -100,7 +103,7 @@ class Speech:
             speakers_file()
         return ", ".join(
             [
-                f"recognizer in {self._recognizer_folder()}",
+                f"recognizer {self._recognizer_name()}",
                 f"voice {voice.stem if voice else ESPEAK}",
                 f"wake words {self._config.wake_words}",
             ]
@@ -112,10 +115,21 @@ class Speech:
             self._recognizer_folder(), language=AUTO if language == "auto" else language, threads=self._threads
         )
 
+    def _recognizer_name(self) -> str:
+        if not self._config.recognizer and self._config.language != "en":
+            packaged_folder(WHISPER_BASE_FIRST), packaged_folder(WHISPER_BASE_SECOND)
+            return "Whisper base"
+        return str(self._recognizer_folder())
+
     def _recognizer_folder(self) -> Path:
         if self._config.recognizer:
             return whisper_folder(Path(self._config.recognizer).expanduser())
-        return whisper_folder() if self._config.language == "en" else whisper_base_folder(self._cache)
+        if self._config.language == "en":
+            return whisper_folder()
+        try:
+            return whisper_base_folder(self._cache)
+        except OSError as exc:
+            raise ArtefactError(f"{self._cache}: Whisper base cannot be put there: {exc.strerror}") from exc
 
     def _load_voice(self) -> Speaks:
         file = self._voice_file()

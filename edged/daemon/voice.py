@@ -16,7 +16,7 @@ from edged.audio.recorder import Recorder
 from edged.audio.speaker import Speaker
 from edged.config import Config
 from edged.daemon.speech import Speech
-from edged.errors import InvalidInput
+from edged.errors import ConfigError, InvalidInput
 from edged.events import Sampling
 from edged.pipeline.barge_in import BargeInSettings
 from edged.pipeline.emotion import ModelEmotions
@@ -46,6 +46,8 @@ class VoiceComposer:
         self._turns = turns
         self._store = store
         name = config.voice.emotion_model
+        if name not in ("", config.engine.default) and config.engine.max_loaded < 2:
+            raise ConfigError("voice.emotion_model takes turns with the answering engine: set engine.max_loaded = 2")
         self._emotions = ModelEmotions(model, name) if name else None
         self._settings = VoiceSettings(
             language="zh" if config.voice.language == "zh" else "en",
@@ -60,7 +62,10 @@ class VoiceComposer:
         return self._speech.voice.sample_rate
 
     async def session(self, opening: Opening, speaker: RemoteSpeaker, emit: Emit) -> VoiceSession:
-        """One with a client."""
+        """One with a client, once it is clear that there is such an engine and such a conversation."""
+        await self._turns.hears(opening.model)
+        if opening.conversation_id:
+            await self._store.get(opening.conversation_id)
         await self._speech.prepare()
         may_interrupt = self._config.barge_in and opening.is_echo_cancelled
         settings = dataclasses.replace(

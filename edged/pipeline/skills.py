@@ -40,6 +40,7 @@ class Skills:
         self._clock = clock
         self._now = now
         self._timers = Timers()
+        self._is_announcing = False
 
     def respond(self, utterance: str) -> Done | None:
         """None where the model is asked."""
@@ -66,9 +67,15 @@ class Skills:
 
     @property
     def has_timers(self) -> bool:
-        """Some are running."""
-        return len(self._timers) > 0
+        """Some are running, or being announced."""
+        return len(self._timers) > 0 or self._is_announcing
 
     def due(self) -> str:
-        """What to announce of timers that ran out; each is announced once."""
-        return " ".join(done(timer, self._language) for timer in self._timers.due(self._clock()))
+        """What to announce of timers that ran out; each is announced once. Call `announced` when that was done."""
+        due = self._timers.due(self._clock())
+        self._is_announcing = self._is_announcing or bool(due)
+        return " ".join(done(timer, self._language) for timer in due)
+
+    def announced(self) -> None:
+        """What was due was said."""
+        self._is_announcing = False

@@ -105,6 +105,8 @@ class VoiceSession:
             finally:
                 ringing.cancel()
                 if self._answering:
+                    if self._narration:
+                        self._narration.cut()
                     self._parts.loudspeaker.cut()
                     self._answering.cancel()
                 self._forget_utterance()
@@ -177,8 +179,11 @@ class VoiceSession:
         return self.state is VoiceState.LISTENING and self._segmenter.has_begun
 
     async def _announce(self, text: str) -> bool:
-        self._emit(TextDelta(text=text))
-        await self._say(text, None)
+        try:
+            self._emit(TextDelta(text=text))
+            await self._say(text, None)
+        finally:
+            self._parts.skills.announced()
         return False
 
     # --- listening ---
@@ -268,6 +273,8 @@ class VoiceSession:
         if self._settings.barge_in is None:
             return
         if self._utterance:
+            if self._utterance.seconds >= self._settings.endpointing.max_seconds:
+                return  # who talks without end is answered now, whatever they go on to say
             self._utterance.push(pcm)
         if self._barge_in is None:
             self._parts.activity.reset()
@@ -299,6 +306,7 @@ class VoiceSession:
     def _interrupt(self) -> None:
         """Cut what is being said and drop the rest of the answer."""
         self._barge_in = None
+        self._parts.loudspeaker.duck(1.0)
         if self._answering is None:
             return
         heard = self._narration.cut() if self._narration else ""
@@ -306,7 +314,6 @@ class VoiceSession:
         self._answering = self._narration = None
         if self.state is VoiceState.SPEAKING:
             self._parts.loudspeaker.cut()
-            self._parts.loudspeaker.duck(1.0)
             self._emit(Interrupted(heard=heard))
 
     # --- answering ---
@@ -382,6 +389,7 @@ class VoiceSession:
         now = asyncio.get_running_loop().time()
         if self._thread.answered_at and now - self._thread.answered_at > self._settings.forget_seconds:
             self._thread.conversation_id = ""
+        self._thread.answered_at = now
         try:
             await self._ask(question, marks)
         except NotFound as exc:
@@ -445,6 +453,7 @@ class VoiceSession:
 
     def _begin_speaking(self, marks: _Marks | None) -> None:
         self._barge_in = None
+        self._parts.loudspeaker.duck(1.0)
         self._enter(VoiceState.SPEAKING)
         if marks is None:
             return

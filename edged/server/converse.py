@@ -76,7 +76,11 @@ class VoiceCalls:
         opening = await _opening(requests)
         session = self._resumed(opening) if opening.session_id else await self._begun(opening)
         session.superseded.set()
+        session.newest_call += 1
+        number = session.newest_call
         async with session.serving:  # an earlier call has taken its last request before this one says which
+            if number != session.newest_call:
+                raise _taken_up()
             session.connected()
             opened = voice_pb2.ConversationOpened(
                 session_id=session.id, taken=session.taken, sample_rate=self._composer.sample_rate
@@ -86,7 +90,8 @@ class VoiceCalls:
                 await self._serve(session, opening.last_sequence, requests, context)
                 self._forget(session)  # all was delivered
             finally:
-                session.left(lambda: self._forget(session))
+                if session.id in self._sessions:
+                    session.left(lambda: self._forget(session))
 
     async def close(self) -> None:
         """End all conversations."""
@@ -160,7 +165,7 @@ class VoiceCalls:
             waiting = set(tasks)
             while not (writing.done() or draining.done() or superseded.done()):
                 _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-                if reading.done() and reading.exception():
+                if reading.done() and not reading.cancelled() and reading.exception():
                     self._forget(session)  # what is no input ends the conversation
                     reading.result()
             if writing.done():
@@ -168,11 +173,15 @@ class VoiceCalls:
             elif draining.done():
                 raise Unavailable("the daemon is shutting down", retry_seconds=RETRY_SECONDS)
             else:
-                raise InvalidInput("another call has taken this session up", field="open.session_id")
+                raise _taken_up()
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _taken_up() -> InvalidInput:
+    return InvalidInput("another call has taken this session up", field="open.session_id")
 
 
 async def _opening(requests: AsyncIterator[pb.ConverseRequest]) -> voice_pb2.OpenConversation:

@@ -111,7 +111,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
             raise
         except asyncio.CancelledError:
             if task not in self._cut_off:
-                raise
+                if task.cancelling():
+                    raise
+                raise Unavailable("this call was broken off") from None  # by itself: without a status callers wait
             task.uncancel()
             raise Unavailable("the daemon is shutting down and broke this off", retry_seconds=RETRY_SECONDS) from None
         except Exception as exc:  # the process border: whatever it is, the caller gets a code

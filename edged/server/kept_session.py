@@ -20,6 +20,8 @@ AWAY_SECONDS = 60.0
 """How long a session waits for a client whose connection broke."""
 MAX_AUDIO_BYTES = 2 * SAMPLE_RATE
 """A second."""
+HEARD_SAMPLES = 480
+"""Heard at once, whatever a client sends at once: within 30 ms it may become clear that somebody speaks."""
 QUEUED_PIECES = 64
 """Pieces of sound that may wait; a client that sends faster than it speaks is made to wait."""
 KEPT_BYTES = 8 * 1024 * 1024
@@ -54,6 +56,7 @@ class KeptSession:
         """Held by the call that serves it."""
         self.superseded = asyncio.Event()
         """Set for that call when another wants to."""
+        self.newest_call = 0
         self._decode = decode
         self._sound: asyncio.Queue[Pcm | None] = asyncio.Queue(QUEUED_PIECES)
         self._kept: deque[pb.ConverseResponse] = deque()
@@ -131,5 +134,6 @@ class KeptSession:
     async def sound(self) -> AsyncIterator[Pcm]:
         """What the client sends."""
         while (pcm := await self._sound.get()) is not None:
-            yield pcm
+            for start in range(0, len(pcm), HEARD_SAMPLES):
+                yield pcm[start : start + HEARD_SAMPLES]
             self._sound.task_done()  # whoever iterates has taken it when asking for the next

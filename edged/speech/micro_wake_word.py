@@ -110,7 +110,7 @@ def read_settings(file: Path) -> WakeWordSettings:
         )
     except OSError as exc:
         raise ArtefactError(f"{file}: cannot be read: {exc.strerror}") from exc
-    except (ValueError, LookupError, TypeError, RecursionError) as exc:
+    except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as exc:
         raise ArtefactError(f"{file}: is no JSON of a microWakeWord model") from exc
     if not (0 < settings.threshold < 1 and 0 < settings.window <= _MAX_WINDOW):
         raise ArtefactError(f"{file}: probability_cutoff or sliding_window_size is out of range")

@@ -67,7 +67,7 @@ def _read_config(path: Path) -> PiperConfig:
         raise ArtefactError(f"{path}: is no JSON of a Piper voice") from exc
     if config.phoneme_type.value not in _OFFLINE:
         raise ArtefactError(f"{path}: its phonemes ({config.phoneme_type.value}) need files that Piper would download")
-    if not 8_000 <= config.sample_rate <= 48_000:
+    if type(config.sample_rate) is not int or not 8_000 <= config.sample_rate <= 48_000:
         raise ArtefactError(f"{path}: audio.sample_rate is out of range")
     return config
 

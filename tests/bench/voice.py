@@ -127,10 +127,7 @@ def _wake_words(hours: float) -> str:
 
 def _detector() -> tuple[MicroWakeWords, WakeWordDetector]:
     heard = MicroWakeWords([wake_word_file("okay_nabu")])
-    phrases = {
-        name: WakePhrase(threshold=each.threshold, window=each.window)
-        for name, each in heard.settings.items()
-    }
+    phrases = {name: WakePhrase(threshold=each.threshold, window=each.window) for name, each in heard.settings.items()}
     return heard, WakeWordDetector(phrases)
 
 

@@ -109,7 +109,7 @@ def test_pieces_end_where_sentences_and_lines_do(cut: str) -> None:
         ("In the end it does, as they say.", "In the end it does, "),
         ("Here are the four steps: first, wait.", "Here are the four steps: "),
         ("This is a common idiomatic expression that means to go.", "This is a common idiomatic expression "),
-        ("It is what that means and so on.", "It is what that means and so on."),
+        ("It is what that means.", "It is what that means."),
         ("The man in the big house thatched his roof.", "The man in the big house thatched his roof."),
         ("One of the best places (small and old) is here.", "One of the best places (small and old) is here."),
         ("It is a nice day - or so they say.", "It is a nice day - "),

@@ -134,7 +134,7 @@ async def test_whoever_speaks_interrupts_and_only_what_was_heard_is_kept() -> No
         await talk.hears(silence(0.5), speech(0.3))
         assert talk.session.state is VoiceState.LISTENING
         assert talk.of(Interrupted) == [Interrupted(heard="Paris is the capital. It lies")]
-        assert talk.speaker.ducks[:2] == [0.3, 1.0]
+        assert talk.speaker.ducks[1:3] == [0.3, 1.0]
         assert all(sound.is_done for sound in talk.speaker.sounds)
         (closing,) = talk.memory.closings
         assert (closing.text, closing.state) == ("Paris is the capital. It lies", MessageState.CANCELLED)
@@ -338,7 +338,7 @@ async def test_who_vanishes_during_the_answer_cancels_it() -> None:
         talk.model.script = [TextDelta(text="Once upon a time "), WAIT, *END]
         await talk.hears(wake(), *QUESTION)
     assert talk.memory.closings[0].state is MessageState.CANCELLED
-    assert talk.memory.closings[0].text == "Once upon a time "
+    assert talk.memory.closings[0].text == ""  # none of it was said aloud
     assert len(asyncio.all_tasks()) == 1
 
 
@@ -493,3 +493,48 @@ async def test_a_microphone_that_is_somebody_elses_is_not_said_to_be_off() -> No
         await talk.hears(wake(), *QUESTION)
         assert talk.mutes == 0
         assert "cannot" in talk.voice.said[0]
+
+
+async def test_who_talks_without_end_is_answered_all_the_same() -> None:
+    """With a recognizer that takes its time, and a television that goes on."""
+    settings = VoiceSettings(endpointing=Endpointing(max_seconds=3.0), partial_seconds=0)
+    async with Talk(settings=settings) as talk:
+        talk.speech.release.clear()
+        await talk.hears(wake(), speech(8.0))
+        assert len(talk.of(SpeechEnded)) == 1
+        assert talk.speech.cancelled == 0
+        talk.speech.release.set()
+        await until(lambda: talk.memory.closings)
+
+
+async def test_it_speaks_up_again_after_a_cough_while_it_thinks() -> None:
+    async with Talk() as talk:
+        talk.speaker.plays_at_once = False
+        talk.speech.release.clear()
+        await talk.hears(wake(), speech(1.0), silence(0.8))
+        await talk.hears(silence(0.4), speech(0.1))
+        talk.speech.release.set()
+        await until(lambda: talk.session.state is VoiceState.SPEAKING)
+        assert talk.speaker.ducks[-1] == 1.0
+
+
+async def test_an_interrupted_answer_after_a_long_pause_is_not_forgotten() -> None:
+    async with Talk() as talk:
+        await talk.hears(wake(), *QUESTION)
+        talk.session._thread.answered_at -= 10_000
+        talk.speaker.plays_at_once = False
+        await talk.hears(*QUESTION, silence(0.5), speech(1.0), silence(0.8))
+        ids = [event.conversation_id for event in talk.of(Started)]  # type: ignore[union-attr]
+        assert len(ids) == 3 and ids[0] != ids[1] == ids[2]
+
+
+async def test_a_timer_counts_until_it_was_announced() -> None:
+    async with Talk(heard="Set a timer for five minutes.") as talk:
+        await talk.hears(wake(), *QUESTION, silence(9))
+        talk.speaker.plays_at_once = False
+        talk.now = 301.0
+        await until(lambda: talk.session.state is VoiceState.SPEAKING)
+        skills = talk.session._parts.skills
+        assert skills.has_timers
+        talk.speaker.hear(60)
+        await until(lambda: not skills.has_timers)
