@@ -102,6 +102,7 @@ class VoiceComposer:
             Speaker(config.speaker, volume_percent=config.volume),
             self._canceller,
             session,
+            self._speech.activity,
             rings=lambda: skills.has_timers,
             heard=recorder,
         )

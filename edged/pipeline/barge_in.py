@@ -106,5 +106,5 @@ def _words_before(text: str, position: int) -> str:
     cut = text[:position]
     if not cut or len(cut) == len(text) or cut[-1] > "\u2e80" or text[len(cut)].isspace():
         return cut
-    head, space, _ = cut.rpartition(" ")
-    return head if space else ""
+    spaces = [place for place, character in enumerate(cut) if character.isspace()]
+    return cut[: spaces[-1]] if spaces else ""

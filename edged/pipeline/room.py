@@ -20,13 +20,15 @@ from edged.audio.microphone import Microphone
 from edged.audio.pcm import Pcm
 from edged.audio.speaker import Speaker
 from edged.errors import EdgedError, QueueFull, where_it_broke
+from edged.pipeline.echo_presence import EchoPresence
+from edged.pipeline.ports import VAD_SECONDS, VoiceActivity
 from edged.records import MicrophoneState, VoiceStatus
 from edged.voice_events import SpokenAudio, TurnFailed, VoiceEvent
 
 MAX_UNREAD = 1000
 """Events that a watcher may leave unread; then it is sent no more."""
-FRAMES_HEARD = 3
-"""30 ms, one step of the wake words: to look more often only costs."""
+LOUD = 1000
+"""A sample from the speaker that would be heard, of 32,768."""
 LOOK_SECONDS = 0.5
 """Between two looks whether something is left to announce while the microphone is closed."""
 RETRY_SECONDS = 5.0
@@ -56,6 +58,7 @@ class Room:
         speaker: Speaker,
         make_canceller: Callable[[], EchoCanceller | None],
         make_session: MakeSession,
+        make_activity: Callable[[], VoiceActivity],
         *,
         rings: Callable[[], bool] = lambda: False,
         heard: Callable[[Pcm], None] | None = None,
@@ -70,6 +73,7 @@ class Room:
         self._speaker = speaker
         self._make_canceller = make_canceller
         self._make_session = make_session
+        self._make_activity = make_activity
         self._borrower: MakeSession | None = None
         self._heard = heard
         self._wanted = 0
@@ -195,20 +199,31 @@ class Room:
         await session.run(self._sound(canceller) if is_open else _silence())
 
     async def _sound(self, canceller: EchoCanceller | None) -> AsyncIterator[Pcm]:
-        """What the microphone hears, without what the speaker plays, three frames at a time."""
-        frames: list[Pcm] = []
+        """What the microphone hears, without what the speaker plays."""
+        presence, activity = EchoPresence(), self._make_activity()
         async for frame in self._microphone:
+            cleaned = frame
             if canceller is not None:
-                for far in self._speaker.far_end():
+                played = self._speaker.far_end()
+                for far in played:
                     canceller.far(far)
-                frame = canceller.process(frame)
-            frames.append(frame)
-            if len(frames) == FRAMES_HEARD:
-                sound = np.concatenate(frames)
-                frames.clear()
-                if self._heard:
-                    self._heard(sound)
-                yield sound
+                cleaned = canceller.process(frame)
+                if not self._speaker.is_playing:
+                    presence.reset()
+                    activity.reset()
+                elif self._is_unheard(presence, activity, frame, played):
+                    cleaned = frame
+            if self._heard:
+                self._heard(cleaned)
+            yield cleaned
+
+    def _is_unheard(self, presence: EchoPresence, activity: VoiceActivity, frame: Pcm, played: list[Pcm]) -> bool:
+        """Whether the microphone does not hear what the speaker plays."""
+        if not presence.is_absent:
+            is_loud = any(np.abs(far).max(initial=0) >= LOUD for far in played)
+            for probability in activity.push(frame):
+                presence.push(speech_probability=probability, is_loud=is_loud, seconds=VAD_SECONDS)
+        return presence.is_absent
 
     async def _explain(self, failure: BaseException) -> None:
         """Say why nobody listens, and try again later or when something changes."""

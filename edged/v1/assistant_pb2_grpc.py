@@ -87,6 +87,7 @@ class AssistantServiceServicer(object):
         NOT_FOUND           unknown conversation, model or session
         FAILED_PRECONDITION a part of the voice extra is not installed
         RESOURCE_EXHAUSTED  too many conversations by voice (RetryInfo)
+        UNAVAILABLE         loading, draining, or the caller stopped reading
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,19 @@ import soxr
 
 from edged.audio.mel import Samples
 from edged.audio.pcm import SAMPLE_RATE, to_samples
-from tests.e2e.program import Home
+from tests.e2e.program import Home, short_folder
 from tests.speech.voices import QUESTIONS, noise, spoken
 
 QUESTION = "What is the capital of France?"
+
+
+@pytest.fixture(scope="module")
+def served(engines: Path) -> Iterator[Home]:
+    """Its daemon runs: the recognizer is loaded once."""
+    with short_folder() as folder:
+        home = Home(folder, engines)
+        with home.daemon():
+            yield home
 
 
 def said() -> Samples:
@@ -46,15 +55,15 @@ KINDS: dict[str, Callable[[Path], Path]] = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_said_is_written_down_and_answered(home: Home, tmp_path: Path, kind: str) -> None:
-    done = home.run("ask", "--json", "--max-tokens", "4", "--audio", str(KINDS[kind](tmp_path / "question")))
+def test_what_is_said_is_written_down_and_answered(served: Home, tmp_path: Path, kind: str) -> None:
+    done = served.run("ask", "--json", "--max-tokens", "4", "--audio", str(KINDS[kind](tmp_path / "question")))
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert "capital of france" in report["transcript"].lower()
     assert report["text"]
-    shown = home.run("conversations", "show", report["conversation_id"])
+    shown = served.run("conversations", "show", report["conversation_id"])
     assert report["transcript"] in shown.stdout
-    found = home.run("conversations", "search", "capital")
+    found = served.run("conversations", "search", "capital")
     assert report["conversation_id"] in found.stdout
 
 
@@ -68,11 +77,11 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], str]] = {
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_what_is_no_speech_is_refused_in_a_line(home: Home, tmp_path: Path, kind: str) -> None:
+def test_what_is_no_speech_is_refused_in_a_line(served: Home, tmp_path: Path, kind: str) -> None:
     make, problem = BROKEN[kind]
     if kind == "no sound":
         (tmp_path / "recording.wav").write_bytes(b"<html>not found</html>")
-    done = home.run("ask", "--audio", str(make(tmp_path / "recording")))
+    done = served.run("ask", "--audio", str(make(tmp_path / "recording")))
     assert done.returncode == 1
     assert problem in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr

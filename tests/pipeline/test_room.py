@@ -15,13 +15,14 @@ from edged.pipeline import room as room_module
 from edged.pipeline.room import Room
 from edged.records import MicrophoneState
 from edged.voice_events import SpokenAudio, TurnFailed, VoiceEvent, WakeDetected
-from tests.pipeline.stages import silence
+from tests.pipeline.stages import LoudnessActivity, silence
 from tests.server.scripted import until
 
 
 class Device:
     """Microphone and speaker in one, as far as a room looks at them."""
 
+    is_playing = False
     overruns = underruns = reconnects = 0
     volume_percent = 80
 
@@ -81,6 +82,7 @@ class Home:
             self.speaker,  # type: ignore[arg-type]
             lambda: None,
             self._session,  # type: ignore[arg-type]
+            LoudnessActivity,
             rings=lambda: self.is_ringing,
         )
 

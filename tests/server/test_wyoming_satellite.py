@@ -36,7 +36,7 @@ from edged.server.wyoming.offer import Offer
 from edged.server.wyoming.satellite import Satellites
 from edged.server.wyoming.server import WyomingServer
 from edged.voice_events import FinalTranscript, StateChanged, VoiceEvent, VoiceState, WakeDetected
-from tests.pipeline.stages import LoudnessWakeWords, PatientSpeaker, Sound, silence, speech, wake
+from tests.pipeline.stages import LoudnessActivity, LoudnessWakeWords, PatientSpeaker, Sound, silence, speech, wake
 from tests.server.scripted import until
 
 OFFER = Offer(
@@ -154,7 +154,7 @@ class House:
 @asynccontextmanager
 async def opened() -> AsyncIterator[House]:
     microphone, speaker, household = ScriptedMicrophone(), ScriptedSpeaker(), Household()
-    room = Room(cast(Any, microphone), cast(Any, speaker), lambda: None, cast(Any, household))
+    room = Room(cast(Any, microphone), cast(Any, speaker), lambda: None, cast(Any, household), LoudnessActivity)
 
     def wake_words() -> tuple[LoudnessWakeWords, WakeWordDetector]:
         phrase = WakePhrase(threshold=0.5, window=1)
