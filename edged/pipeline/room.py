@@ -200,7 +200,7 @@ class Room:
 
     async def _sound(self, canceller: EchoCanceller | None) -> AsyncIterator[Pcm]:
         """What the microphone hears, without what the speaker plays."""
-        presence, activity = EchoPresence(), self._make_activity()
+        presence, activity, is_playing = EchoPresence(), self._make_activity(), False
         async for frame in self._microphone:
             cleaned = frame
             if canceller is not None:
@@ -208,10 +208,11 @@ class Room:
                 for far in played:
                     canceller.far(far)
                 cleaned = canceller.process(frame)
-                if not self._speaker.is_playing:
+                was_playing, is_playing = is_playing, self._speaker.is_playing
+                if is_playing and not was_playing:
                     presence.reset()
                     activity.reset()
-                elif self._is_unheard(presence, activity, frame, played):
+                if is_playing and self._is_unheard(presence, activity, frame, played):
                     cleaned = frame
             if self._heard:
                 self._heard(cleaned)
