@@ -27,6 +27,7 @@ ASKED = tuple(question for question in QUESTIONS if not question.startswith("Sto
 """Those that are answered."""
 SETTINGS = {
     "EDGED_ENGINE__THREADS": "2",
+    "EDGED_ENGINE__KV_CACHE_MB": "1024",  # the default, which tests make smaller
     "EDGED_SAMPLING__TEMPERATURE": "0",
     "EDGED_SAMPLING__MAX_TOKENS": "48",  # when an answer begins does not depend on how long it is
 }
