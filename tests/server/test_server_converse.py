@@ -375,6 +375,11 @@ async def test_the_last_words_of_a_session_wait_for_who_comes_back(daemon: Daemo
                 await call.write(Request(audio=voice_pb2.SpokenInput(data=piece[start : start + 3200])))
         await call.write(Request(end_of_speech=voice_pb2.EndOfSpeech()))
         seen = [await call.read() for _ in range(3)]
+        calls = daemon.server._voice_calls
+        assert calls is not None
+        (session,) = calls._sessions.values()
+        sent = sum(-(-2 * len(sound) // 3200) for sound in QUESTION) + 1
+        await until(lambda: session.taken == sent)  # what is on its way when a connection breaks is sent again
         call.cancel()
         await until(lambda: daemon.memory.closings)
         await asyncio.sleep(1.0)
@@ -382,8 +387,7 @@ async def test_the_last_words_of_a_session_wait_for_who_comes_back(daemon: Daemo
         rest = [response async for response in stub.Converse(iter([Request(open=again)]))]
     assert [response.sequence for response in rest[1:]] == list(range(4, 4 + len(rest) - 1))
     assert rest[-1].event.WhichOneof("event") in ("finished", "state_changed")
-    calls = daemon.server._voice_calls
-    assert calls is not None and calls._sessions == {}
+    assert calls._sessions == {}
 
 
 async def test_a_wrong_number_costs_nobody_the_session(client: Client, daemon: Daemon) -> None:
