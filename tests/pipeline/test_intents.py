@@ -5,10 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from edged.pipeline.heard.numbers import chinese_seconds, english_seconds
 from edged.pipeline.intents import (
     CancelTimer,
     ChangeVolume,
@@ -21,7 +18,6 @@ from edged.pipeline.intents import (
     TimeLeft,
     match,
 )
-from edged.pipeline.spoken.durations import chinese_duration, english_duration
 
 
 def timer(seconds: float, name: str = "") -> SetTimer:
@@ -299,128 +295,6 @@ CHINESE: list[tuple[Intent, list[str]]] = [
     (Mute(), ["关闭麦克风", "關閉麥克風", "把麦克风关掉", "麦克风静音", "别听了", "停止聆听"]),
 ]
 
-NOT_ENGLISH = [
-    "What time did the war start?",
-    "What time is it in London?",
-    "What time does the store close?",
-    "What is the time complexity of quicksort?",
-    "What's the time difference to Tokyo?",
-    "Is it time to go?",
-    "Time flies.",
-    "What is the date of Easter?",
-    "What day is Christmas this year?",
-    "What was the date yesterday?",
-    "What day was it when Rome fell?",
-    "What's the date format in Germany?",
-    "What is a date palm?",
-    "How do I stop a nosebleed?",
-    "How can I stop smoking?",
-    "Stop the car.",
-    "When will the rain stop?",
-    "Stop motion animation, explain.",
-    "Why can't I stop laughing?",
-    "Don't stop.",
-    "Never mind the gap, what does it mean?",
-    "Why is it quiet?",
-    "Cancel my subscription.",
-    "Cancel my meeting at five.",
-    "Set a timer.",
-    "Set a timer for pasta.",
-    "Set an alarm for seven.",
-    "Set the table.",
-    "How do timers work?",
-    "How does a timer for five minutes work?",
-    "Who invented the egg timer?",
-    "Don't set a timer for five minutes.",
-    "Set a timer for five minutes and tell me a joke.",
-    "Set a timer for five minutes and another for ten minutes.",
-    "Remind me in ten minutes to call mom.",
-    "Tell me about the pasta timer for five minutes.",
-    "What can I cook in five minutes?",
-    "How long is five minutes in seconds?",
-    "Should I cancel the timer?",
-    "How do I cancel a timer on my phone?",
-    "How much time is left in the game?",
-    "How long does pasta take?",
-    "How much longer will the war last?",
-    "What is the volume of a sphere?",
-    "Volume of a cube with side three.",
-    "Turn up the heat.",
-    "Turn it into a list.",
-    "Lower the temperature.",
-    "Lower the risk of stroke, how?",
-    "How loud is a jet?",
-    "Play louder music by Queen.",
-    "Who has the loudest voice?",
-    "Set the brightness to 40 percent.",
-    "What is 40 percent of 200?",
-    "What is a microphone?",
-    "How do I mute the microphone in Zoom?",
-    "Which microphone should I buy?",
-    "Why did you stop listening?",
-    "Write a poem about silence.",
-    "Good morning.",
-    "Okay Nabu.",
-    "Yes.",
-    "",
-    "...",
-    "Thank you.",
-]
-
-NOT_CHINESE = [
-    "战争是几点开始的",
-    "伦敦现在几点",
-    "几点开门",
-    "复活节是几号",
-    "明天星期几",
-    "去年今天是星期几",
-    "今天天气怎么样",
-    "今天吃什么",
-    "怎么止鼻血",
-    "为什么停了",
-    "停电了怎么办",
-    "停车场在哪里",
-    "别说英语",
-    "安静的地方有哪些",
-    "取消会议",
-    "定时器怎么用",
-    "设一个定时器",
-    "什么是定时器",
-    "不要设五分钟的定时器",
-    "十分钟后提醒我打电话给妈妈",
-    "煮面要几分钟",
-    "还有多久过年",
-    "什么时候下雨",
-    "声音是怎么传播的",
-    "音量是什么意思",
-    "大声朗读这首诗",
-    "圆的体积是多少",
-    "麦克风是什么",
-    "怎么关闭麦克风",
-    "你好",
-    "谢谢",
-]
-
-
-WORDS = (
-    "set",
-    "a",
-    "timer",
-    "for",
-    "five",
-    "minutes",
-    "and",
-    "half",
-    "hour",
-    "the",
-    "pasta",
-    "1",
-    "20",
-    "up",
-    "volume",
-    "to",
-    "left",
-)
 BETWEEN_CHARACTERS = re.compile(r"(?<=[\u4e00-\u9fff])(?=[\u4e00-\u9fff])")
 
 
@@ -442,60 +316,8 @@ def test_chinese_commands(utterance: str, intent: Intent) -> None:
     assert match(f"请{utterance}", "zh") == intent
 
 
-@pytest.mark.parametrize("utterance", NOT_ENGLISH)
-def test_english_for_the_model(utterance: str) -> None:
-    assert match(utterance, "en") is None
-    assert match(f"Okay Nabu, {utterance}", "en") is None
-
-
-@pytest.mark.parametrize("utterance", NOT_CHINESE)
-def test_chinese_for_the_model(utterance: str) -> None:
-    assert match(utterance, "zh") is None
-
-
 def test_commands_are_those_of_their_language() -> None:
     assert match("stop", "zh") is None
     assert match("停", "en") is None
     assert match("stop", "de") is None
     assert match("停", "cmn-Hans") == Stop()
-
-
-@given(st.text(max_size=300), st.sampled_from(["en", "zh"]))
-def test_any_utterance_is_survived(utterance: str, language: str) -> None:
-    match(utterance, language)
-
-
-@given(st.lists(st.sampled_from(WORDS), max_size=30))
-def test_any_order_of_the_words_is_survived(words: list[str]) -> None:
-    match(" ".join(words), "en")
-
-
-@given(st.integers(1, 86_400))
-def test_durations_are_understood_as_they_are_said(seconds: int) -> None:
-    assert english_seconds(english_duration(seconds).replace(",", "").replace("-", " ")) == seconds
-    assert chinese_seconds(chinese_duration(seconds)) == seconds
-    assert match(f"Set a timer for {english_duration(seconds)}.", "en") == timer(seconds)
-    assert match(f"设一个{chinese_duration(seconds)}的定时器", "zh") == timer(seconds)
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        "",
-        "five",
-        "minutes",
-        "five minutes and",
-        "ten minutes two hours",
-        "twenty twenty minutes",
-        "five six minutes",
-        "half",
-        "a and a minute",
-    ],
-)
-def test_what_is_no_duration_in_english(words: str) -> None:
-    assert english_seconds(words) is None
-
-
-@pytest.mark.parametrize("words", ["", "五", "分钟", "五六分钟", "十分钟两小时", "二零分钟", "点五分钟", "半"])
-def test_what_is_no_duration_in_chinese(words: str) -> None:
-    assert chinese_seconds(words) is None
