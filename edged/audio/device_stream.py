@@ -78,8 +78,6 @@ class DeviceStream:
         self._is_wanted = False
         self._is_lost = False
         self._process: _SoundProcess | None = None
-        self.losses = 0
-        """How often the device was lost."""
         self.reconnects = 0
         """How often it came back."""
 
@@ -151,7 +149,6 @@ class DeviceStream:
         with self._lock:
             if self._process is not process:
                 return
-            self.losses += 1
             self._is_lost, self._process = self._is_wanted, None
             process.end()
         _logger.warning("the %s is lost", self._noun)

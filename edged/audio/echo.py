@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Any
 
 import numpy as np
 
@@ -29,10 +30,8 @@ class EchoCanceller:
     canceller looks for one delay, and loses it when frames of one side are missing.
     """
 
-    def __init__(
-        self, *, noise_suppression: bool = False, high_pass: bool = True, auto_gain: bool = False, delay_ms: int = 0
-    ) -> None:
-        """Raises MissingExtra without livekit, ValueError as `set_delay_ms`."""
+    def __init__(self, *, noise_suppression: bool = False) -> None:
+        """Raises MissingExtra without livekit."""
         try:
             from livekit.rtc.apm import AudioProcessingModule
             from livekit.rtc.audio_frame import AudioFrame
@@ -42,15 +41,15 @@ class EchoCanceller:
         self._module = AudioProcessingModule(
             echo_cancellation=True,
             noise_suppression=noise_suppression,
-            high_pass_filter=high_pass,
-            auto_gain_control=auto_gain,
+            high_pass_filter=True,
+            auto_gain_control=False,
         )
-        self._must_process = noise_suppression or auto_gain
+        self._must_process = noise_suppression
         self._far: deque[Pcm] = deque(maxlen=_MOST_FAR_FRAMES)
         self._quiet_frames = _FADE_FRAMES
         self._least_waiting = _MOST_FAR_FRAMES
         self._until_trim = _SLACK_WINDOW
-        self.set_delay_ms(delay_ms)
+        self._module.set_stream_delay_ms(0)  # it finds the delay by itself
 
     @property
     def is_passing_through(self) -> bool:
@@ -73,15 +72,6 @@ class EchoCanceller:
         self._module.process_stream(frame)
         return from_bytes(bytes(frame.data))
 
-    def set_delay_ms(self, delay_ms: int) -> None:
-        """A hint: from `far` until the echo comes back in `process`. The canceller finds it by itself too.
-
-        Raises ValueError beyond 0 to 500.
-        """
-        if not 0 <= delay_ms <= 500:
-            raise ValueError("a delay is 0 to 500 ms")
-        self._module.set_stream_delay_ms(delay_ms)
-
     def _next_far(self) -> Pcm:
         """Silence where none came; what lies ready for long is too much, as the two devices' clocks differ."""
         self._least_waiting = min(self._least_waiting, len(self._far))
@@ -94,7 +84,7 @@ class EchoCanceller:
             self._least_waiting, self._until_trim = _MOST_FAR_FRAMES, _SLACK_WINDOW
         return self._far.popleft() if self._far else _SILENCE
 
-    def _framed(self, pcm: Pcm):  # type: ignore[no-untyped-def]  # livekit is loaded late
+    def _framed(self, pcm: Pcm) -> Any:
         return self._frame(bytearray(pcm.tobytes()), SAMPLE_RATE, 1, FRAME_SAMPLES)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -63,7 +65,7 @@ def _mixed(sound: Interleaved) -> Pcm:
     return mixed
 
 
-def _new_filter(from_rate: int, to_rate: int):  # type: ignore[no-untyped-def]  # soxr has no types
+def _new_filter(from_rate: int, to_rate: int) -> Any:
     try:
         import soxr
     except (ImportError, OSError) as exc:

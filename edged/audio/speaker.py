@@ -73,12 +73,6 @@ class Speaker:
         return self._device.reconnects
 
     @property
-    def latency_ms(self) -> int:
-        """From `play` on an empty queue until it can be heard, as the device says; 0 while it is not open."""
-        output = self._output
-        return round(1000 * output.latency_seconds) if output and self.state is DeviceState.OPEN else 0
-
-    @property
     def is_playing(self) -> bool:
         """Something is queued, or still in the device's buffer."""
         output = self._output

@@ -20,6 +20,12 @@ DEVICE_VARIABLES = ("EDGED_ENGINE__DEVICE", "EDGED_ENGINE__DEVICES")
 """Whoever sets one of these means that nothing else may compute."""
 
 
+def require_daemon(config: Config) -> None:
+    """Raises Unavailable where none is running, for what is of no use to a daemon that would have to be started."""
+    if not config.socket_path.exists():
+        raise Unavailable(f"no daemon is running for {config.paths.state}: `edged serve` starts one")
+
+
 async def with_client(
     config: Config, call: Callable[[Client], Awaitable[Result]], *, may_repeat: Callable[[], bool] = lambda: True
 ) -> Result:

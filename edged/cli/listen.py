@@ -6,17 +6,13 @@ import asyncio
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from edged.cli.connection import connected
+from edged.cli.connection import connected, require_daemon, with_client
 from edged.cli.output import print_json, say
 from edged.cli.voice_view import VoiceView
 from edged.config import Config, load_config
-
-if TYPE_CHECKING:
-    from edged.client import Client
 
 
 @click.command()
@@ -59,9 +55,5 @@ def mute(switch: str) -> None:
 
 
 async def _mute(config: Config, muted: bool) -> bool:
-    async with connected(config) as client:
-        return await _muted(client, muted)
-
-
-async def _muted(client: Client, muted: bool) -> bool:
-    return await client.mute(muted)
+    require_daemon(config)
+    return await with_client(config, lambda client: client.mute(muted))

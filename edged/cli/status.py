@@ -6,6 +6,7 @@ import asyncio
 
 import click
 
+from edged.cli.connection import require_daemon
 from edged.cli.output import as_json, human_bytes, local_time, print_json, printable
 from edged.config import Config, load_config
 from edged.errors import Unavailable
@@ -45,8 +46,7 @@ def status(context: click.Context, json_wanted: bool) -> None:
 
 
 async def _ask_daemon(config: Config) -> tuple[DaemonStatus, ModelInfo | None]:
-    if not config.socket_path.exists():
-        raise Unavailable(f"no daemon is running for {config.paths.state}: `edged serve` starts one")
+    require_daemon(config)
     from edged.client import Client
 
     async with Client(f"unix:{config.socket_path}") as client:

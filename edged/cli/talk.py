@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -121,5 +121,4 @@ async def _show(call: VoiceCall, speaker: Speaker) -> None:
             if isinstance(event, VolumeChanged):
                 speaker.volume_percent = event.percent
             view.show(event)
-    with suppress(asyncio.CancelledError):
-        await speaker.drained()
+    await speaker.drained()

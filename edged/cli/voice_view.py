@@ -32,8 +32,6 @@ _TOLD = {
 class VoiceView:
     """Shows events as they come: what was said and answered on stdout, the rest on stderr."""
 
-    has_timings: bool = True
-    """After each answer, where the time went until it was first heard."""
     _answer: Answer | None = None
 
     def show(self, event: VoiceEvent) -> None:
@@ -55,8 +53,7 @@ class VoiceView:
             case VolumeChanged(percent=percent):
                 say(f"volume {percent} %")
             case TurnTimings():
-                if self.has_timings:
-                    say(told(event))
+                say(told(event))
             case TurnFailed(message=message):
                 self._end()
                 say(printable(message))

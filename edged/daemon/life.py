@@ -53,14 +53,14 @@ async def live(config: Config, guard: Guard, lifeline: Lifeline) -> bool:
         composer = VoiceComposer(config, speech, turns, store, worker)
         room = composer.room()
         server = _server(config, guard, worker, store, turns, composer, room, Enrolment(speech.speakers, store))
-        doors = await _wyoming(config, speech, room)
-        for door in doors:
-            stack.callback(door.close)
-        others = tuple(f"{door.listen()} (Wyoming)" for door in doors)
+        wyoming = await _wyoming(config, speech, room)
+        for port in wyoming:
+            stack.callback(port.close)
+        others = tuple(f"{port.listen()} (Wyoming)" for port in wyoming)
         addresses = await server.start(config.socket_path, config.tcp_address, others=others)
         _log.info("edged %s listens on %s", __version__, ", ".join(addresses))
         try:
-            await _load_and_serve(config, worker, server, room, doors, stop, lifeline)
+            await _load_and_serve(config, worker, server, room, wyoming, stop, lifeline)
         except ExceptionGroup as group:
             # The first thing that went wrong took the others down.
             raise group.exceptions[0] from group
@@ -106,9 +106,9 @@ async def _wyoming(config: Config, speech: Speech, room: Room) -> Sequence[Wyomi
     """The ports that are configured, none of them bound yet. Without any, the extra need not be there."""
     if not config.wyoming_addresses:
         return ()
-    from edged.daemon.wyoming import doors
+    from edged.daemon.wyoming import ports
 
-    return await asyncio.to_thread(doors, config, speech, room)
+    return await asyncio.to_thread(ports, config, speech, room)
 
 
 async def _load_and_serve(
@@ -116,7 +116,7 @@ async def _load_and_serve(
     worker: EngineWorker,
     server: Server,
     room: Room,
-    doors: Sequence[WyomingServer],
+    wyoming: Sequence[WyomingServer],
     stop: StopRequest,
     lifeline: Lifeline,
 ) -> None:
@@ -125,7 +125,7 @@ async def _load_and_serve(
     async with asyncio.TaskGroup() as tasks:
         busy = partial(_is_busy, worker, server, room)
         helpers = [tasks.create_task(follow_starter(lifeline, stop, linger_seconds=linger, busy=busy))]
-        visitors = [tasks.create_task(door.run()) for door in doors]
+        ports = [tasks.create_task(port.run()) for port in wyoming]
         try:
             await _start_unless_stopped(worker, stop)
             if not stop.wanted.is_set():
@@ -138,8 +138,8 @@ async def _load_and_serve(
                 await stop.wanted.wait()
         finally:
             notifier.send("STOPPING=1")
-            for visitor in visitors:
-                visitor.cancel()
+            for port in ports:
+                port.cancel()
             await _drain(server, config.daemon.drain_seconds, stop)
             for helper in helpers:
                 helper.cancel()

@@ -71,18 +71,14 @@ class Speech:
         return {word.name: word.phrase for word in settings}
 
     def load(self) -> None:
-        """Recognizer and voice, now; takes a second or two. Raises MissingExtra, ArtefactError."""
+        """What all conversations share, now, on this thread, where a second or two passes the first time.
+
+        Raises MissingExtra, ArtefactError.
+        """
         self.recognizer.load()
         self.voice.load()
         if self._config.identify_speakers:
             self.speakers.load()
-
-    async def prepare(self) -> None:
-        """The same, beside whatever else goes on."""
-        await self.recognizer.prepare()
-        await self.voice.prepare()
-        if self._config.identify_speakers:
-            await self.speakers.prepare()
 
     def close(self) -> None:
         """End their threads."""
@@ -90,12 +86,16 @@ class Speech:
         self.voice.close()
         self.speakers.close()
 
+    def voice_name(self) -> str:
+        """Of the voice that speaks. Raises ArtefactError."""
+        file = self._voice_file()
+        return file.stem if file else ESPEAK
+
     def described(self) -> str:
         """What hears and speaks, in words; nothing is loaded.
 
         Raises MissingExtra, ArtefactError, NotFound for what is not there.
         """
-        voice = self._voice_file()
         silero_file()
         for name in _names(self._config):
             _wake_word(name)
@@ -104,7 +104,7 @@ class Speech:
         return ", ".join(
             [
                 f"recognizer {self._recognizer_name()}",
-                f"voice {voice.stem if voice else ESPEAK}",
+                f"voice {self.voice_name()}",
                 f"wake words {self._config.wake_words}",
             ]
         )
@@ -117,7 +117,8 @@ class Speech:
 
     def _recognizer_name(self) -> str:
         if not self._config.recognizer and self._config.language != "en":
-            packaged_folder(WHISPER_BASE_FIRST), packaged_folder(WHISPER_BASE_SECOND)
+            for part in (WHISPER_BASE_FIRST, WHISPER_BASE_SECOND):
+                packaged_folder(part)
             return "Whisper base"
         return str(self._recognizer_folder())
 

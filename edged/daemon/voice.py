@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import time
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from edged.pipeline.skills import Skills
 from edged.pipeline.turn import TurnConductor
 from edged.pipeline.vad import Endpointing
 from edged.pipeline.voice import VoiceSession
-from edged.pipeline.voice_parts import Thread, VoiceParts, VoiceSettings
+from edged.pipeline.voice_parts import ConversationThread, VoiceParts, VoiceSettings
 from edged.pipeline.who_speaks import WhoSpeaks
 from edged.store import AsyncStore
 from edged.voice_events import AudioEncoding, Opening, VoiceEvent, VoiceMode
@@ -66,7 +67,7 @@ class VoiceComposer:
         await self._turns.hears(opening.model)
         if opening.conversation_id:
             await self._store.get(opening.conversation_id)
-        await self._speech.prepare()
+        await asyncio.to_thread(self._speech.load)
         may_interrupt = self._config.barge_in and opening.is_echo_cancelled
         settings = dataclasses.replace(
             self._settings,
@@ -75,8 +76,9 @@ class VoiceComposer:
             barge_in=BargeInSettings(settling_seconds=0.0) if may_interrupt else None,
         )
         has_wake_word = opening.mode is VoiceMode.WAKE_WORD
-        parts = self._parts(speaker, self._skills(can_mute=False), has_wake_word=has_wake_word)
-        return VoiceSession(parts, settings, emit, thread=Thread(opening.conversation_id))
+        skills = self._skills(can_mute=False)
+        parts = await asyncio.to_thread(self._parts, speaker, skills, has_wake_word=has_wake_word)
+        return VoiceSession(parts, settings, emit, thread=ConversationThread(opening.conversation_id))
 
     def decoder(self, encoding: AudioEncoding) -> Callable[[bytes], Pcm]:
         """Of one client's sound."""
@@ -89,7 +91,7 @@ class VoiceComposer:
         settings = dataclasses.replace(self._settings, barge_in=BargeInSettings() if may_interrupt else None)
         room: Room
         # They outlive a session, which ends whenever the microphone is closed.
-        skills, thread = self._skills(can_mute=True), Thread()
+        skills, thread = self._skills(can_mute=True), ConversationThread()
 
         def session(speaker: Speaker, emit: Emit) -> VoiceSession:
             self._speech.load()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from edged.config import Config, VoiceConfig
-from edged.daemon.speech import ESPEAK, Speech
+from edged.daemon.speech import Speech
 from edged.errors import MissingExtra
 from edged.pipeline.room import Room
-from edged.speech.weights import PIPER_JOE
 
 try:
     from edged.server.wyoming import satellite, services
@@ -29,14 +29,14 @@ _WHISPER_LANGUAGES = (
 _PIPER_NAME = re.compile(r"([a-z]{2,3})_[A-Z]{2}-")
 
 
-def doors(config: Config, speech: Speech, room: Room) -> Sequence[WyomingServer]:
+def ports(config: Config, speech: Speech, room: Room) -> Sequence[WyomingServer]:
     """Those that are configured; nothing is bound yet. Raises MissingExtra, ArtefactError, NotFound."""
     offer = _offer(config.voice, speech)
     parts = services.ServiceParts(
         offer=offer,
         speech=speech.recognizer,
         voice=speech.voice,
-        prepare_voice=speech.voice.prepare,
+        prepare_voice=lambda: asyncio.to_thread(speech.voice.load),
         wake_words=speech.wake_words,
         language=offer.voice_language,
         max_recording_seconds=config.voice.max_recording_seconds,
@@ -56,7 +56,7 @@ def _offer(config: VoiceConfig, speech: Speech) -> Offer:
     is_base = language != "en"
     recognizer = Path(config.recognizer).name or ("whisper-base" if is_base else "whisper-tiny.en")
     only_english = recognizer.endswith(".en")
-    voice = _voice_name(config)
+    voice = speech.voice_name()
     found = _PIPER_NAME.match(voice)
     return Offer(
         recognizer=recognizer,
@@ -65,11 +65,3 @@ def _offer(config: VoiceConfig, speech: Speech) -> Offer:
         voice_language=found[1] if found else "zh" if language == "zh" else "en",
         phrases=speech.phrases(),
     )
-
-
-def _voice_name(config: VoiceConfig) -> str:
-    """As `Speech` chooses it."""
-    if config.voice == ESPEAK or (not config.voice and config.language == "zh"):
-        return ESPEAK
-    packaged = next(name for name in PIPER_JOE.files if name.endswith(".onnx"))
-    return Path(config.voice or packaged).stem

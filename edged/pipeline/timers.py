@@ -83,8 +83,3 @@ class Timers:
     def left(self, now: float) -> list[tuple[Timer, float]]:
         """Each with the seconds that it still runs, the next one first."""
         return [(timer, timer.left(now)) for timer in self._running]
-
-    @property
-    def next_due(self) -> float | None:
-        """When `due` has something to return; None while nothing runs."""
-        return self._running[0].due if self._running else None

@@ -22,7 +22,7 @@ from edged.pipeline.ports import VAD_SECONDS, EmotionReader
 from edged.pipeline.skills import Done
 from edged.pipeline.utterance import Utterance
 from edged.pipeline.vad import Heard, Segmenter, patience
-from edged.pipeline.voice_parts import Thread, VoiceParts, VoiceSettings
+from edged.pipeline.voice_parts import ConversationThread, VoiceParts, VoiceSettings
 from edged.voice_events import (
     EmotionHeard,
     FinalTranscript,
@@ -71,11 +71,11 @@ class VoiceSession:
         settings: VoiceSettings,
         emit: Callable[[VoiceEvent], None],
         *,
-        thread: Thread | None = None,
+        thread: ConversationThread | None = None,
     ) -> None:
         """thread: the stored conversation that goes on; a new one without."""
         self.state = VoiceState.WAITING
-        self._thread = thread or Thread()
+        self._thread = thread or ConversationThread()
         self._parts = parts
         self._settings = settings
         self._emit = emit

@@ -38,7 +38,7 @@ class VoiceSettings:
 
 
 @dataclass(slots=True)
-class Thread:
+class ConversationThread:
     """Which stored conversation goes on; outlives a session of which the microphone was closed."""
 
     conversation_id: str = ""

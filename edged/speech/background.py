@@ -85,20 +85,15 @@ class BackgroundRecognizer:
     """Several recordings at a time share one model."""
 
     def __init__(self, load: Callable[[], Recognizes]) -> None:
-        """load: raises MissingExtra or ArtefactError, which `transcribe` then raises."""
+        """load: raises MissingExtra or ArtefactError, which `load` and `transcribe` then raise."""
         self._model = _Lazy(load)
         self._threads = ThreadPoolExecutor(PARALLEL, thread_name_prefix="edged-recognizer")
         self._waiting = 0
         self._is_closed = threading.Event()
 
     def load(self) -> None:
-        """Now, on this thread."""
+        """Now, on this thread, unless it is loaded."""
         self._model.get()
-
-    async def prepare(self) -> None:
-        """Load the model now, unless it is."""
-        if self._model.loaded is None:
-            await asyncio.get_running_loop().run_in_executor(self._threads, self.load)
 
     async def transcribe(self, samples: Samples) -> str:
         """See SpeechToText."""
@@ -128,18 +123,13 @@ class BackgroundVoice:
     """One sentence at a time; whoever else wants to speak waits for its end."""
 
     def __init__(self, load: Callable[[], Speaks]) -> None:
-        """load: raises MissingExtra or ArtefactError, which `prepare` and `say` then raise."""
+        """load: raises MissingExtra or ArtefactError, which `load` and `say` then raise."""
         self._model = _Lazy(load)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="edged-voice")
 
     def load(self) -> None:
-        """Now, on this thread."""
+        """Now, on this thread, unless it is loaded."""
         self._model.get()
-
-    async def prepare(self) -> None:
-        """Load the voice now, unless it is."""
-        if self._model.loaded is None:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self.load)
 
     @property
     def sample_rate(self) -> int:
@@ -181,18 +171,13 @@ class BackgroundSpeakerEncoder:
     """One recording at a time."""
 
     def __init__(self, load: Callable[[], Embeds]) -> None:
-        """load: raises MissingExtra or ArtefactError, which `prepare` and `embed` then raise."""
+        """load: raises MissingExtra or ArtefactError, which `load` and `embed` then raise."""
         self._model = _Lazy(load)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="edged-speakers")
 
     def load(self) -> None:
-        """Now, on this thread."""
+        """Now, on this thread, unless it is loaded."""
         self._model.get()
-
-    async def prepare(self) -> None:
-        """Load the network now, unless it is."""
-        if self._model.loaded is None:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self.load)
 
     async def embed(self, samples: Samples, *, least_seconds: float) -> Voiceprint:
         """See SpeakerEncoder."""

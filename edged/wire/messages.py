@@ -1,5 +1,4 @@
 """Messages, their parts, how they are sampled and what they cost."""
-# ruff: noqa: D103
 
 from __future__ import annotations
 

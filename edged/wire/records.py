@@ -1,5 +1,4 @@
 """What can be looked at: conversations, engines, the daemon's state."""
-# ruff: noqa: D103
 
 from __future__ import annotations
 

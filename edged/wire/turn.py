@@ -1,5 +1,4 @@
 """Events of a turn, which answers and conversations by voice carry under the same names."""
-# ruff: noqa: D103
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
 """What the codec is made of: enums, times, and records whose fields have the same names on both sides."""
-# ruff: noqa: D103
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
 """Events of conversations by voice."""
-# ruff: noqa: D103
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ async def test_what_is_played_is_heard_whole(sound_server: SoundServer) -> None:
         assert np.argmax(spectrum) * RATE / len(middle) == pytest.approx(500, abs=2)
         assert level(middle) == pytest.approx(12_000, rel=0.02)
         assert playbacks[-1].is_done and playbacks[-1].played_samples == playbacks[-1].samples == VOICE_RATE
-        assert not speaker.is_playing and speaker.latency_ms > 0
+        assert not speaker.is_playing
 
 
 async def test_pieces_of_a_sound_have_no_seam(sound_server: SoundServer) -> None:
@@ -199,7 +199,7 @@ async def test_a_muted_speaker_has_no_stream_and_drops_what_it_is_given(sound_se
         await played_for(playback, 0.1)
         await speaker.close()
         assert playback.is_done and not speaker.is_playing and not sound_server.players()
-        assert speaker.far_end() == [] and speaker.latency_ms == 0
+        assert speaker.far_end() == []
         await speaker.open()
         with sound_server.recorded() as recording:
             await asyncio.sleep(0.3)

@@ -24,7 +24,7 @@ from edged.pipeline.remote_speaker import RemoteSpeaker
 from edged.pipeline.skills import Skills
 from edged.pipeline.turn import TurnConductor
 from edged.pipeline.voice import VoiceSession
-from edged.pipeline.voice_parts import Thread, VoiceParts, VoiceSettings
+from edged.pipeline.voice_parts import ConversationThread, VoiceParts, VoiceSettings
 from edged.pipeline.wake_word import WakePhrase, WakeWordDetector
 from edged.server import Server, converse, kept_session
 from edged.v1 import assistant_pb2, assistant_pb2_grpc, voice_pb2
@@ -82,7 +82,7 @@ class Composer:
         barge_in = BargeInSettings(settling_seconds=0) if opening.is_echo_cancelled else None
         has_button = opening.mode is VoiceMode.PUSH_TO_TALK
         settings = VoiceSettings(barge_in=barge_in, has_button=has_button, partial_seconds=0)
-        session = VoiceSession(parts, settings, emit, thread=Thread(opening.conversation_id))
+        session = VoiceSession(parts, settings, emit, thread=ConversationThread(opening.conversation_id))
         self.sessions.append(session)
         return session
 

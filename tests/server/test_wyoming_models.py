@@ -19,7 +19,7 @@ from wyoming.wake import Detect, Detection, NotDetected
 from edged.audio.pcm import SAMPLE_RATE, Pcm, to_bytes
 from edged.config import load_config
 from edged.daemon.speech import Speech
-from edged.daemon.wyoming import doors
+from edged.daemon.wyoming import ports
 from edged.errors import NotFound
 from edged.pipeline.room import Room
 from tests.speech.voices import in_a_quiet_room, spoken, wrong_words
@@ -31,9 +31,9 @@ SENTENCE = "Please turn on the kitchen light. It is 5 °C outside."
 async def port(tmp_path: Path) -> AsyncIterator[int]:
     config = load_config({"HOME": str(tmp_path), "EDGED_WYOMING__LISTEN": "127.0.0.1:0", "EDGED_ENGINE__THREADS": "2"})
     speech = Speech(config)
-    (door,) = doors(config, speech, cast(Room, None))
-    port = int(door.listen().rpartition(":")[2])
-    running = asyncio.create_task(door.run())
+    (server,) = ports(config, speech, cast(Room, None))
+    port = int(server.listen().rpartition(":")[2])
+    running = asyncio.create_task(server.run())
     yield port
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
@@ -98,19 +98,20 @@ def offered(tmp_path: Path, **voice: str) -> Info:
     config = load_config({"HOME": str(tmp_path), "EDGED_WYOMING__LISTEN": "127.0.0.1:0", **environ})
     speech = Speech(config)
     try:
-        (door,) = doors(config, speech, cast(Room, None))
+        (server,) = ports(config, speech, cast(Room, None))
     finally:
         speech.close()
-    return cast(Any, door)._serve.__self__.info  # type: ignore[no-any-return]
+    return cast(Any, server)._serve.__self__.info  # type: ignore[no-any-return]
 
 
 def test_what_is_offered_is_what_is_configured(tmp_path: Path) -> None:
     chinese = offered(tmp_path, language="zh")
     assert (chinese.asr[0].models[0].name, chinese.asr[0].models[0].languages) == ("whisper-base", ["zh"])
     assert (chinese.tts[0].voices[0].name, chinese.tts[0].voices[0].languages) == ("espeak", ["zh"])
-    any_ = offered(
-        tmp_path, language="auto", voice="/voices/de_DE-thorsten-high.onnx", recognizer="/models/whisper-small"
-    )
+    voice = tmp_path / "de_DE-thorsten-high.onnx"
+    for file in (voice, tmp_path / "de_DE-thorsten-high.onnx.json"):
+        file.touch()
+    any_ = offered(tmp_path, language="auto", voice=str(voice), recognizer="/models/whisper-small")
     assert any_.asr[0].models[0].name == "whisper-small" and {"de", "en"} < set(any_.asr[0].models[0].languages)
     assert (any_.tts[0].voices[0].name, any_.tts[0].voices[0].languages) == ("de_DE-thorsten-high", ["de"])
     two = offered(tmp_path, wake_words="hey_jarvis, alexa")

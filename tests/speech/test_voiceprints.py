@@ -82,7 +82,7 @@ async def test_without_weights_it_says_exactly_what_to_install(monkeypatch: pyte
     )
     encoder = BackgroundSpeakerEncoder(lambda: Voiceprints(SpeakerEncoder(speakers_file()), SileroVad(silero_file())))
     with pytest.raises(MissingExtra, match=r"pip install --no-deps Resemblyzer==0\.1\.4"):
-        await encoder.prepare()
+        encoder.load()
     with pytest.raises(MissingExtra):
         await encoder.embed(np.zeros(SAMPLE_RATE, np.float32), least_seconds=1.0)
     encoder.close()
