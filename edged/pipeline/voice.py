@@ -8,35 +8,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import aclosing, suppress
-from dataclasses import dataclass
 
-from edged.audio.pcm import SAMPLE_RATE, Pcm, to_wav
+from edged.audio.pcm import SAMPLE_RATE, Pcm
 from edged.audio.ring_buffer import RingBuffer
-from edged.errors import EdgedError, NotFound
-from edged.events import Audio, Measured, Part, Started, Text, TextDelta
+from edged.errors import EdgedError
+from edged.pipeline.answering import Answering, Moments
 from edged.pipeline.barge_in import BargeIn, Reaction
-from edged.pipeline.intents import ChangeVolume
-from edged.pipeline.narration import Narration
-from edged.pipeline.ports import VAD_SECONDS, EmotionReader
-from edged.pipeline.skills import Done
+from edged.pipeline.ports import VAD_SECONDS
 from edged.pipeline.utterance import Utterance
 from edged.pipeline.vad import Heard, Segmenter, patience
 from edged.pipeline.voice_parts import ConversationThread, VoiceParts, VoiceSettings
 from edged.voice_events import (
-    EmotionHeard,
-    FinalTranscript,
     Interrupted,
     PartialTranscript,
-    Speaking,
     SpeechBegan,
     SpeechEnded,
     StateChanged,
     TurnFailed,
-    TurnTimings,
     VoiceEvent,
     VoiceState,
-    VolumeChanged,
     WakeDetected,
 )
 
@@ -48,18 +38,6 @@ AFTER_WAKE_SECONDS = 0.1
 """Of the sound before a wake word was recognised, what may already be the question."""
 RING_SECONDS = 0.2
 """Between two looks at the timers."""
-NAME_SECONDS = 0.05
-"""How long an answer may wait, with its transcript there, for who asked."""
-
-
-@dataclass(slots=True)
-class _Marks:
-    """Moments of one answer, by the loop's clock."""
-
-    spoken: float
-    endpoint: float
-    transcript: float = 0.0
-    first_token: float = 0.0
 
 
 class VoiceSession:
@@ -76,6 +54,14 @@ class VoiceSession:
         """thread: the stored conversation that goes on; a new one without."""
         self.state = VoiceState.WAITING
         self._thread = thread or ConversationThread()
+        self._answers = Answering(
+            parts,
+            settings,
+            self._thread,
+            emit,
+            sounding=self._begin_speaking,
+            spawn=lambda work: self._tasks.create_task(work),
+        )
         self._parts = parts
         self._settings = settings
         self._emit = emit
@@ -86,7 +72,6 @@ class VoiceSession:
         """What is being said, until it is written down."""
         self._tasks: asyncio.TaskGroup
         self._answering: asyncio.Task[None] | None = None
-        self._narration: Narration | None = None
 
     async def run(self, sound: AsyncIterator[Pcm]) -> None:
         """Take sound until it ends, and finish what was begun; cancelling it ends the conversation at once."""
@@ -105,8 +90,7 @@ class VoiceSession:
             finally:
                 ringing.cancel()
                 if self._answering:
-                    if self._narration:
-                        self._narration.cut()
+                    self._answers.cut()
                     self._parts.loudspeaker.cut()
                     self._answering.cancel()
                 self._forget_utterance()
@@ -172,19 +156,11 @@ class VoiceSession:
                 self._forget_utterance()
                 self._barge_in = None
                 self._enter(VoiceState.THINKING)
-                self._answering = self._tasks.create_task(self._to_the_end(self._announce(text)))
+                self._answering = self._tasks.create_task(self._to_the_end(self._answers.announce(text)))
 
     @property
     def _is_spoken_to(self) -> bool:
         return self.state is VoiceState.LISTENING and self._segmenter.has_begun
-
-    async def _announce(self, text: str) -> bool:
-        try:
-            self._emit(TextDelta(text=text))
-            await self._say(text, None)
-        finally:
-            self._parts.skills.announced()
-        return False
 
     # --- listening ---
 
@@ -245,8 +221,13 @@ class VoiceSession:
         self._enter(VoiceState.THINKING)
         self._barge_in = None
         self._begin_naming(utterance)
-        marks = _Marks(spoken=now - self._segmenter.silent_seconds, endpoint=now)
-        self._answering = self._tasks.create_task(self._to_the_end(self._respond(utterance, marks)))
+        moments = Moments(spoken=now - self._segmenter.silent_seconds, endpoint=now)
+        answer = self._answers.respond(utterance, moments, self._understood)
+        self._answering = self._tasks.create_task(self._to_the_end(answer))
+
+    def _understood(self) -> None:
+        """From here on, what is said is something new."""
+        self._utterance = None
 
     def _forget_utterance(self) -> None:
         self._forget_name()
@@ -262,10 +243,6 @@ class VoiceSession:
     def _forget_name(self) -> None:
         if self._parts.who_speaks:
             self._parts.who_speaks.drop()
-
-    async def _name(self) -> str:
-        who_speaks = self._parts.who_speaks
-        return await who_speaks.name(wait_seconds=NAME_SECONDS) if who_speaks else ""
 
     # --- being interrupted ---
 
@@ -309,9 +286,9 @@ class VoiceSession:
         self._parts.loudspeaker.duck(1.0)
         if self._answering is None:
             return
-        heard = self._narration.cut() if self._narration else ""
+        heard = self._answers.cut()
         self._answering.cancel()
-        self._answering = self._narration = None
+        self._answering = None
         if self.state is VoiceState.SPEAKING:
             self._parts.loudspeaker.cut()
             self._emit(Interrupted(heard=heard))
@@ -332,7 +309,7 @@ class VoiceSession:
     def _after_answer(self, *, goes_on: bool) -> None:
         """Whoever was answered may go on, and may have begun to."""
         has_voice = self._barge_in is not None and self._barge_in.has_voice
-        self._answering = self._narration = self._barge_in = None
+        self._answering = self._barge_in = None
         self._parts.loudspeaker.duck(1.0)
         if goes_on and self._settings.follow_up_seconds and self._parts.wake_words:
             beginning_seconds = BEFORE_SPEECH_SECONDS if has_voice else 0.0
@@ -340,129 +317,10 @@ class VoiceSession:
         else:
             self._rest()
 
-    async def _respond(self, utterance: Utterance, marks: _Marks) -> bool:
-        """Returns whether a follow-up may be expected."""
-        clock = asyncio.get_running_loop().time
-        hears = await self._parts.turns.hears(self._settings.model)
-        text = utterance.text_if_whole if hears else await utterance.transcript()
-        speaker = await self._name()
-        self._utterance = None  # from here on, what is said is something new
-        marks.transcript = clock()
-        self._emit(FinalTranscript(text=text, speaker=speaker))
-        done = self._parts.skills.respond(text)
-        if done is not None:
-            marks.first_token = clock()
-            await self._do(done, marks)
-            return not done.is_over
-        if not hears and not text:
-            return False
-        question = Audio(data=to_wav(utterance.pcm), media_type="audio/wav") if hears else Text(text=text)
-        await self._ask_again_if_forgotten(question, marks)
-        if self._parts.emotions:
-            self._tasks.create_task(self._read_emotion(self._parts.emotions, utterance.pcm))
-        return True
-
-    async def _read_emotion(self, emotions: EmotionReader, pcm: Pcm) -> None:
-        """Once the answer was given, which it must not delay. Not to know costs nobody anything."""
-        with suppress(EdgedError):
-            emotion = await emotions.read(Audio(data=to_wav(pcm), media_type="audio/wav"))
-            self._emit(EmotionHeard(emotion=emotion))
-
-    async def _do(self, done: Done, marks: _Marks) -> None:
-        """What needs no model."""
-        if done.volume is not None:
-            self._change_volume(done.volume)
-        if done.reply:
-            self._emit(TextDelta(text=done.reply))
-            await self._say(done.reply, marks)
-        if done.mutes:
-            self._parts.mute()
-
-    def _change_volume(self, change: ChangeVolume) -> None:
-        loudspeaker = self._parts.loudspeaker
-        wanted = change.to if change.to is not None else loudspeaker.volume_percent + (change.by or 0)
-        loudspeaker.volume_percent = min(max(wanted, 0), 100)
-        self._emit(VolumeChanged(percent=loudspeaker.volume_percent))
-
-    async def _ask_again_if_forgotten(self, question: Part, marks: _Marks) -> None:
-        """In a new conversation, where the one that went on was deleted or is long past."""
-        now = asyncio.get_running_loop().time()
-        if self._thread.answered_at and now - self._thread.answered_at > self._settings.forget_seconds:
-            self._thread.conversation_id = ""
-        self._thread.answered_at = now
-        try:
-            await self._ask(question, marks)
-        except NotFound as exc:
-            if not self._thread.conversation_id or (exc.resource or ("",))[0] != "conversation":
-                raise
-            self._thread.conversation_id = ""
-            await self._ask(question, marks)
-        self._thread.answered_at = asyncio.get_running_loop().time()
-
-    async def _ask(self, question: Part, marks: _Marks) -> None:
-        """A turn of the stored conversation; it stays open until its answer was heard: what was not, is not kept."""
-        narration = self._new_narration(marks)
-        speaking = asyncio.create_task(narration.run())
-        try:
-            await self._tell(question, narration, speaking, marks)
-        except EdgedError:
-            narration.finish()  # what came before it failed is said to its end
-            await asyncio.wait({speaking})
-            raise
-        finally:
-            speaking.cancel()
-            await asyncio.wait({speaking})
-        speaking.result()  # a voice that failed costs nobody the answer, which is stored by now
-
-    async def _tell(self, question: Part, narration: Narration, speaking: asyncio.Task[None], marks: _Marks) -> None:
-        turn = self._parts.turns.run(
-            parts=(question,),
-            conversation_id=self._thread.conversation_id,
-            model=self._settings.model,
-            sampling=self._settings.sampling,
-            heard=narration.heard_of_cut,
-        )
-        async with aclosing(turn):
-            async for event in turn:
-                self._emit(event)
-                match event:
-                    case Started(conversation_id=conversation_id):
-                        self._thread.conversation_id = conversation_id
-                    case TextDelta(text=text):
-                        marks.first_token = marks.first_token or asyncio.get_running_loop().time()
-                        narration.push(text)
-                    case Measured():
-                        narration.finish()
-                        await asyncio.wait({speaking})
-
-    async def _say(self, text: str, marks: _Marks | None) -> None:
-        narration = self._new_narration(marks)
-        narration.push(text)
-        narration.finish()
-        await narration.run()
-
-    def _new_narration(self, marks: _Marks | None) -> Narration:
-        self._narration = Narration(
-            self._parts.voice,
-            self._parts.loudspeaker,
-            language=self._settings.language,
-            saying=lambda text: self._emit(Speaking(text=text)),
-            first_sound=lambda: self._begin_speaking(marks),
-        )
-        return self._narration
-
-    def _begin_speaking(self, marks: _Marks | None) -> None:
+    def _begin_speaking(self) -> None:
         self._barge_in = None
         self._parts.loudspeaker.duck(1.0)
         self._enter(VoiceState.SPEAKING)
-        if marks is None:
-            return
-        milliseconds = [
-            1000 * (moment - marks.spoken)
-            for moment in (marks.endpoint, marks.transcript, marks.first_token, asyncio.get_running_loop().time())
-        ]
-        names = ("endpoint_ms", "transcript_ms", "first_token_ms", "first_audio_ms")
-        self._emit(TurnTimings(**dict(zip(names, milliseconds, strict=True))))
 
     def _enter(self, state: VoiceState) -> None:
         if state is not self.state:

@@ -12,6 +12,7 @@ from edged.pipeline.vad import Endpointing
 from edged.pipeline.voice_parts import VoiceSettings
 from edged.voice_events import (
     FinalTranscript,
+    PartialTranscript,
     SpeechEnded,
     TurnFailed,
     VoiceState,
@@ -184,3 +185,15 @@ async def test_a_timer_counts_until_it_was_announced() -> None:
         assert skills.has_timers
         talk.speaker.hear(60)
         await until(lambda: not skills.has_timers)
+
+
+async def test_what_was_being_written_down_for_a_model_that_hears_is_not_taken_for_what_is_said_next() -> None:
+    async with Talk() as talk:
+        talk.model.can_hear = True
+        talk.speech.release.clear()
+        await talk.hears(wake(), *QUESTION)
+        assert talk.session.state is VoiceState.LISTENING  # it was answered, and a follow-up may come
+        talk.speech.release.set()
+        await settle()
+        assert talk.of(PartialTranscript) == []
+        assert talk.speech.cancelled == 1

@@ -8,7 +8,8 @@ import time
 import pytest
 
 from edged.errors import InvalidInput, StoreError
-from edged.pipeline.voice import NAME_SECONDS, VoiceSettings
+from edged.pipeline.answering import NAME_SECONDS
+from edged.pipeline.voice_parts import VoiceSettings
 from edged.pipeline.who_speaks import MOST_SECONDS, WhoSpeaks
 from edged.voice_events import FinalTranscript
 from tests.pipeline.people import DictPeople, LoudnessEncoder
