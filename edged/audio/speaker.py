@@ -10,7 +10,7 @@ import numpy as np
 
 from edged.audio.device_stream import DeviceState, DeviceStream, Service
 from edged.audio.devices import Direction
-from edged.audio.pcm import FRAME_SAMPLES, Pcm
+from edged.audio.pcm import FRAME_SAMPLES, SAMPLE_RATE, Pcm
 from edged.audio.playback import Playback, PlaybackQueue
 from edged.audio.resample import Resampler
 from edged.audio.sound_process import OUTPUT_HEAD, Opened
@@ -22,6 +22,8 @@ LATENCY_SECONDS = 0.04
 _BLOCKS_AHEAD = 2
 """Sent to the process that holds the device before it asks: these too are played on after a cut."""
 _MOST_FAR_BLOCKS = BLOCKS_PER_SECOND
+_SETTLED_BLOCKS = 5
+"""Longer than a resampler keeps anything back."""
 _DRAINED_STEP_SECONDS = 0.01
 
 
@@ -181,6 +183,7 @@ class _Output:
         self._channels = opened.channels
         self._far: deque[Pcm] = deque(maxlen=_MOST_FAR_BLOCKS)
         self._resampler = Resampler(opened.sample_rate)
+        self._silent_blocks = 0
         self._rest: Pcm = np.zeros(0, np.int16)
 
     @property
@@ -212,8 +215,16 @@ class _Output:
         """Whole frames since the last call."""
         pieces = [self._rest]
         while self._far:
-            pieces.append(self._resampler.push(self._far.popleft()))
+            pieces.append(self._at_16_khz(self._far.popleft()))
         joined = np.concatenate(pieces)
         whole = len(joined) // FRAME_SAMPLES * FRAME_SAMPLES
         self._rest = joined[whole:]
         return list(joined[:whole].reshape(-1, FRAME_SAMPLES))
+
+    def _at_16_khz(self, block: Pcm) -> Pcm:
+        """Most of it is silence, which costs nothing once the resampler has let go of what came before."""
+        self._silent_blocks = 0 if block.any() else self._silent_blocks + 1
+        samples, left_over = divmod(len(block) * SAMPLE_RATE, self._resampler.from_rate)
+        if self._silent_blocks > _SETTLED_BLOCKS and not left_over:
+            return np.zeros(samples, np.int16)
+        return self._resampler.push(block)

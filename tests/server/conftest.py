@@ -16,6 +16,7 @@ from edged.pipeline.turn import TurnConductor
 from edged.server import Server
 from tests.pipeline.people import DictPeople, LoudnessEncoder
 from tests.server.scripted import DictMemory, ScriptedModel, privacy
+from tests.server.wyoming_ears import Ears
 
 MAX_TEXT_BYTES = 100_000
 MAX_MESSAGE_BYTES = 1_000_000
@@ -71,3 +72,9 @@ async def daemon(loading: Daemon) -> Daemon:
 async def client(daemon: Daemon) -> AsyncIterator[Client]:
     async with Client(daemon.address) as client:
         yield client
+
+
+@pytest.fixture
+async def ears() -> AsyncIterator[Ears]:
+    async with Ears().open() as ears:
+        yield ears
