@@ -23,7 +23,7 @@ from edged.errors import EdgedError, QueueFull, where_it_broke
 from edged.pipeline.echo_presence import EchoPresence
 from edged.pipeline.ports import VAD_SECONDS, VoiceActivity
 from edged.records import MicrophoneState, VoiceStatus
-from edged.voice_events import SpokenAudio, TurnFailed, VoiceEvent
+from edged.voice_events import SpokenAudio, StateChanged, TurnFailed, VoiceEvent, VoiceState
 
 MAX_UNREAD = 1000
 """Events that a watcher may leave unread; then it is sent no more."""
@@ -31,6 +31,8 @@ LOUD = 1000
 """A sample from the speaker that would be heard, of 32,768."""
 LOOK_SECONDS = 0.5
 """Between two looks whether something is left to announce while the microphone is closed."""
+REST_SECONDS = 3.0
+"""After the last word, until the speaker is closed; it opens again in a tenth of a second, at the wake phrase."""
 RETRY_SECONDS = 5.0
 """Until the microphone is tried again that could not be opened."""
 
@@ -79,6 +81,8 @@ class Room:
         self._wanted = 0
         self._is_muted = False
         self._changed = asyncio.Event()
+        self._talk_state = VoiceState.WAITING
+        self._stirred = asyncio.Event()
         self._watchers: set[asyncio.Queue[VoiceEvent]] = set()
         self._obstacle = ""
 
@@ -196,7 +200,34 @@ class Room:
             await self._microphone.open()
             self._speaker.far_end()  # what was played before is no echo of what is heard from here on
         self._obstacle = ""
-        await session.run(self._sound(canceller) if is_open else _silence())
+        sound = self._sound(canceller) if is_open else _silence()
+        if make_session is not self._make_session:
+            await session.run(sound)  # when a borrower speaks is not known here
+            return
+        self._talk_state = VoiceState.WAITING
+        async with asyncio.TaskGroup() as tasks:
+            resting = tasks.create_task(self._rest_speaker())
+            await session.run(sound)
+            resting.cancel()
+
+    async def _rest_speaker(self) -> None:
+        """Close it while there is nothing to say: to play silence costs as much as to listen."""
+        while True:
+            self._stirred.clear()
+            if self._is_talking and self._speaker.state is DeviceState.MUTED:
+                await self._speaker.open()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(REST_SECONDS):
+                    await self._stirred.wait()
+                    continue
+            if not self._is_talking:
+                await self._speaker.close()
+                await self._stirred.wait()
+
+    @property
+    def _is_talking(self) -> bool:
+        """Or may have to at any moment."""
+        return self._talk_state is not VoiceState.WAITING or self._rings()
 
     async def _sound(self, canceller: EchoCanceller | None) -> AsyncIterator[Pcm]:
         """What the microphone hears, without what the speaker plays."""
@@ -207,7 +238,8 @@ class Room:
                 played = self._speaker.far_end()
                 for far in played:
                     canceller.far(far)
-                cleaned = canceller.process(frame)
+                if played or not canceller.is_passing_through:
+                    cleaned = canceller.process(frame)
                 was_playing, is_playing = is_playing, self._speaker.is_playing
                 if is_playing and not was_playing:
                     presence.reset()
@@ -252,6 +284,9 @@ class Room:
     def _emit(self, event: VoiceEvent) -> None:
         if isinstance(event, SpokenAudio):
             return
+        if isinstance(event, StateChanged):
+            self._talk_state = event.state
+            self._stirred.set()
         for unread in tuple(self._watchers):
             try:
                 unread.put_nowait(event)

@@ -36,6 +36,8 @@ BEFORE_SPEECH_SECONDS = 0.5
 """Sound kept from before the moment when somebody was heard to speak."""
 AFTER_WAKE_SECONDS = 0.1
 """Of the sound before a wake word was recognised, what may already be the question."""
+TURN_PIECES = 8
+"""Sound that comes faster than it was spoken leaves others their turn after so many pieces."""
 RING_SECONDS = 0.2
 """Between two looks at the timers."""
 
@@ -80,9 +82,12 @@ class VoiceSession:
             try:
                 if self._utterance is None:
                     self._rest()
+                taken = 0
                 async for pcm in sound:
                     self.hear(pcm)
-                    await asyncio.sleep(0)  # sound that comes faster than it was spoken leaves others their turn
+                    taken += 1
+                    if taken % TURN_PIECES == 0:
+                        await asyncio.sleep(0)
                 if self.state is VoiceState.LISTENING and self._segmenter.has_begun:
                     self._end_utterance()
                 if self._answering:

@@ -163,6 +163,8 @@ def _between(both: np.ndarray) -> float:  # type: ignore[type-arg]
 async def waiting_cost(seconds: float) -> tuple[float, int]:
     """Share of one core that the daemon and its children use while nobody speaks, and their resident bytes."""
     async with _room() as room:
+        while room.server.players():  # noqa: ASYNC110  # the speaker is closed when there is nothing to say
+            await asyncio.sleep(0.1)
         processes = _with_children(room.process_id)
         before = sum(map(_processor_seconds, processes))
         began = asyncio.get_running_loop().time()

@@ -14,7 +14,7 @@ from edged.errors import DeviceUnavailable, MissingExtra, QueueFull
 from edged.pipeline import room as room_module
 from edged.pipeline.room import Room
 from edged.records import MicrophoneState
-from edged.voice_events import SpokenAudio, TurnFailed, VoiceEvent, WakeDetected
+from edged.voice_events import SpokenAudio, StateChanged, TurnFailed, VoiceEvent, VoiceState, WakeDetected
 from tests.pipeline.stages import LoudnessActivity, silence
 from tests.server.scripted import until
 
@@ -177,6 +177,32 @@ async def test_timers_ring_while_the_microphone_is_closed() -> None:
             assert home.sessions[1].heard == 0
             home.is_ringing = False
             await until(lambda: not home.sessions[1].is_running)
+
+
+async def test_the_speaker_rests_while_there_is_nothing_to_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room_module, "REST_SECONDS", 0.02)
+    async with living() as home:
+        with home.room.listening():
+            await until(lambda: home.sessions and home.sessions[0].heard)
+            await until(lambda: home.speaker.state is DeviceState.MUTED)
+            assert home.microphone.state is DeviceState.OPEN
+            for state in (VoiceState.LISTENING, VoiceState.THINKING, VoiceState.SPEAKING):
+                home.sessions[0].emit(StateChanged(state=state))
+                await asyncio.sleep(0.05)
+                assert home.speaker.state is DeviceState.OPEN
+            home.sessions[0].emit(StateChanged(state=VoiceState.WAITING))
+            await until(lambda: home.speaker.state is DeviceState.MUTED)
+        assert home.speaker.openings == 2
+
+
+async def test_a_running_timer_keeps_the_speaker_awake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room_module, "REST_SECONDS", 0.02)
+    async with living() as home:
+        home.is_ringing = True
+        with home.room.listening():
+            await until(lambda: home.sessions and home.sessions[0].heard)
+            await asyncio.sleep(0.1)
+            assert home.speaker.state is DeviceState.OPEN
 
 
 async def test_one_other_may_have_the_room() -> None:
