@@ -63,6 +63,9 @@ class EchoCanceller:
     def process(self, near: Pcm) -> Pcm:
         """The microphone's next 160 samples without the echo. Raises ValueError for another length."""
         near = _whole(near)
+        if not self._far and self.is_passing_through:
+            self._least_waiting, self._until_trim = _MOST_FAR_FRAMES, _SLACK_WINDOW
+            return near
         far = self._next_far()
         self._quiet_frames = 0 if far.any() else min(self._quiet_frames + 1, _FADE_FRAMES)
         if self.is_passing_through:

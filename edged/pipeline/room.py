@@ -238,8 +238,7 @@ class Room:
                 played = self._speaker.far_end()
                 for far in played:
                     canceller.far(far)
-                if played or not canceller.is_passing_through:
-                    cleaned = canceller.process(frame)
+                cleaned = canceller.process(frame)
                 was_playing, is_playing = is_playing, self._speaker.is_playing
                 if is_playing and not was_playing:
                     presence.reset()

@@ -71,16 +71,33 @@ class Session:
             self.is_running = False
 
 
+class Canceller:
+    """Nothing to cancel yet; counts what it was given."""
+
+    is_passing_through = True
+
+    def __init__(self) -> None:
+        self.far_frames = self.near_frames = 0
+
+    def far(self, frame: Pcm) -> None:
+        self.far_frames += 1
+
+    def process(self, near: Pcm) -> Pcm:
+        self.near_frames += 1
+        return near
+
+
 class Home:
     def __init__(self) -> None:
         self.microphone, self.speaker = Device(), Device()
+        self.canceller: Canceller | None = None
         self.sessions: list[Session] = []
         self.failure: Exception | None = None
         self.is_ringing = False
         self.room = Room(
             self.microphone,  # type: ignore[arg-type]
             self.speaker,  # type: ignore[arg-type]
-            lambda: None,
+            lambda: self.canceller,  # type: ignore[arg-type,return-value]
             self._session,  # type: ignore[arg-type]
             LoudnessActivity,
             rings=lambda: self.is_ringing,
@@ -193,6 +210,22 @@ async def test_the_speaker_rests_while_there_is_nothing_to_say(monkeypatch: pyte
             home.sessions[0].emit(StateChanged(state=VoiceState.WAITING))
             await until(lambda: home.speaker.state is DeviceState.MUTED)
         assert home.speaker.openings == 2
+
+
+async def test_the_canceller_is_given_as_much_of_the_near_end_as_of_the_far_end() -> None:
+    """While nothing is heard from the speaker, too: silence that piles up would delay the next echo's far end."""
+    async with living() as home:
+        home.canceller, calls = Canceller(), 0
+
+        def in_bursts() -> list[Pcm]:
+            nonlocal calls
+            calls += 1
+            return [silence(0.01)] * 4 if calls % 4 == 0 else []
+
+        home.speaker.far_end = in_bursts  # type: ignore[method-assign]
+        with home.room.listening():
+            await until(lambda: home.canceller and home.canceller.far_frames >= 40)
+            assert abs(home.canceller.far_frames - home.canceller.near_frames) <= 4
 
 
 async def test_a_running_timer_keeps_the_speaker_awake(monkeypatch: pytest.MonkeyPatch) -> None:
