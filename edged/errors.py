@@ -17,6 +17,8 @@ class Code(enum.Enum):
 
     INVALID_ARGUMENT = ("INVALID_ARGUMENT", 400)
     OUT_OF_RANGE = ("OUT_OF_RANGE", 400)
+    UNAUTHENTICATED = ("UNAUTHENTICATED", 401)
+    PERMISSION_DENIED = ("PERMISSION_DENIED", 403)
     NOT_FOUND = ("NOT_FOUND", 404)
     ALREADY_EXISTS = ("ALREADY_EXISTS", 409)
     FAILED_PRECONDITION = ("FAILED_PRECONDITION", 409)
@@ -83,6 +85,20 @@ class UnsupportedPart(EdgedError):
 
     code = Code.UNIMPLEMENTED
     reason = "UNSUPPORTED_PART"
+
+
+class Unauthenticated(EdgedError):
+    """The caller is no paired device, or no longer one."""
+
+    code = Code.UNAUTHENTICATED
+    reason = "UNAUTHENTICATED"
+
+
+class PermissionDenied(EdgedError):
+    """The device lacks the scope, or the operator said no."""
+
+    code = Code.PERMISSION_DENIED
+    reason = "PERMISSION_DENIED"
 
 
 class NotFound(EdgedError):

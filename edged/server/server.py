@@ -16,6 +16,8 @@ from edged.pipeline.room import Room
 from edged.pipeline.turn import TurnConductor
 from edged.records import DaemonState, DaemonStatus, PrivacyStatus
 from edged.server.assistant import AssistantServicer
+from edged.server.call_border import CallBorder
+from edged.server.caller import Caller
 from edged.server.conversations import Conversations, ConversationServicer
 from edged.server.converse import Composer, VoiceCalls
 from edged.server.health import HealthServicer
@@ -83,9 +85,9 @@ class Server:
         self._started_at = datetime.now(UTC)
         health = HealthServicer(SERVICES)
         self.lifecycle = Lifecycle(health)
-        self._calls = CallInterceptor(self.lifecycle)
+        self.border = CallBorder(self.lifecycle)
         self._grpc = grpc.aio.server(
-            interceptors=[self._calls],
+            interceptors=[CallInterceptor(self.border, _operator)],
             options=_options(max_message_bytes),
             maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS,
         )
@@ -135,7 +137,7 @@ class Server:
         When this returns every turn is closed in the store; engine and store must live until then.
         """
         self.lifecycle.enter(DaemonState.DRAINING)
-        await self._calls.finish(seconds)
+        await self.border.finish(seconds)
         if self._voice_calls:
             await self._voice_calls.close()
         await self._grpc.stop(FLUSH_SECONDS)
@@ -154,6 +156,10 @@ class Server:
             privacy=self._privacy(),
             voice=self._room.status() if self._room else None,
         )
+
+
+def _operator(context: grpc.aio.ServicerContext) -> Caller:
+    return Caller()
 
 
 def _options(max_message_bytes: int) -> list[tuple[str, int]]:

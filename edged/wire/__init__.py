@@ -6,6 +6,22 @@ not know; `_to_wire` raises ValueError for a value that protobuf cannot hold (a 
 range, a string that is not Unicode text).
 """
 
+from edged.wire.devices import (
+    audit_event_from_wire,
+    audit_event_to_wire,
+    candidate_from_wire,
+    candidate_to_wire,
+    device_from_wire,
+    device_kind_from_wire,
+    device_kind_to_wire,
+    device_to_wire,
+    offer_from_wire,
+    offer_to_wire,
+    pairing_end_from_wire,
+    pairing_end_to_wire,
+    scopes_from_wire,
+    scopes_to_wire,
+)
 from edged.wire.messages import (
     message_from_wire,
     message_to_wire,
@@ -49,8 +65,16 @@ from edged.wire.voice import (
 )
 
 __all__ = [
+    "audit_event_from_wire",
+    "audit_event_to_wire",
+    "candidate_from_wire",
+    "candidate_to_wire",
     "conversation_from_wire",
     "conversation_to_wire",
+    "device_from_wire",
+    "device_kind_from_wire",
+    "device_kind_to_wire",
+    "device_to_wire",
     "engine_from_wire",
     "engine_to_wire",
     "event_from_wire",
@@ -65,13 +89,19 @@ __all__ = [
     "metrics_to_wire",
     "model_from_wire",
     "model_to_wire",
+    "offer_from_wire",
+    "offer_to_wire",
     "opening_from_wire",
     "opening_to_wire",
+    "pairing_end_from_wire",
+    "pairing_end_to_wire",
     "part_from_wire",
     "part_to_wire",
     "parts_from_wire",
     "sampling_from_wire",
     "sampling_to_wire",
+    "scopes_from_wire",
+    "scopes_to_wire",
     "speaker_from_wire",
     "speaker_to_wire",
     "status_from_wire",

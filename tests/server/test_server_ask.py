@@ -13,7 +13,7 @@ from edged.errors import Code, InvalidInput, NotFound, QueueFull, RemoteError, U
 from edged.events import Image, MessageState, Sampling, Started, Text, TextDelta, TurnEvent
 from edged.pipeline.turn import MAX_PARTS
 from edged.server import assistant
-from edged.server.interceptors import STORE_SECONDS
+from edged.server.call_border import STORE_SECONDS
 from edged.v1 import assistant_pb2
 from tests.server.conftest import MAX_MESSAGE_BYTES, MAX_TEXT_BYTES, Daemon
 from tests.server.scripted import END, WAIT, says, until

@@ -1,0 +1,92 @@
+"""Who calls, and what that allows.
+
+The operator, who can open this user's socket, may do everything; a device what its scopes say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from edged.errors import PermissionDenied
+from edged.records import OPERATOR, Device, Reader, Scope
+
+NEEDED: Mapping[str, Scope | None] = MappingProxyType(
+    {
+        "/edged.v1.AssistantService/Ask": Scope.CHAT,
+        "/edged.v1.AssistantService/Converse": Scope.VOICE,
+        # They open the daemon's own microphone, and tell what is said in its room.
+        "/edged.v1.AssistantService/WatchEvents": Scope.ADMIN,
+        "/edged.v1.AssistantService/SetMicrophone": Scope.ADMIN,
+        "/edged.v1.ConversationService/ListConversations": Scope.HISTORY,
+        "/edged.v1.ConversationService/GetConversation": Scope.HISTORY,
+        "/edged.v1.ConversationService/SearchConversations": Scope.HISTORY,
+        "/edged.v1.ConversationService/RenameConversation": Scope.HISTORY,
+        "/edged.v1.ConversationService/DeleteConversation": Scope.HISTORY,
+        "/edged.v1.ConversationService/ExportConversations": Scope.HISTORY,
+        "/edged.v1.ModelService/ListModels": None,
+        "/edged.v1.ModelService/GetModel": None,
+        "/edged.v1.SpeakerService/EnrolSpeaker": Scope.ADMIN,
+        "/edged.v1.SpeakerService/ListSpeakers": Scope.ADMIN,
+        "/edged.v1.SpeakerService/DeleteSpeaker": Scope.ADMIN,
+        "/edged.v1.StatusService/GetStatus": None,
+        "/edged.v1.DeviceService/OpenPairing": Scope.ADMIN,
+        "/edged.v1.DeviceService/WatchPairing": Scope.ADMIN,
+        "/edged.v1.DeviceService/ConfirmPairing": Scope.ADMIN,
+        "/edged.v1.DeviceService/ListDevices": Scope.ADMIN,
+        "/edged.v1.DeviceService/UpdateDevice": Scope.ADMIN,
+        "/edged.v1.DeviceService/RevokeDevice": Scope.ADMIN,
+        "/edged.v1.DeviceService/ListAuditEvents": Scope.ADMIN,
+        "/edged.v1.DeviceService/GetOwnDevice": None,
+        "/edged.v1.DeviceService/RenewCertificate": None,
+    }
+)
+"""The scope that a device needs for a call; None for any that is paired. What is not here is for the operator."""
+INCLUDES: Mapping[Scope, Scope] = MappingProxyType({Scope.HISTORY: Scope.HISTORY_ALL})
+"""A scope, and the wider one that includes it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Of one call."""
+
+    device: Device | None = None
+    """None for the operator."""
+    address: str = ""
+    """IP address of a device."""
+
+    @property
+    def reader(self) -> Reader:
+        """Whose conversations it sees."""
+        if self.device is None:
+            return OPERATOR
+        return Reader(owner=self.device.owner, sees_all=Scope.HISTORY_ALL in self.device.scopes)
+
+    def require(self, method: str) -> None:
+        """Raises PermissionDenied where the method ("/edged.v1.Service/Method") is not for this caller."""
+        if self.device is None:
+            return
+        if method not in NEEDED:
+            raise PermissionDenied("this call is for the operator, on the daemon's own machine")
+        needed = NEEDED[method]
+        if needed is None or needed in self.device.scopes or INCLUDES.get(needed) in self.device.scopes:
+            return
+        raise PermissionDenied(
+            f"this device lacks the scope {needed}: on the daemon's machine, "
+            f"`edged devices update {self.device.id} --scope {needed}` grants it"
+        )
+
+
+_current: ContextVar[Caller] = ContextVar("edged caller")
+
+
+def caller() -> Caller:
+    """Of the call that is being answered. Raises LookupError outside of one: nobody is the operator by omission."""
+    return _current.get()
+
+
+def answer_for(who: Caller) -> None:
+    """From here on this task answers that caller."""
+    _current.set(who)
