@@ -132,6 +132,34 @@ class WyomingConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LanConfig:
+    """[lan]: phones and desktops on the same network (extra web), which pair once and are encrypted ever after."""
+
+    enabled: bool = False
+    """Let paired devices in; `edged serve --lan` does for once."""
+    host: str = ""
+    """IP address to listen on; empty takes all that this machine has."""
+    grpc_port: int = 50051
+    """For programs, which show a certificate."""
+    web_port: int = 8443
+    """For browsers and for pairing."""
+    name: str = ""
+    """What other devices call this daemon; empty takes the name of the machine."""
+    hosts: str = ""
+    """Further names and addresses under which it is reached, with commas between, for its certificate."""
+    announce: bool = True
+    """Say on the LAN that a daemon is here (mDNS, _edged._tcp), so that clients find it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientConfig:
+    """[client]: which daemon the commands talk to."""
+
+    daemon: str = ""
+    """Name of one elsewhere that this machine is paired with (`edged join`); empty takes this machine's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoreConfig:
     """[store]: where conversations are kept."""
 
@@ -199,6 +227,8 @@ class Config:
     assistant: AssistantConfig = field(default_factory=AssistantConfig)
     voice: VoiceConfig = field(default_factory=VoiceConfig)
     wyoming: WyomingConfig = field(default_factory=WyomingConfig)
+    lan: LanConfig = field(default_factory=LanConfig)
+    client: ClientConfig = field(default_factory=ClientConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
     privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
     logging: LoggingConfig = field(default_factory=LoggingConfig)
@@ -235,6 +265,8 @@ SECTIONS: dict[str, type] = {
     "assistant": AssistantConfig,
     "voice": VoiceConfig,
     "wyoming": WyomingConfig,
+    "lan": LanConfig,
+    "client": ClientConfig,
     "store": StoreConfig,
     "privacy": PrivacyConfig,
     "logging": LoggingConfig,
@@ -271,6 +303,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "voice.silence_seconds": (0.2, 5),
     "voice.follow_up_seconds": (0, 120),
     "voice.max_recording_seconds": (1, 7200),
+    "lan.grpc_port": (0, 65_535),
+    "lan.web_port": (0, 65_535),
     "store.max_text_bytes": (1024, 256 * 1024 * 1024),
 }
 
