@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
 from edged.config import load_config
 
 
 @click.command()
+@click.option("--lan", is_flag=True, help="Also let paired devices on the LAN in (`edged pair` pairs one).")
 @click.option("--lifeline", type=int, hidden=True, help="Descriptor of a caller to end with (edged.launch).")
-def serve(lifeline: int | None) -> None:
+def serve(lan: bool, lifeline: int | None) -> None:
     """Run the daemon until SIGTERM or Ctrl-C.
 
-    It listens on a unix socket that only this user can open, and elsewhere only if edged.toml says so.
+    It listens on a unix socket that only this user can open, and elsewhere only if edged.toml or --lan says so.
     """
     from edged import daemon
 
-    daemon.serve(load_config(), lifeline=lifeline)
+    config = load_config()
+    if lan:
+        config = replace(config, lan=replace(config.lan, enabled=True))
+    daemon.serve(config, lifeline=lifeline)

@@ -28,10 +28,11 @@ class AuditHook:
     def __init__(self, egress: Egress) -> None:
         self.refused = 0
         """Attempts refused since the start."""
+        self._announces = egress.announces
         self._rules: dict[str, Callable[..., bool]] = {
             "socket.connect": _to_address(egress),
-            "socket.sendto": _to_address(egress),
-            "socket.sendmsg": _to_address(egress),
+            "socket.sendto": _by_datagram(egress),
+            "socket.sendmsg": _by_datagram(egress),
             "socket.getaddrinfo": lambda host, *_: host in (None, "") or egress.may_resolve(host),
             "socket.gethostbyname": egress.may_resolve,
             "socket.gethostbyaddr": egress.may_resolve,
@@ -41,8 +42,11 @@ class AuditHook:
     def install(self) -> Enforcement:
         """From here on, for the life of the process."""
         sys.addaudithook(self)
+        also = "; mDNS tells the LAN that a daemon is here (lan.announce)" if self._announces else ""
         return Enforcement(
-            name="audit hook", active=True, detail="Python code reaches unix sockets and loopback addresses, no names"
+            name="audit hook",
+            active=True,
+            detail=f"Python code reaches unix sockets and loopback addresses, no names{also}",
         )
 
     def __call__(self, event: str, arguments: tuple[object, ...]) -> None:
@@ -60,5 +64,17 @@ def _to_address(egress: Egress) -> Callable[..., bool]:
     def allowed(sock: socket.socket, address: object) -> bool:
         # sendmsg() on a connected socket gives no address: connect() was asked already.
         return address is None or egress.may_connect(sock.family, address)
+
+    return allowed
+
+
+def _by_datagram(egress: Egress) -> Callable[..., bool]:
+    to_address = _to_address(egress)
+
+    def allowed(sock: socket.socket, address: object) -> bool:
+        if to_address(sock, address):
+            return True
+        is_datagram = sock.family in (socket.AF_INET, socket.AF_INET6) and sock.type == socket.SOCK_DGRAM
+        return is_datagram and egress.may_announce(sock.getsockname()[1], address)
 
     return allowed

@@ -10,6 +10,9 @@ from edged.config import Config
 
 _LOCAL_FAMILIES = frozenset({socket.AF_UNIX, socket.AF_NETLINK})
 """Sockets that cannot leave the machine: files, and the kernel itself."""
+MDNS_PORT = 5353
+_MDNS_GROUPS = frozenset({"224.0.0.251", "ff02::fb"})
+"""RFC 6762."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,12 +21,30 @@ class Egress:
 
     bind_ports: frozenset[int]
     """TCP ports it may listen on; port 0 stands for any that the kernel picks."""
+    announces: bool = False
+    """Whether it may tell those on the same network, by mDNS, that it is there."""
 
     def may_connect(self, family: int, address: object) -> bool:
         """Whether a socket of this family may talk to this address (as the socket module writes it)."""
         if family in _LOCAL_FAMILIES:
             return True
         return isinstance(address, tuple) and bool(address) and self.may_resolve(address[0])
+
+    def may_announce(self, from_port: int, address: object) -> bool:
+        """Whether a datagram socket of this port may send to this address: mDNS to its groups, and to who asked nearby.
+
+        What mDNS says is a name, ports and addresses, of nobody's conversations.
+        """
+        if not self.announces or from_port != MDNS_PORT or not isinstance(address, tuple) or not address:
+            return False
+        host = str(address[0]).partition("%")[0]
+        if host in _MDNS_GROUPS:
+            return True
+        try:
+            ip = ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        return ip.is_private or ip.is_link_local
 
     def may_resolve(self, host: object) -> bool:
         """Whether this host may be handed to the resolver: only what needs no look-up, loopback in digits."""
@@ -36,6 +57,9 @@ class Egress:
 
 
 def egress_of(config: Config) -> Egress:
-    """What this configuration lets out: no connection at all, and listening where daemon.tcp and [wyoming] say."""
+    """What this configuration lets out: no connection, and listening where daemon.tcp, [wyoming] and [lan] say."""
     addresses = [*([config.tcp_address] if config.tcp_address else []), *config.wyoming_addresses.values()]
-    return Egress(bind_ports=frozenset(port for _, port in addresses))
+    ports = {port for _, port in addresses}
+    if config.lan.enabled:
+        ports |= {config.lan.grpc_port, config.lan.web_port}
+    return Egress(bind_ports=frozenset(ports), announces=config.lan.enabled and config.lan.announce)

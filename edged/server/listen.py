@@ -1,4 +1,4 @@
-"""Where the server can be reached: a unix socket for this user only, and a loopback port if that is wanted."""
+"""Where the server can be reached: a socket for this user only; a loopback port, and one for devices, if wanted."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import socket
 import stat
 from contextlib import suppress
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from urllib.parse import quote
@@ -17,6 +18,21 @@ from edged.errors import AlreadyRunning, ConfigError
 
 MAX_PATH_BYTES = 107
 """sockaddr_un.sun_path holds 108 bytes, the last one zero (unix(7))."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanPort:
+    """Where devices on the LAN reach the server, each with a certificate of its own."""
+
+    host: str
+    """IP address; "" for all of this machine's."""
+    port: int
+    credentials: grpc.ServerCredentials
+
+
+def device_credentials(certificate: bytes, key: bytes, authority: bytes) -> grpc.ServerCredentials:
+    """Of a server with this certificate, which shakes hands with who has one by this authority. All three as PEM."""
+    return grpc.ssl_server_credentials([(key, certificate)], root_certificates=authority, require_client_auth=True)
 
 
 def listen_unix(server: grpc.aio.Server, path: Path) -> str:
@@ -57,6 +73,27 @@ def listen_tcp(server: grpc.aio.Server, host: str, port: int) -> str:
     return f"{bracketed}:{taken}"
 
 
+def listen_lan(server: grpc.aio.Server, lan: LanPort) -> str:
+    """Bind it and return "HOST:PORT" with the port really taken. Raises AlreadyRunning, ConfigError."""
+    host, port = lan.host or every_address(), lan.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    _check_free(host, port, family, key="lan.grpc_port")
+    bracketed = f"[{host}]" if family == socket.AF_INET6 else host
+    try:
+        taken = server.add_secure_port(f"{bracketed}:{port}", lan.credentials)
+    except RuntimeError as exc:
+        raise AlreadyRunning(f"lan.grpc_port: cannot listen on {bracketed}:{port}") from exc
+    return f"{bracketed}:{taken}"
+
+
+def every_address() -> str:
+    """What stands for all addresses: of both versions where this machine has version 6."""
+    with suppress(OSError), socket.socket(socket.AF_INET6) as probe:
+        probe.bind(("::", 0))
+        return "::"
+    return "0.0.0.0"  # noqa: S104  # asked for by lan.host = ""
+
+
 def _private_directory(directory: Path) -> None:
     """Create the directory for this user only; refuse one in which others could put a socket of their own."""
     try:
@@ -95,7 +132,7 @@ def _loopback(host: str) -> IPv4Address | IPv6Address:
     raise ConfigError(f"daemon.tcp: {host} is no loopback IP address such as 127.0.0.1 or ::1")
 
 
-def _check_free(host: str, port: int, family: socket.AddressFamily) -> None:
+def _check_free(host: str, port: int, family: socket.AddressFamily, *, key: str = "daemon.tcp") -> None:
     """Find out that a port is taken before grpc does, which writes its own lines to stderr."""
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -103,5 +140,5 @@ def _check_free(host: str, port: int, family: socket.AddressFamily) -> None:
             probe.bind((host, port))
         except OSError as exc:
             if exc.errno == errno.EADDRINUSE:
-                raise AlreadyRunning(f"port {port} on {host} is in use; end what uses it or set daemon.tcp") from exc
-            raise ConfigError(f"daemon.tcp: cannot listen on {host}:{port}: {exc.strerror}") from exc
+                raise AlreadyRunning(f"port {port} on {host} is in use; end what uses it or set {key}") from exc
+            raise ConfigError(f"{key}: cannot listen on {host}:{port}: {exc.strerror}") from exc

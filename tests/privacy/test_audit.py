@@ -54,6 +54,30 @@ asyncio.run(loop())
 print(json.dumps([right.recv(1).decode(), hook.refused]))
 """
 
+ANNOUNCING = """
+import json, socket
+from edged.privacy.audit import AuditHook
+from edged.privacy.egress import Egress
+hook = AuditHook(Egress(bind_ports=frozenset(), announces=True))
+hook.install()
+def attempt(kind, port, address):
+    sock = socket.socket(socket.AF_INET, kind)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    sock.bind(("127.0.0.1", port))
+    try:
+        sock.sendto(b"x", address)
+    except PermissionError:
+        return False
+    except OSError:
+        return True  # no way there from this machine, which is not the hook's doing
+    return True
+mdns, dns = ("224.0.0.251", 5353), ("8.8.8.8", 53)
+print(json.dumps([
+    attempt(socket.SOCK_DGRAM, 5353, mdns), attempt(socket.SOCK_DGRAM, 5353, dns),
+    attempt(socket.SOCK_DGRAM, 0, mdns), attempt(socket.SOCK_STREAM, 5353, mdns),
+]))
+"""
+
 GUARD = """
 import json, logging, os, sys
 from edged.config import load_config
@@ -93,6 +117,10 @@ def test_python_code_is_refused_and_counted_and_addresses_are_not_told() -> None
 def test_loopback_and_unix_sockets_work_as_before() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         assert json.loads(run_guarded(ALLOWED, str(listener.getsockname()[1]))) == ["x", 0]
+
+
+def test_announcing_is_mdns_and_nothing_else() -> None:
+    assert json.loads(run_guarded(ANNOUNCING)) == [True, False, False, False]
 
 
 def test_the_guard_comes_first_and_reports() -> None:

@@ -65,3 +65,36 @@ def test_no_name_is_ever_looked_up(host: str) -> None:
 )
 def test_only_configured_ports_may_be_bound(environ: dict[str, str], ports: set[int]) -> None:
     assert egress_of(load_config({"HOME": "/x", **environ})).bind_ports == ports
+
+
+ANNOUNCING = Egress(bind_ports=frozenset({50051, 8443}), announces=True)
+
+
+@pytest.mark.parametrize(
+    ("port", "address", "allowed"),
+    [
+        (5353, ("224.0.0.251", 5353), True),
+        (5353, ("ff02::fb", 5353, 0, 2), True),
+        (5353, ("192.168.1.7", 5353), True),
+        (5353, ("10.0.0.7", 40000), True),
+        (5353, ("fe80::1%eth0", 5353, 0, 2), True),
+        (5353, ("8.8.8.8", 53), False),
+        (5353, ("2001:4860:4860::8888", 5353, 0, 0), False),
+        (5353, ("239.255.255.250", 1900), False),
+        (5353, ("example.org", 5353), False),
+        (5353, (), False),
+        (5353, None, False),
+        (40000, ("224.0.0.251", 5353), False),
+    ],
+)
+def test_announcements(port: int, address: object, allowed: bool) -> None:
+    assert ANNOUNCING.may_announce(port, address) is allowed
+    assert not EGRESS.may_announce(port, address)
+
+
+def test_the_lan_opens_its_two_ports_and_no_connection() -> None:
+    closed, lan = load_config({}), load_config({"EDGED_LAN__ENABLED": "true"})
+    assert egress_of(closed) == EGRESS
+    assert egress_of(lan) == ANNOUNCING
+    assert not egress_of(lan).may_connect(socket.AF_INET, ("192.168.1.7", 8443))
+    assert not egress_of(load_config({"EDGED_LAN__ENABLED": "true", "EDGED_LAN__ANNOUNCE": "false"})).announces
