@@ -17,6 +17,7 @@ from edged.cli.conversations import conversations
 from edged.cli.doctor import doctor
 from edged.cli.listen import listen, mute
 from edged.cli.models import models
+from edged.cli.privacy import privacy
 from edged.cli.serve import serve
 from edged.cli.speakers import speakers
 from edged.cli.status import status
@@ -25,7 +26,7 @@ from edged.cli.talk import talk
 
 @click.group(
     cls=ErrorBorder,
-    commands=[chat, ask, talk, listen, mute, serve, status, doctor, models, conversations, speakers, bench],
+    commands=[chat, ask, talk, listen, mute, serve, status, doctor, models, conversations, speakers, privacy, bench],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option("--debug", is_flag=True, help="Show tracebacks; may stand after the command, too.")

@@ -8,9 +8,11 @@ from edged.config.load import environment_for, load_config
 from edged.config.schema import (
     ENVIRONMENT,
     SECTIONS,
+    ClientConfig,
     Config,
     DaemonConfig,
     EngineConfig,
+    LanConfig,
     LoggingConfig,
     Paths,
     PrivacyConfig,
@@ -18,15 +20,18 @@ from edged.config.schema import (
     StoreConfig,
     Supervisor,
     VoiceConfig,
+    WyomingConfig,
     parse_devices,
 )
 
 __all__ = [
     "ENVIRONMENT",
     "SECTIONS",
+    "ClientConfig",
     "Config",
     "DaemonConfig",
     "EngineConfig",
+    "LanConfig",
     "LoggingConfig",
     "Paths",
     "PrivacyConfig",
@@ -34,6 +39,7 @@ __all__ = [
     "StoreConfig",
     "Supervisor",
     "VoiceConfig",
+    "WyomingConfig",
     "environment_for",
     "load_config",
     "parse_devices",

@@ -1,0 +1,164 @@
+"""`edged privacy`: what keeps everything in the house, and the proof of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edged.cli.connection import require_daemon
+from edged.cli.output import print_json, printable, say
+from edged.config import ClientConfig, Config, LanConfig, WyomingConfig, environment_for, load_config
+from edged.errors import EdgedError
+from edged.records import DaemonStatus, MicrophoneState
+
+
+@click.group()
+def privacy() -> None:
+    """Show what is enforced, and prove that nothing leaves this machine."""
+
+
+@privacy.command()
+@click.option("--json", "json_wanted", is_flag=True, help="Print one JSON object.")
+def report(json_wanted: bool) -> None:
+    """Say what the running daemon enforces now, what was refused, what listens, and what is stored."""
+    config = load_config()
+    require_daemon(config)
+    status = asyncio.run(_status(config))
+    if json_wanted:
+        print_json(
+            {
+                "enforcements": status.privacy.enforcements,
+                "refused_connections": status.privacy.refused_connections,
+                "content_logging": status.privacy.content_logging,
+                "microphone": status.voice.microphone if status.voice else None,
+                "listening_on": status.listening_on,
+                "store": status.store,
+            }
+        )
+        return
+    for line in _report(status):
+        click.echo(printable(line))
+
+
+async def _status(config: Config) -> DaemonStatus:
+    from edged.client import Client
+
+    async with Client(f"unix:{config.socket_path}") as client:
+        return await client.status()
+
+
+def _report(status: DaemonStatus) -> list[str]:
+    privacy, store = status.privacy, status.store
+    return [
+        *(f"{'on ' if item.active else 'OFF'} {item.name}: {item.detail}" for item in privacy.enforcements),
+        f"{privacy.refused_connections} connections refused since the daemon started",
+        *(f"listening on {place}" for place in status.listening_on),
+        f"microphone {_microphone(status)}",
+        f"stored: {store.conversations} conversations, {store.messages} messages in {store.database}",
+        f"{'encrypted, key in ' + store.key_source if store.encrypted else 'NOT ENCRYPTED'}. {store.protection}",
+        *(["WHAT IS SAID GOES TO THE LOG (logging.content)"] if privacy.content_logging else []),
+    ]
+
+
+def _microphone(status: DaemonStatus) -> str:
+    if status.voice is None:
+        return "none: this daemon has no ears"
+    return "OPEN" if status.voice.microphone is MicrophoneState.OPEN else status.voice.microphone.value
+
+
+@privacy.command()
+@click.option("--json", "json_wanted", is_flag=True, help="Print one JSON object.")
+@click.pass_context
+def prove(context: click.Context, json_wanted: bool) -> None:
+    """Run a daemon through its main uses in a network that counts what tries to leave.
+
+    The daemon is another one than yours, with an empty memory that is thrown away. Before it starts, a packet is sent
+    on purpose, to see that it is counted. Exits with 1 if anything left.
+    """
+    from edged.privacy.counting import in_namespace
+
+    config = load_config()
+    with tempfile.TemporaryDirectory(prefix="edged-prove-") as folder:
+        command = in_namespace([sys.executable, "-P", "-m", "edged", "privacy", "inside"])
+        result = _proved(command, _thrown_away(config, Path(folder)))
+    if json_wanted:
+        print_json(result)
+    else:
+        click.echo(f"{result['packets_out']} packets left in {len(result['uses'])} uses")
+        for what, count in result["packets"].items():
+            click.echo(f"  {count} {what}")
+    if result["packets_out"]:
+        context.exit(1)
+
+
+def _thrown_away(config: Config, folder: Path) -> Config:
+    """The same engines and models, with a memory and a key of its own, that no one else reaches."""
+    return replace(
+        config,
+        paths=replace(config.paths, state=folder / "state"),
+        daemon=replace(config.daemon, socket=str(folder / "socket"), tcp="", linger_seconds=0.0),
+        store=replace(config.store, key="file", key_directory=str(folder / "key")),
+        wyoming=WyomingConfig(),
+        lan=LanConfig(),
+        client=ClientConfig(),
+    )
+
+
+def _proved(command: list[str], config: Config) -> dict[str, Any]:
+    """What the process inside says in its last line; it says each use as it is done."""
+    with subprocess.Popen(
+        command,
+        env=environment_for(config),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        last: dict[str, Any] = {}
+        for line in process.stdout:
+            last = json.loads(line)
+            if "name" in last:
+                say(
+                    f"{last['name']}: {last['detail']}"
+                    if last["done"]
+                    else f"{last['name']} left out: {last['detail']}"
+                )
+        trouble = process.stderr.read().strip().splitlines()
+    if process.returncode:
+        raise EdgedError(f"nothing was proved: {trouble[-1].removeprefix('Error: ') if trouble else 'it broke off'}")
+    return last
+
+
+@privacy.command(hidden=True)
+def inside() -> None:
+    """Inside the namespace: the uses, a line of JSON for each, and at last what was counted."""
+    from edged.privacy.counting import counting
+
+    config = load_config()
+    with counting() as way_out:
+        done = asyncio.run(_through_uses(config))
+        packets = way_out.packets
+    click.echo(json.dumps({"packets_out": sum(packets.values()), "uses": done[0], "packets": packets, **done[1]}))
+
+
+async def _through_uses(config: Config) -> tuple[list[str], dict[str, int]]:
+    from edged.cli.privacy_uses import main_uses
+    from edged.client import Client
+    from edged.launch import daemon_for
+
+    async with daemon_for(config) as daemon, Client(daemon.address) as client:
+        done = []
+        async for use in main_uses(config, client):
+            click.echo(json.dumps(asdict(use)))
+            done += [use.name] if use.done else []
+        refused = (await client.status()).privacy.refused_connections
+    return done, {"refused_connections": refused}
