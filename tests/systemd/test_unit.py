@@ -6,11 +6,14 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
 from edged.config import SECTIONS, load_config
+from edged.privacy.egress import MDNS_PORT, egress_of
 
 FOLDER = Path(__file__).resolve().parents[2] / "systemd"
 UNIT = FOLDER / "edged.service"
@@ -80,6 +83,24 @@ def test_the_gpu_drop_in_is_read_and_opens_only_gpus() -> None:
     allowed = [line.partition("=")[2] for line in lines if line.startswith("DeviceAllow=")]
     assert allowed and all("nv" in device and device.endswith(" rw") for device in allowed)
     assert not any(line.startswith(("DevicePolicy", "CapabilityBoundingSet", "IPAddress")) for line in lines)
+
+
+def test_the_lan_drop_in_reaches_private_networks_and_no_further() -> None:
+    lines = (FOLDER / "edged.service.d/lan.conf").read_text(encoding="utf-8").splitlines()
+    allowed = [word for line in lines if line.startswith("IPAddressAllow=") for word in line.partition("=")[2].split()]
+    networks = [ip_network(word) for word in allowed]
+    assert networks and all(net.is_private or net.is_link_local or net.is_multicast for net in networks)
+    groups = {str(net.network_address) for net in networks if net.is_multicast}
+    egress = egress_of(load_config({"HOME": "/", **dict(_environment(lines))}))
+    assert groups and all(egress.may_announce(MDNS_PORT, (group, MDNS_PORT)) for group in groups)
+    assert not any(line.startswith("IPAddressDeny") for line in lines)
+
+
+def _environment(lines: list[str]) -> Iterator[tuple[str, str]]:
+    for line in lines:
+        if line.startswith("Environment="):
+            name, _, value = line.removeprefix("Environment=").partition("=")
+            yield name, value
 
 
 @pytest.mark.system
