@@ -27,7 +27,7 @@ if [ -n "$$gpu" ] && $(PIP) show --quiet onnxruntime 2>/dev/null; then \
   $(PIP) uninstall --yes onnxruntime && $(PIP) install --force-reinstall --no-deps "$$gpu"; fi
 endef
 
-.PHONY: setup install run test test-system test-gpu test-jetson lint bench bench-gpu bench-voice proto docs clean distclean
+.PHONY: setup install run test test-system test-gpu test-jetson lint bench bench-gpu bench-voice proto docs deb clean distclean
 
 # Only from the command line: MODEL may be somebody else's variable. It reaches the shell as it was typed.
 ifeq ($(if $(value MODEL),$(origin MODEL)),command line)
@@ -115,6 +115,10 @@ proto:
 docs:
 	@$(MAKE) --no-print-directory install EXTRAS=dev
 	@$(BIN)/python -m tests.docs
+
+# A Debian package with everything inside, for this machine; ARGS="arm64 3.12" for JetPack 7.2.
+deb: setup
+	@systemd/debian/build $(ARGS)
 
 clean:
 	@rm -rf $(VENV)

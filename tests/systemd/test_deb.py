@@ -1,0 +1,145 @@
+"""The package as an administrator meets it: judged by lintian, and lived with in a Debian of its own, offline."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / "systemd/debian/build"
+SECONDS = 280
+BASE = "python3,python3-venv,systemd"
+"""What the package depends on, and an air-gapped machine has to have."""
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+
+
+def run(*command: str | Path) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def require(*programs: str) -> None:
+    if os.getuid():
+        pytest.skip("needs root")
+    if missing := [program for program in programs if not shutil.which(program)]:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+
+
+@pytest.fixture(scope="module")
+def package() -> Path:
+    require("dpkg-deb")
+    return ROOT / run(BUILD).strip()
+
+
+class Machine:
+    """A Debian in a folder, whose network is not even loopback."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        clean = ["env", "-i", "HOME=/root", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"]
+        return subprocess.run(
+            ["unshare", "-n", "chroot", self.folder, *clean, *command],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+
+    def must(self, *command: str) -> str:
+        done = self.run(*command)
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def has(self, path: str) -> bool:
+        return os.path.lexists(self.folder / path.removeprefix("/"))
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    require("debootstrap", "unshare", "chroot")
+    folder = tmp_path_factory.mktemp("debian")
+    sources = "".join(path.read_text() for path in (Path("/etc/apt/sources.list.d").glob("*.sources")))
+    sources += Path("/etc/apt/sources.list").read_text() if Path("/etc/apt/sources.list").exists() else ""
+    mirror = re.search(r"https?://\S*/debian(?=/?\s)", sources)
+    release = re.search(r"VERSION_CODENAME=(\w+)", Path("/etc/os-release").read_text())
+    if not (mirror and release):
+        pytest.skip("this is no Debian with a mirror")
+    run("debootstrap", "--variant=minbase", f"--include={BASE}", release[1], folder, mirror[0])
+    folder.chmod(0o755)  # the root of everybody in it
+    run("mount", "-t", "proc", "proc", folder / "proc")
+    try:
+        yield Machine(folder)
+    finally:
+        run("umount", folder / "proc")
+
+
+@contextlib.contextmanager
+def changed(package: Path, folder: Path, version: str) -> Iterator[Path]:
+    """The same package under another version."""
+    run("dpkg-deb", "--raw-extract", package, folder / "raw")
+    control = folder / "raw/DEBIAN/control"
+    control.write_text(re.sub(r"(?m)^Version: .*", f"Version: {version}", control.read_text()))
+    newer = folder / "newer.deb"
+    run("dpkg-deb", "--root-owner-group", "-Znone", "--build", folder / "raw", newer)
+    yield newer
+    shutil.rmtree(folder / "raw")
+
+
+def test_lintian_finds_no_error(package: Path) -> None:
+    if not shutil.which("lintian"):
+        pytest.skip("not installed: lintian")
+    found = subprocess.run(["lintian", package], capture_output=True, text=True, timeout=SECONDS, check=False).stdout
+    assert not [line for line in found.splitlines() if line.startswith("E:")], found
+
+
+def test_the_package_lives_without_a_network(package: Path, machine: Machine, tmp_path: Path) -> None:
+    """Installed, asked, upgraded, removed, purged."""
+    shutil.copy(package, machine.folder / "edged.deb")
+    machine.must("dpkg", "-i", "/edged.deb")
+    assert "edged:" in (machine.folder / "etc/passwd").read_text()
+    assert oct((machine.folder / "var/lib/edged").stat().st_mode & 0o7777) == "0o700"
+    assert machine.has("/etc/edged/edged.d")
+    assert machine.has("/etc/systemd/system/multi-user.target.wants/edged.service")
+
+    answer = json.loads(machine.must("edged", "ask", "--json", "What is the capital of France? Answer in one word."))
+    assert "paris" in answer["text"].lower()
+    machine.must(
+        "runuser",
+        "-u",
+        "edged",
+        "--",
+        "env",
+        "EDGED_STATE_DIR=/var/lib/edged",
+        "EDGED_STORE__KEY_DIRECTORY=/var/lib/edged-key",
+        "edged",
+        "ask",
+        "Hello.",
+    )
+    assert machine.has("/var/lib/edged/edged.db")
+
+    with changed(package, tmp_path, "99.0") as newer:
+        shutil.copy(newer, machine.folder / "edged.deb")
+    machine.must("dpkg", "-i", "/edged.deb")
+    assert machine.has("/var/lib/edged/edged.db")
+    shown = machine.must("edged", "conversations", "show", answer["conversation_id"])
+    assert "capital of France" in shown
+
+    machine.must("dpkg", "--remove", "edged")
+    assert not machine.has("/usr/lib/edged") and not machine.has("/usr/bin/edged")
+    assert machine.has("/var/lib/edged/edged.db")
+    machine.must("dpkg", "--purge", "edged")
+    left = [path for path in ("/var/lib/edged", "/var/lib/edged-key", "/etc/edged") if machine.has(path)]
+    assert left == []
