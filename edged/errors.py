@@ -129,6 +129,27 @@ class QueueFull(EdgedError):
     reason = "QUEUE_FULL"
 
 
+class PairingLocked(EdgedError):
+    """Too many wrong codes; the link still works."""
+
+    code = Code.RESOURCE_EXHAUSTED
+    reason = "PAIRING_LOCKED"
+
+
+class PairingClosed(EdgedError):
+    """Nobody is let in now: the operator has opened no pairing, or it has ended."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "PAIRING_CLOSED"
+
+
+class PairingExpired(EdgedError):
+    """The operator said nothing in time."""
+
+    code = Code.DEADLINE_EXCEEDED
+    reason = "PAIRING_EXPIRED"
+
+
 class Unavailable(EdgedError):
     """Loading, draining, or no daemon answers."""
 

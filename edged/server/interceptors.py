@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import unquote
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -69,6 +71,21 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
             context.set_details(status_message(exc))
             context.set_trailing_metadata(status_trailer(exc))
             forget_frames(exc)
+
+
+def peer_certificate(context: grpc.aio.ServicerContext) -> bytes | None:
+    """DER of the certificate that the caller shook hands with; None on the doors that are this machine's own."""
+    security = context.auth_context()
+    if security.get("transport_security_type") != [b"ssl"]:
+        return None
+    (pem,) = security["x509_pem_cert"]
+    return ssl.PEM_cert_to_DER_cert(pem.decode("ascii"))
+
+
+def peer_address(context: grpc.aio.ServicerContext) -> str:
+    """The caller's IP address, of "ipv4:HOST:PORT" or "ipv6:[HOST]:PORT"."""
+    host = unquote(context.peer()).partition(":")[2].rpartition(":")[0]
+    return host.removeprefix("[").removesuffix("]").removeprefix("::ffff:")
 
 
 def parsed(request: _Request, parse: Callable[[bytes], Any]) -> Any:

@@ -23,7 +23,8 @@ def scopes_from_wire(scopes: Iterable[int]) -> frozenset[records.Scope]:
 
 
 def device_kind_to_wire(kind: records.DeviceKind) -> pb.DeviceKind:
-    return _KINDS[kind]
+    number: pb.DeviceKind = _KINDS[kind]
+    return number
 
 
 def device_kind_from_wire(kind: int) -> records.DeviceKind:

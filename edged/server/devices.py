@@ -1,0 +1,177 @@
+"""edged.v1.DeviceService."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+import grpc
+
+from edged import wire
+from edged.errors import ConfigError, NotFound, PermissionDenied
+from edged.records import AuditEvent, Device, DeviceKind, PairingCandidate, PairingEnd, PairingOffer, Scope
+from edged.server.caller import caller
+from edged.v1 import device_pb2 as pb
+from edged.v1 import device_pb2_grpc
+
+_Part = TypeVar("_Part")
+
+
+class Desk(Protocol):
+    """The operator's side of pairing. Pairings and strings that do not exist raise NotFound."""
+
+    async def open(self, scopes: frozenset[Scope], person: str, expires_at: datetime | None) -> PairingOffer:
+        """Let one device in that comes within two minutes; no scopes are the usual ones. Raises InvalidInput."""
+        ...
+
+    def watch(self, pairing_id: str) -> AsyncIterator[PairingCandidate | PairingEnd]:
+        """What becomes of it, from its beginning."""
+        ...
+
+    async def confirm(self, pairing_id: str, short_string: str, is_the_one: bool) -> Device | None:
+        """The operator's word on the device that shows this string."""
+        ...
+
+
+class Registry(Protocol):
+    """The devices that were let in. Ids that do not exist raise NotFound, bad names and pages InvalidInput."""
+
+    def list(self) -> Sequence[Device]:
+        """All, by name."""
+        ...
+
+    async def update(
+        self,
+        device_id: str,
+        *,
+        name: str | None = None,
+        person: str | None = None,
+        scopes: frozenset[Scope] | None = None,
+        expires_at: datetime | None = ...,
+    ) -> Device:
+        """Change what is given; expires_at=None is never."""
+        ...
+
+    async def revoke(self, device_id: str) -> None:
+        """Forget it, and break off its calls."""
+        ...
+
+    async def replace_credential(self, device_id: str, credential: bytes) -> None:
+        """From here on it is known by this SHA-256 of its certificate."""
+        ...
+
+    async def audit(self, page_size: int, page_token: str) -> tuple[tuple[AuditEvent, ...], str]:
+        """A page of what happened, newest first, and the token of the next one or ""."""
+        ...
+
+
+class Issuer(Protocol):
+    """Makes certificates."""
+
+    @property
+    def certificate(self) -> bytes:
+        """Its own, in DER."""
+        ...
+
+    def client_certificate(self, request: bytes, *, device_id: str, expires_at: datetime | None) -> bytes:
+        """For a device, in DER. Raises InvalidInput."""
+        ...
+
+
+class DeviceServicer(device_pb2_grpc.DeviceServiceServicer):
+    """See device.proto for what each call does."""
+
+    def __init__(self, desk: Desk | None, registry: Registry, issuer: Issuer | None) -> None:
+        """desk, issuer: None where the daemon does not listen on the LAN."""
+        self._desk = desk
+        self._registry = registry
+        self._issuer = issuer
+
+    async def OpenPairing(  # noqa: D102, N802
+        self, request: pb.OpenPairingRequest, context: grpc.aio.ServicerContext
+    ) -> pb.OpenPairingResponse:
+        expires_at = wire.time_from_wire(request.expires_at, "expires_at") if request.HasField("expires_at") else None
+        scopes = wire.scopes_from_wire(request.scopes)
+        return wire.offer_to_wire(await _on_lan(self._desk).open(scopes, request.person, expires_at))
+
+    async def WatchPairing(  # noqa: D102, N802
+        self, request: pb.WatchPairingRequest, context: grpc.aio.ServicerContext
+    ) -> None:
+        async for event in _on_lan(self._desk).watch(request.pairing_id):
+            if isinstance(event, PairingEnd):
+                await context.write(pb.WatchPairingResponse(end=wire.pairing_end_to_wire(event)))
+            else:
+                await context.write(pb.WatchPairingResponse(candidate=wire.candidate_to_wire(event)))
+
+    async def ConfirmPairing(  # noqa: D102, N802
+        self, request: pb.ConfirmPairingRequest, context: grpc.aio.ServicerContext
+    ) -> pb.ConfirmPairingResponse:
+        device = await _on_lan(self._desk).confirm(request.pairing_id, request.short_string, request.is_the_one)
+        return pb.ConfirmPairingResponse(device=wire.device_to_wire(device) if device else None)
+
+    async def ListDevices(  # noqa: D102, N802
+        self, request: pb.ListDevicesRequest, context: grpc.aio.ServicerContext
+    ) -> pb.ListDevicesResponse:
+        return pb.ListDevicesResponse(devices=map(wire.device_to_wire, self._registry.list()))
+
+    async def UpdateDevice(  # noqa: D102, N802
+        self, request: pb.UpdateDeviceRequest, context: grpc.aio.ServicerContext
+    ) -> pb.UpdateDeviceResponse:
+        device = await self._registry.update(request.device_id, **_changes(request))
+        return pb.UpdateDeviceResponse(device=wire.device_to_wire(device))
+
+    async def RevokeDevice(  # noqa: D102, N802
+        self, request: pb.RevokeDeviceRequest, context: grpc.aio.ServicerContext
+    ) -> pb.RevokeDeviceResponse:
+        await self._registry.revoke(request.device_id)
+        return pb.RevokeDeviceResponse()
+
+    async def ListAuditEvents(  # noqa: D102, N802
+        self, request: pb.ListAuditEventsRequest, context: grpc.aio.ServicerContext
+    ) -> pb.ListAuditEventsResponse:
+        page, token = await self._registry.audit(request.page_size, request.page_token)
+        return pb.ListAuditEventsResponse(events=map(wire.audit_event_to_wire, page), next_page_token=token)
+
+    async def GetOwnDevice(  # noqa: D102, N802
+        self, request: pb.GetOwnDeviceRequest, context: grpc.aio.ServicerContext
+    ) -> pb.GetOwnDeviceResponse:
+        return pb.GetOwnDeviceResponse(device=wire.device_to_wire(_own_device()))
+
+    async def RenewCertificate(  # noqa: D102, N802
+        self, request: pb.RenewCertificateRequest, context: grpc.aio.ServicerContext
+    ) -> pb.RenewCertificateResponse:
+        device, issuer = _own_device(), _on_lan(self._issuer)
+        if device.kind is not DeviceKind.PROGRAM:
+            raise PermissionDenied("a browser shows a cookie and has no certificate to renew")
+        certificate = issuer.client_certificate(
+            request.certificate_request, device_id=device.id, expires_at=device.expires_at
+        )
+        await self._registry.replace_credential(device.id, hashlib.sha256(certificate).digest())
+        return pb.RenewCertificateResponse(certificate=certificate, ca_certificate=issuer.certificate)
+
+
+def _own_device() -> Device:
+    device = caller().device
+    if device is None:
+        raise NotFound("the operator is no device: `edged devices list` shows those", resource=("device", ""))
+    return device
+
+
+def _changes(request: pb.UpdateDeviceRequest) -> dict[str, Any]:
+    """Keywords of Registry.update."""
+    changes: dict[str, Any] = {name: getattr(request, name) for name in ("name", "person") if request.HasField(name)}
+    if request.scopes:
+        changes["scopes"] = wire.scopes_from_wire(request.scopes)
+    if request.HasField("expires_at"):
+        time = wire.time_from_wire(request.expires_at, "expires_at")
+        changes["expires_at"] = time if request.expires_at.ByteSize() else None  # the empty one is never
+    return changes
+
+
+def _on_lan(part: _Part | None) -> _Part:
+    """Raises ConfigError where the daemon has none, since it does not listen on the LAN."""
+    if part is None:
+        raise ConfigError("edged does not listen on the LAN: `edged serve --lan`")
+    return part
