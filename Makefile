@@ -27,7 +27,7 @@ if [ -n "$$gpu" ] && $(PIP) show --quiet onnxruntime 2>/dev/null; then \
   $(PIP) uninstall --yes onnxruntime && $(PIP) install --force-reinstall --no-deps "$$gpu"; fi
 endef
 
-.PHONY: setup install run test test-system test-gpu test-jetson lint bench bench-gpu bench-voice proto docs deb clean distclean
+.PHONY: setup install run test test-system test-gpu test-jetson lint bench bench-gpu bench-voice proto phone docs deb clean distclean
 
 # Only from the command line: MODEL may be somebody else's variable. It reaches the shell as it was typed.
 ifeq ($(if $(value MODEL),$(origin MODEL)),command line)
@@ -111,6 +111,12 @@ bench-voice:
 proto:
 	@$(MAKE) --no-print-directory install EXTRAS=dev
 	@$(BIN)/python -m grpc_tools.protoc -I protos --python_out=. --pyi_out=. --grpc_python_out=. protos/edged/v1/*.proto
+
+# The phone app, which is checked in as it is served; needs Node.js 20.19 or later.
+phone:
+	@npm ci --prefix clients/phone --ignore-scripts --no-audit --no-fund --loglevel=error
+	@npm --prefix clients/phone run --silent generate
+	@npm --prefix clients/phone run --silent build
 
 docs:
 	@$(MAKE) --no-print-directory install EXTRAS=dev

@@ -156,6 +156,30 @@ class SamplingOptions(TypedDict, total=False):
     max_tokens: int
 
 
+class OutputKind(enum.StrEnum):
+    """What describes the form of an answer."""
+
+    JSON = "json"
+    """Nothing more: any JSON object."""
+    JSON_SCHEMA = "json_schema"
+    REGEX = "regex"
+    """A regular expression that the whole answer matches, as Rust's `regex` has them."""
+    LARK = "lark"
+    """A grammar in llguidance's dialect of Lark."""
+    CHOICES = "choices"
+    """Texts one of which is the answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputFormat:
+    """The form that an answer must have; cut off by max_tokens, it is the beginning of one that has it."""
+
+    kind: OutputKind
+    text: str = ""
+    """The schema, the expression or the grammar."""
+    choices: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRequest:
     """One answer asked of an engine."""
@@ -164,8 +188,12 @@ class GenerationRequest:
     """System prompt first, if any; the last one is the user's."""
     sampling: Sampling = Sampling()
     enable_thinking: bool = False
+    max_reasoning_tokens: int | None = None
+    """How many tokens the model may think before it has to answer; None for any number."""
     model: str = ""
     """Name of an installed engine; empty means the default one."""
+    output: OutputFormat | None = None
+    """None leaves the form to the model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

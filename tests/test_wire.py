@@ -110,6 +110,20 @@ sampling_options = st.fixed_dictionaries(
         "stop": st.lists(TEXT, min_size=1, max_size=3).map(tuple),
     },
 )
+outputs = st.one_of(
+    st.builds(
+        events.OutputFormat,
+        kind=st.sampled_from([events.OutputKind.JSON_SCHEMA, events.OutputKind.REGEX, events.OutputKind.LARK]),
+        text=TEXT,
+    ),
+    st.builds(
+        events.OutputFormat,
+        kind=st.just(events.OutputKind.CHOICES),
+        text=st.just(""),
+        choices=st.lists(TEXT, max_size=3).map(tuple),
+    ),
+    st.just(events.OutputFormat(kind=events.OutputKind.JSON)),
+)
 conversations = st.builds(records.Conversation, created_at=TIME, updated_at=TIME, message_count=INT32)
 transcripts = st.builds(
     records.Transcript, conversation=conversations, messages=st.lists(messages, max_size=3).map(tuple)
@@ -179,6 +193,22 @@ def test_messages(message: events.Message) -> None:
 def test_sampling_options_keep_what_is_set_and_nothing_else(options: events.SamplingOptions) -> None:
     assert round_trips(wire.sampling_to_wire, wire.sampling_from_wire, options)
     events.Sampling(**options)
+
+
+@given(outputs)
+def test_output_formats(output: events.OutputFormat) -> None:
+    assert round_trips(wire.output_to_wire, wire.output_from_wire, output)
+
+
+def test_every_kind_of_output_is_on_the_wire() -> None:
+    (oneof,) = message_pb2.OutputFormat.DESCRIPTOR.oneofs
+    assert {field.name for field in oneof.fields} == set(events.OutputKind)
+
+
+def test_an_output_of_no_known_form_is_refused() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        wire.output_from_wire(message_pb2.OutputFormat())
+    assert caught.value.field == "output"
 
 
 @given(transcripts)

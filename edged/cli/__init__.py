@@ -14,9 +14,12 @@ from edged.cli.bench import bench
 from edged.cli.border import ErrorBorder
 from edged.cli.chat import chat
 from edged.cli.conversations import conversations
+from edged.cli.devices import devices
 from edged.cli.doctor import doctor
+from edged.cli.join import daemons, join
 from edged.cli.listen import listen, mute
 from edged.cli.models import models
+from edged.cli.pair import pair
 from edged.cli.privacy import privacy
 from edged.cli.serve import serve
 from edged.cli.speakers import speakers
@@ -26,7 +29,25 @@ from edged.cli.talk import talk
 
 @click.group(
     cls=ErrorBorder,
-    commands=[chat, ask, talk, listen, mute, serve, status, doctor, models, conversations, speakers, privacy, bench],
+    commands=[
+        chat,
+        ask,
+        talk,
+        listen,
+        mute,
+        serve,
+        status,
+        doctor,
+        models,
+        conversations,
+        speakers,
+        pair,
+        devices,
+        join,
+        daemons,
+        privacy,
+        bench,
+    ],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option("--debug", is_flag=True, help="Show tracebacks; may stand after the command, too.")

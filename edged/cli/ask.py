@@ -13,12 +13,12 @@ import click
 from edged.cli.answer import CUT_OFF, Answer
 from edged.cli.attachment import read_audio, read_image
 from edged.cli.connection import with_client
-from edged.cli.generation import Generation, generation_from, generation_options
+from edged.cli.generation import Generation, generation_from, generation_options, output_from, output_options
 from edged.cli.output import print_json, say
 from edged.cli.parameters import InOrder, given_order, utf8
 from edged.config import Config, load_config
 from edged.errors import InvalidInput
-from edged.events import FinishReason, Part, Text
+from edged.events import FinishReason, OutputFormat, Part, Text
 
 if TYPE_CHECKING:
     from edged.client import Client
@@ -33,6 +33,7 @@ _file = click.Path(path_type=Path)
 @click.option("--audio", type=_file, multiple=True, metavar="FILE", help="A recording to hear; repeatable.")
 @click.option("--conversation", type=utf8, default="", metavar="ID", help="Go on with this conversation.")
 @generation_options
+@output_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object when the answer is complete.")
 @click.pass_context
 def ask(
@@ -59,7 +60,7 @@ def ask(
     if question := _question(text or "", max_bytes=limit, may_be_empty=bool(parts)):
         parts.append(Text(text=question))
     answer = Answer(is_streamed=not as_json)
-    asyncio.run(_ask(config, tuple(parts), conversation, generation_from(options), answer))
+    asyncio.run(_ask(config, tuple(parts), conversation, generation_from(options), output_from(options), answer))
     if as_json:
         print_json(answer.report())
     elif answer.finish_reason is FinishReason.LENGTH:
@@ -95,7 +96,12 @@ def _question(text: str, *, max_bytes: int, may_be_empty: bool) -> str:
 
 
 async def _ask(
-    config: Config, parts: tuple[Part, ...], conversation_id: str, generation: Generation, answer: Answer
+    config: Config,
+    parts: tuple[Part, ...],
+    conversation_id: str,
+    generation: Generation,
+    output: OutputFormat | None,
+    answer: Answer,
 ) -> None:
     def question(client: Client) -> Coroutine[None, None, None]:
         events = client.ask(
@@ -104,7 +110,9 @@ async def _ask(
             model=generation.model,
             sampling=generation.sampling,
             enable_thinking=generation.enable_thinking,
+            max_reasoning_tokens=generation.max_reasoning_tokens,
             system_prompt=generation.system_prompt,
+            output=output,
         )
         return answer.follow(events)
 

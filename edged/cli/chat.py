@@ -157,6 +157,7 @@ class Chat:
                     model=self._generation.model,
                     sampling=self._generation.sampling,
                     enable_thinking=self._generation.enable_thinking,
+                    max_reasoning_tokens=self._generation.max_reasoning_tokens,
                     system_prompt=self._generation.system_prompt,
                 )
             )

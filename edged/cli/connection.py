@@ -1,4 +1,4 @@
-"""Reaching the daemon: the one that runs, or one started for this command alone."""
+"""Reaching the daemon: the one that runs, one started for this command alone, or one elsewhere that is paired."""
 
 from __future__ import annotations
 
@@ -13,17 +13,27 @@ from edged.errors import EdgedError, Unavailable
 
 if TYPE_CHECKING:
     from edged.client import Client
+    from edged.client.daemons import PairedDaemons
 
 Result = TypeVar("Result")
 
 DEVICE_VARIABLES = ("EDGED_ENGINE__DEVICE", "EDGED_ENGINE__DEVICES")
 """Whoever sets one of these means that nothing else may compute."""
+SERVING_SECONDS = 120.0
+"""How long a daemon elsewhere that is loading its engine is waited for."""
 
 
 def require_daemon(config: Config) -> None:
     """Raises Unavailable where none is running, for what is of no use to a daemon that would have to be started."""
-    if not config.socket_path.exists():
+    if not config.client.daemon and not config.socket_path.exists():
         raise Unavailable(f"no daemon is running for {config.paths.state}: `edged serve` starts one")
+
+
+def paired_daemons(config: Config) -> PairedDaemons:
+    """Those elsewhere that this user is paired with."""
+    from edged.client.daemons import PairedDaemons
+
+    return PairedDaemons(config.paths.config / "daemons")
 
 
 async def with_client(
@@ -38,15 +48,34 @@ async def with_client(
         async with connected(config) as client:
             return await call(client)
     except EdgedError as exc:
-        if exc.reason != Unavailable.reason or not may_repeat():
+        if exc.reason != Unavailable.reason or config.client.daemon or not may_repeat():
             raise
     async with connected(config) as client:
         return await call(client)
 
 
 @asynccontextmanager
+async def running(config: Config) -> AsyncIterator[Client]:
+    """A client of the daemon that runs, in whatever state. Raises Unavailable where none does: it starts none."""
+    require_daemon(config)
+    if config.client.daemon:
+        async with _elsewhere(config) as client:
+            yield client
+        return
+    from edged.client import Client
+
+    async with Client(f"unix:{config.socket_path}") as client:
+        yield client
+
+
+@asynccontextmanager
 async def connected(config: Config) -> AsyncIterator[Client]:
     """A client of a serving daemon; one that had to be started ends with the block."""
+    if config.client.daemon:
+        async with _elsewhere(config) as client:
+            await client.wait_until_serving(SERVING_SECONDS)
+            yield client
+        return
     from edged.client import Client
     from edged.launch import daemon_for
 
@@ -57,3 +86,22 @@ async def connected(config: Config) -> AsyncIterator[Client]:
             say(f"{ignored[0]} does not reach the daemon that runs already; `edged status` says what computes there")
         async with Client(daemon.address) as client:
             yield client
+
+
+@asynccontextmanager
+async def _elsewhere(config: Config) -> AsyncIterator[Client]:
+    """A client of the paired daemon that client.daemon names, once it has answered."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it writes to stderr what our errors say in one line
+    from edged.client import Client
+
+    daemons = paired_daemons(config)
+    known = daemons.load(config.client.daemon)
+    pairing = await daemons.reach(known)
+    if pairing.grpc_address != known.grpc_address:
+        say(f"{pairing.name} has moved from {known.grpc_address} to {pairing.grpc_address}")
+    try:
+        pairing = await daemons.renew_if_due(pairing)
+    except ImportError:
+        say("this machine's certificate runs out soon, and its renewal needs an extra: pip install 'edged[client]'")
+    async with Client(pairing.grpc_address, pairing.credentials) as client:
+        yield client

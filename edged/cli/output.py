@@ -30,7 +30,7 @@ def print_json(value: object) -> None:
 
 
 def as_json(value: object) -> object:
-    """Records as what `json` knows: dataclasses by field, enums by value, times in ISO 8601."""
+    """Records as what `json` knows: dataclasses by field, enums by value, times in ISO 8601, sets sorted."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: as_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, enum.Enum):
@@ -41,6 +41,8 @@ def as_json(value: object) -> object:
         return {str(key): as_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [as_json(item) for item in value]
+    if isinstance(value, frozenset):
+        return [as_json(item) for item in sorted(value)]
     return value
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 import click
 
-from edged.cli.connection import require_daemon
+from edged.cli.connection import running
 from edged.cli.output import as_json, human_bytes, local_time, print_json, printable
 from edged.config import Config, load_config
 from edged.errors import Unavailable
@@ -46,10 +46,7 @@ def status(context: click.Context, json_wanted: bool) -> None:
 
 
 async def _ask_daemon(config: Config) -> tuple[DaemonStatus, ModelInfo | None]:
-    require_daemon(config)
-    from edged.client import Client
-
-    async with Client(f"unix:{config.socket_path}") as client:
+    async with running(config) as client:
         report = await client.status()
         models = await client.list_models()
     return report, next((model for model in models if model.name == report.engine.model), None)

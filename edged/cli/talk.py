@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,13 +15,11 @@ from edged.cli.output import say
 from edged.cli.parameters import utf8
 from edged.cli.voice_view import VoiceView
 from edged.config import Config, load_config
-from edged.errors import EdgedError, MissingExtra
-from edged.voice_events import Button, Interrupted, Opening, SpokenAudio, SpokenInput, VoiceMode, VolumeChanged
+from edged.errors import EdgedError
+from edged.voice_events import Opening, VoiceEvent, VoiceMode
 
 if TYPE_CHECKING:
-    from edged.audio.microphone import Microphone
-    from edged.audio.speaker import Speaker
-    from edged.client.voice_call import VoiceCall
+    from edged.client.push_to_talk import PushToTalk
 
 
 @click.command()
@@ -39,57 +37,35 @@ def talk(conversation: str, **options: Any) -> None:
 
 
 async def _talk(config: Config, conversation_id: str, generation: Generation) -> None:
-    microphone, speaker = _devices(config)
+    from edged.client.push_to_talk import PushToTalk, own_devices
+
+    microphone, speaker = own_devices(config.voice)
     opening = Opening(mode=VoiceMode.PUSH_TO_TALK, conversation_id=conversation_id, model=generation.model)
-    await speaker.open()
+    await speaker.open()  # before a daemon is started in vain
     try:
         async with connected(config) as client:
-            call = client.converse(opening)
+            talking = PushToTalk(client.converse(opening), microphone, speaker)
             say("Enter: speak; Enter again: ask; Ctrl-D: leave")
             async with asyncio.TaskGroup() as tasks:
-                helpers = [
-                    tasks.create_task(microphone.run()),
-                    tasks.create_task(speaker.run()),
-                    tasks.create_task(_send_sound(call, microphone)),
-                    tasks.create_task(_follow_keys(call, microphone, speaker)),
-                ]
-                await _show(call, speaker)
-                for helper in helpers:
-                    helper.cancel()
+                keys = tasks.create_task(_follow_keys(talking))
+                await talking.run(_shown_by(VoiceView()))
+                keys.cancel()
     finally:
         await speaker.close()
 
 
-def _devices(config: Config) -> tuple[Microphone, Speaker]:
-    try:
-        from edged.audio.microphone import Microphone
-        from edged.audio.speaker import Speaker
-    except ImportError as exc:
-        raise MissingExtra("talking needs an extra: `make setup EXTRAS=voice` or pip install 'edged[voice]'") from exc
-    return Microphone(config.voice.microphone), Speaker(config.voice.speaker, volume_percent=config.voice.volume)
-
-
-async def _send_sound(call: VoiceCall, microphone: Microphone) -> None:
-    from edged.audio.pcm import to_bytes
-
-    async for frame in microphone:
-        await call.send(SpokenInput(data=to_bytes(frame)))
-
-
-async def _follow_keys(call: VoiceCall, microphone: Microphone, speaker: Speaker) -> None:
+async def _follow_keys(talking: PushToTalk) -> None:
     """Enter by Enter, until the end of input."""
-    is_recording = False
     while await typed_line():
-        is_recording = not is_recording
-        if is_recording:
-            speaker.cut()
-            await call.send(Button(is_pressed=True))
-            await microphone.open()
-        else:
-            await microphone.close()
-            await call.send(Button(is_pressed=False))
-    await microphone.close()
-    await call.finish()
+        await talking.toggle()
+    await talking.finish()
+
+
+def _shown_by(view: VoiceView) -> Callable[[VoiceEvent], Awaitable[None]]:
+    async def show(event: VoiceEvent) -> None:
+        view.show(event)
+
+    return show
 
 
 async def typed_line() -> str:
@@ -105,20 +81,3 @@ async def typed_line() -> str:
     finally:
         loop.remove_reader(sys.stdin.fileno())
     return sys.stdin.readline()
-
-
-async def _show(call: VoiceCall, speaker: Speaker) -> None:
-    from edged.audio.pcm import from_bytes
-
-    view = VoiceView()
-    async with aclosing(call.events()) as events:
-        async for event in events:
-            if isinstance(event, SpokenAudio):
-                speaker.play(from_bytes(event.data), sample_rate=event.sample_rate)
-                continue
-            if isinstance(event, Interrupted):
-                speaker.cut()
-            if isinstance(event, VolumeChanged):
-                speaker.volume_percent = event.percent
-            view.show(event)
-    await speaker.drained()

@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from typing import Any, Self
 
-import grpc
-
 from edged import wire
-from edged.client.address import channel_target
+from edged.client.channel import Credentials, check_address, open_channel
 from edged.client.remote_error import encodable, remote_errors
 from edged.client.voice_call import VoiceCall
 from edged.errors import Code, EdgedError, Unavailable
-from edged.events import Audio, Part, SamplingOptions, TurnEvent
-from edged.records import Conversation, DaemonState, DaemonStatus, EnrolledSpeaker, ModelInfo, SearchHit, Transcript
+from edged.events import Audio, OutputFormat, Part, SamplingOptions, TurnEvent
+from edged.records import (
+    AuditEvent,
+    Conversation,
+    DaemonState,
+    DaemonStatus,
+    Device,
+    EnrolledSpeaker,
+    ModelInfo,
+    PairingCandidate,
+    PairingEnd,
+    PairingOffer,
+    Scope,
+    SearchHit,
+    Transcript,
+)
 from edged.v1 import (
     assistant_pb2,
     assistant_pb2_grpc,
     conversation_pb2,
     conversation_pb2_grpc,
+    device_pb2,
+    device_pb2_grpc,
     message_pb2,
     model_pb2,
     model_pb2_grpc,
@@ -34,16 +50,6 @@ from edged.voice_events import Opening, VoiceEvent
 CALL_SECONDS = 60.0
 """How long a call that is no answer and no export may take."""
 POLL_SECONDS = 0.05
-_CHANNEL_OPTIONS = [
-    ("grpc.enable_http_proxy", 0),
-    ("grpc.service_config_disable_resolution", 1),
-    ("grpc.use_local_subchannel_pool", 1),  # a new client tries at once, whatever befell the one before
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-    ("grpc.max_receive_message_length", -1),  # a conversation is as long as it is
-    ("grpc.max_send_message_length", -1),  # the daemon says what is too long
-]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +70,23 @@ class SearchPage:
     """Empty on the last page."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditPage:
+    """Some of what happened to devices, newest first."""
+
+    events: tuple[AuditEvent, ...]
+    next_page_token: str
+    """Empty on the last page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenewedCertificate:
+    """Takes the place of the one that a program had; both in DER."""
+
+    certificate: bytes
+    ca_certificate: bytes
+
+
 class Client:
     """A connection to one daemon; use it as an async context manager, within one event loop.
 
@@ -71,18 +94,24 @@ class Client:
     for arguments that no request can hold.
     """
 
-    def __init__(self, address: str) -> None:
-        """`address` is "unix:PATH" or "HOST:PORT" on loopback. Raises InvalidInput."""
+    def __init__(self, address: str, credentials: Credentials | None = None) -> None:
+        """`address` is "unix:PATH" or "HOST:PORT" on loopback; anywhere with the credentials of a pairing.
+
+        Raises InvalidInput.
+        """
         self.address = address
-        self._target = channel_target(address)
+        self._credentials = credentials
+        check_address(address, credentials)
+        self._remote_errors = partial(remote_errors, address, is_paired=credentials is not None)
 
     async def __aenter__(self) -> Self:
-        self._channel = grpc.aio.insecure_channel(self._target, options=_CHANNEL_OPTIONS)
+        self._channel = await open_channel(self.address, self._credentials)
         self._assistant: Any = assistant_pb2_grpc.AssistantServiceStub(self._channel)
         self._conversations: Any = conversation_pb2_grpc.ConversationServiceStub(self._channel)
         self._models: Any = model_pb2_grpc.ModelServiceStub(self._channel)
         self._speakers: Any = speaker_pb2_grpc.SpeakerServiceStub(self._channel)
         self._status: Any = status_pb2_grpc.StatusServiceStub(self._channel)
+        self._devices: Any = device_pb2_grpc.DeviceServiceStub(self._channel)
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -96,7 +125,9 @@ class Client:
         model: str = "",
         sampling: SamplingOptions | None = None,
         enable_thinking: bool | None = None,
+        max_reasoning_tokens: int | None = None,
         system_prompt: str | None = None,
+        output: OutputFormat | None = None,
         timeout_seconds: float | None = None,
     ) -> AsyncGenerator[TurnEvent, None]:
         """Ask, and yield the events of the turn: `Started` first, `Finished` last.
@@ -109,13 +140,15 @@ class Client:
                 parts=[wire.part_to_wire(part) for part in parts],
                 model=model,
                 sampling=wire.sampling_to_wire(sampling or {}),
+                max_reasoning_tokens=max_reasoning_tokens,
                 system_prompt=system_prompt,
+                output=wire.output_to_wire(output) if output else None,
             )
             if enable_thinking is not None:
                 request.enable_thinking = enable_thinking
         call = self._assistant.Ask(request, timeout=timeout_seconds)
         try:
-            with remote_errors(self.address):
+            with self._remote_errors():
                 async for response in call:
                     if response.WhichOneof("event"):  # a newer daemon may send kinds this client does not know
                         yield wire.event_from_wire(response)
@@ -124,13 +157,13 @@ class Client:
 
     def converse(self, opening: Opening) -> VoiceCall:
         """A conversation by voice; it begins when its events are read."""
-        return VoiceCall(self._assistant, self.address, opening)
+        return VoiceCall(self._assistant, self._remote_errors, opening)
 
     async def watch_events(self, *, listen: bool = False) -> AsyncGenerator[VoiceEvent, None]:
         """What happens in the room of the daemon's own microphone, which `listen` opens for as long as this is read."""
         call = self._assistant.WatchEvents(assistant_pb2.WatchEventsRequest(listen=listen))
         try:
-            with remote_errors(self.address):
+            with self._remote_errors():
                 async for response in call:
                     if response.event.WhichOneof("event"):
                         yield wire.voice_event_from_wire(response.event)
@@ -186,7 +219,7 @@ class Client:
             request = conversation_pb2.ExportConversationsRequest(conversation_ids=conversation_ids)
         call = self._conversations.ExportConversations(request)
         try:
-            with remote_errors(self.address):
+            with self._remote_errors():
                 async for response in call:
                     yield wire.transcript_from_wire(response)
         finally:
@@ -221,6 +254,98 @@ class Client:
             request = speaker_pb2.DeleteSpeakerRequest(name=name)
         await self._call(self._speakers.DeleteSpeaker, request)
 
+    async def open_pairing(
+        self, scopes: Iterable[Scope] = (), *, person: str = "", expires_at: datetime | None = None
+    ) -> PairingOffer:
+        """Let one device in that knows the offer's code or link. Without scopes: CHAT, VOICE and HISTORY."""
+        with encodable():
+            request = device_pb2.OpenPairingRequest(
+                scopes=wire.scopes_to_wire(scopes),
+                person=person,
+                expires_at=wire.time_to_wire(expires_at) if expires_at else None,
+            )
+        return wire.offer_from_wire(await self._call(self._devices.OpenPairing, request))
+
+    async def watch_pairing(self, pairing_id: str) -> AsyncGenerator[PairingCandidate | PairingEnd, None]:
+        """The devices that know the code, and last how the pairing ended; from its beginning."""
+        with encodable():
+            request = device_pb2.WatchPairingRequest(pairing_id=pairing_id)
+        call = self._devices.WatchPairing(request)
+        try:
+            with self._remote_errors():
+                async for response in call:
+                    match response.WhichOneof("event"):
+                        case "candidate":
+                            yield wire.candidate_from_wire(response.candidate)
+                        case "end":
+                            yield wire.pairing_end_from_wire(response.end)
+        finally:
+            call.cancel()
+
+    async def confirm_pairing(self, pairing_id: str, short_string: str, *, is_the_one: bool = True) -> Device | None:
+        """Let in the device that shows this short string, or send it away; the device that was let in."""
+        with encodable():
+            request = device_pb2.ConfirmPairingRequest(
+                pairing_id=pairing_id, short_string=short_string, is_the_one=is_the_one
+            )
+        response = await self._call(self._devices.ConfirmPairing, request)
+        return wire.device_from_wire(response.device) if response.HasField("device") else None
+
+    async def list_devices(self) -> tuple[Device, ...]:
+        """Everything that is paired, by name."""
+        response = await self._call(self._devices.ListDevices, device_pb2.ListDevicesRequest())
+        return tuple(map(wire.device_from_wire, response.devices))
+
+    async def update_device(
+        self,
+        device_id: str,
+        *,
+        name: str | None = None,
+        person: str | None = None,
+        scopes: Iterable[Scope] = (),
+        expires_at: datetime | None = None,
+        never_expires: bool = False,
+    ) -> Device:
+        """Change what is given, and leave the rest; scopes take the place of all it had."""
+        with encodable():
+            request = device_pb2.UpdateDeviceRequest(
+                device_id=device_id,
+                name=name,
+                person=person,
+                scopes=wire.scopes_to_wire(scopes),
+                expires_at=wire.time_to_wire(expires_at) if expires_at else None,
+            )
+        if never_expires:
+            request.expires_at.SetInParent()
+        return wire.device_from_wire((await self._call(self._devices.UpdateDevice, request)).device)
+
+    async def revoke_device(self, device_id: str) -> None:
+        """Forget a device; its calls are broken off."""
+        with encodable():
+            request = device_pb2.RevokeDeviceRequest(device_id=device_id)
+        await self._call(self._devices.RevokeDevice, request)
+
+    async def audit_events(self, *, page_size: int = 0, page_token: str = "") -> AuditPage:
+        """A page of what happened to devices, newest first. page_size: 1 to 200, 0 for 50."""
+        with encodable():
+            request = device_pb2.ListAuditEventsRequest(page_size=page_size, page_token=page_token)
+        page = await self._call(self._devices.ListAuditEvents, request)
+        return AuditPage(
+            events=tuple(map(wire.audit_event_from_wire, page.events)), next_page_token=page.next_page_token
+        )
+
+    async def own_device(self) -> Device:
+        """What the daemon knows of this program; it is NOT_FOUND on the daemon's own machine."""
+        response = await self._call(self._devices.GetOwnDevice, device_pb2.GetOwnDeviceRequest())
+        return wire.device_from_wire(response.device)
+
+    async def renew_certificate(self, certificate_request: bytes) -> RenewedCertificate:
+        """A certificate for the key of that request (DER of PKCS #10); the one before is worth nothing then."""
+        with encodable():
+            request = device_pb2.RenewCertificateRequest(certificate_request=certificate_request)
+        renewed = await self._call(self._devices.RenewCertificate, request)
+        return RenewedCertificate(certificate=renewed.certificate, ca_certificate=renewed.ca_certificate)
+
     async def status(self) -> DaemonStatus:
         """What the daemon is doing; answered in every state."""
         return wire.status_from_wire(await self._call(self._status.GetStatus, status_pb2.GetStatusRequest()))
@@ -246,5 +371,5 @@ class Client:
             raise Unavailable(f"{reason} (after {timeout_seconds:g} s)") from None
 
     async def _call(self, method: Any, request: Any) -> Any:
-        with remote_errors(self.address):
+        with self._remote_errors():
             return await method(request, timeout=CALL_SECONDS)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import grpc
 
 from edged import wire
-from edged.client.remote_error import encodable, remote_errors
+from edged.client.remote_error import encodable
 from edged.errors import EdgedError, Unavailable
 from edged.v1 import assistant_pb2, voice_pb2
 from edged.voice_events import EndOfSpeech, Opening, VoiceEvent, VoiceInput
@@ -25,9 +26,10 @@ KEPT_PIECES = 512
 class VoiceCall:
     """Feed it with `send`, read it with `events`; both within one event loop."""
 
-    def __init__(self, stub: Any, address: str, opening: Opening) -> None:
+    def __init__(self, stub: Any, remote_errors: Callable[[], AbstractContextManager[None]], opening: Opening) -> None:
+        """remote_errors: makes an EdgedError of what a call raises."""
         self._stub = stub
-        self._address = address
+        self._remote_errors = remote_errors
         self._opening = opening
         self._inputs: asyncio.Queue[assistant_pb2.ConverseRequest] = asyncio.Queue(KEPT_PIECES)
         self._sent: deque[tuple[int, assistant_pb2.ConverseRequest]] = deque(maxlen=KEPT_PIECES)
@@ -69,7 +71,7 @@ class VoiceCall:
         call = self._stub.Converse()
         sending: asyncio.Task[None] | None = None
         try:
-            with remote_errors(self._address):
+            with self._remote_errors():
                 await call.write(assistant_pb2.ConverseRequest(open=self._open()))
                 async for response in call:
                     if response.WhichOneof("response") == "opened":

@@ -303,8 +303,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "voice.silence_seconds": (0.2, 5),
     "voice.follow_up_seconds": (0, 120),
     "voice.max_recording_seconds": (1, 7200),
-    "lan.grpc_port": (0, 65_535),
-    "lan.web_port": (0, 65_535),
+    "lan.grpc_port": (1, 65_535),
+    "lan.web_port": (1, 65_535),
     "store.max_text_bytes": (1024, 256 * 1024 * 1024),
 }
 

@@ -51,6 +51,7 @@ def _serve(config: Config, line: Lifeline) -> bool:
     """Returns whether a thread is still loading an engine that nobody waits for."""
     # Before numpy is imported: the products of speech models are too small to be shared, and idle threads spin.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it would write a line for each handshake of a stranger
     start_logging(config)
     with sole_owner(config.paths.state):
         if line.held:

@@ -6,6 +6,7 @@ import logging
 
 from edged.events import FinishReason, MessageState, Part, Text, Usage
 from edged.pipeline.ports import Memory, OpenTurn
+from edged.records import Reader
 
 _log = logging.getLogger("edged.content")
 _log.setLevel(logging.INFO)
@@ -18,11 +19,11 @@ class ContentLog:
         self._memory = memory
 
     async def open_turn(
-        self, *, conversation_id: str, parts: tuple[Part, ...], system_prompt: str | None, model: str
+        self, *, conversation_id: str, parts: tuple[Part, ...], system_prompt: str | None, model: str, reader: Reader
     ) -> OpenTurn:
         """See Memory."""
         turn = await self._memory.open_turn(
-            conversation_id=conversation_id, parts=parts, system_prompt=system_prompt, model=model
+            conversation_id=conversation_id, parts=parts, system_prompt=system_prompt, model=model, reader=reader
         )
         said = [part.text if isinstance(part, Text) else f"<{part.media_type}>" for part in parts]
         _log.info("%s user: %r", turn.conversation_id, said)

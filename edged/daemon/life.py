@@ -25,10 +25,15 @@ from edged.pipeline.room import Room
 from edged.pipeline.turn import TurnConductor
 from edged.privacy.guard import Guard
 from edged.server import Server
+from edged.server.device_registry import DeviceRegistry
 from edged.store import AsyncStore, KeySource
 
-if TYPE_CHECKING:  # an extra
+if TYPE_CHECKING:  # extras
+    from edged.daemon.lan import Lan
     from edged.server.wyoming.server import WyomingServer
+
+FLUSH_SECONDS = 0.2
+"""What the last answers on the web port get to leave the process."""
 
 _log = logging.getLogger(__name__)
 
@@ -52,15 +57,23 @@ async def live(config: Config, guard: Guard, lifeline: Lifeline) -> bool:
         turns = _turns(config, worker, store, speech)
         composer = VoiceComposer(config, speech, turns, store, worker)
         room = composer.room()
-        server = _server(config, guard, worker, store, turns, composer, room, Enrolment(speech.speakers, store))
+        registry = await DeviceRegistry.open(store)
+        lan = await _lan(config, registry)
+        people = Enrolment(speech.speakers, store)
+        server = _server(config, guard, worker, store, turns, composer, room, people, registry, lan)
         wyoming = await _wyoming(config, speech, room)
         for port in wyoming:
             stack.callback(port.close)
-        others = tuple(f"{port.listen()} (Wyoming)" for port in wyoming)
-        addresses = await server.start(config.socket_path, config.tcp_address, others=others)
+        others = [f"{port.listen()} (Wyoming)" for port in wyoming]
+        if lan:
+            stack.push_async_callback(lan.close, 0)
+            others.append(lan.listen(server))
+        addresses = await server.start(
+            config.socket_path, config.tcp_address, lan=lan.grpc if lan else None, others=tuple(others)
+        )
         _log.info("edged %s listens on %s", __version__, ", ".join(addresses))
         try:
-            await _load_and_serve(config, worker, server, room, wyoming, stop, lifeline)
+            await _load_and_serve(config, worker, server, room, registry, wyoming, lan, stop, lifeline)
         except ExceptionGroup as group:
             # The first thing that went wrong took the others down.
             raise group.exceptions[0] from group
@@ -88,6 +101,8 @@ def _server(
     composer: VoiceComposer,
     room: Room,
     speakers: Enrolment,
+    registry: DeviceRegistry,
+    lan: Lan | None,
 ) -> Server:
     return Server(
         turns=turns,
@@ -96,10 +111,22 @@ def _server(
         privacy=guard.status,
         sampling=Sampling(**dataclasses.asdict(config.sampling)),
         max_message_bytes=config.daemon.max_message_bytes,
+        registry=registry,
+        desk=lan.desk if lan else None,
+        issuer=lan.authority if lan else None,
         composer=composer,
         room=room,
         speakers=speakers,
     )
+
+
+async def _lan(config: Config, registry: DeviceRegistry) -> Lan | None:
+    """None unless it is wanted; without it, the extra need not be there."""
+    if not config.lan.enabled:
+        return None
+    from edged.daemon.lan import Lan
+
+    return await asyncio.to_thread(Lan, config, registry, asyncio.get_running_loop())
 
 
 async def _wyoming(config: Config, speech: Speech, room: Room) -> Sequence[WyomingServer]:
@@ -116,7 +143,9 @@ async def _load_and_serve(
     worker: EngineWorker,
     server: Server,
     room: Room,
+    registry: DeviceRegistry,
     wyoming: Sequence[WyomingServer],
+    lan: Lan | None,
     stop: StopRequest,
     lifeline: Lifeline,
 ) -> None:
@@ -126,6 +155,8 @@ async def _load_and_serve(
         busy = partial(_is_busy, worker, server, room)
         helpers = [tasks.create_task(follow_starter(lifeline, stop, linger_seconds=linger, busy=busy))]
         ports = [tasks.create_task(port.run()) for port in wyoming]
+        if lan:
+            helpers.append(tasks.create_task(lan.run()))
         try:
             await _start_unless_stopped(worker, stop)
             if not stop.wanted.is_set():
@@ -133,6 +164,7 @@ async def _load_and_serve(
                 notifier.send("READY=1", f"STATUS=serving {config.engine.default}")
                 lifeline.ready(f"unix:{config.socket_path}")
                 _log.info("serving %s", config.engine.default)
+                helpers.append(tasks.create_task(registry.run()))
                 helpers.append(tasks.create_task(_live_in(room, always=config.voice.listen)))
                 helpers.append(tasks.create_task(ping_watchdog(notifier, seconds=watchdog, last_beat=worker.last_beat)))
                 await stop.wanted.wait()
@@ -141,6 +173,8 @@ async def _load_and_serve(
             for port in ports:
                 port.cancel()
             await _drain(server, config.daemon.drain_seconds, stop)
+            if lan:
+                await lan.close(FLUSH_SECONDS)
             for helper in helpers:
                 helper.cancel()
 

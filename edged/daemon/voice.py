@@ -30,6 +30,7 @@ from edged.pipeline.vad import Endpointing
 from edged.pipeline.voice import VoiceSession
 from edged.pipeline.voice_parts import ConversationThread, VoiceParts, VoiceSettings
 from edged.pipeline.who_speaks import WhoSpeaks
+from edged.records import OPERATOR, Reader
 from edged.store import AsyncStore
 from edged.voice_events import AudioEncoding, Opening, VoiceEvent, VoiceMode
 
@@ -51,6 +52,7 @@ class VoiceComposer:
             raise ConfigError("voice.emotion_model takes turns with the answering engine: set engine.max_loaded = 2")
         self._emotions = ModelEmotions(model, name) if name else None
         self._settings = VoiceSettings(
+            reader=OPERATOR,
             language="zh" if config.voice.language == "zh" else "en",
             endpointing=Endpointing(silence_seconds=config.voice.silence_seconds),
             follow_up_seconds=config.voice.follow_up_seconds,
@@ -62,15 +64,16 @@ class VoiceComposer:
         """Of what is said aloud."""
         return self._speech.voice.sample_rate
 
-    async def session(self, opening: Opening, speaker: RemoteSpeaker, emit: Emit) -> VoiceSession:
+    async def session(self, opening: Opening, speaker: RemoteSpeaker, emit: Emit, reader: Reader) -> VoiceSession:
         """One with a client, once it is clear that there is such an engine and such a conversation."""
         await self._turns.hears(opening.model)
         if opening.conversation_id:
-            await self._store.get(opening.conversation_id)
+            await self._store.get(opening.conversation_id, reader=reader)
         await asyncio.to_thread(self._speech.load)
         may_interrupt = self._config.barge_in and opening.is_echo_cancelled
         settings = dataclasses.replace(
             self._settings,
+            reader=reader,
             model=opening.model,
             has_button=opening.mode is VoiceMode.PUSH_TO_TALK,
             barge_in=BargeInSettings(settling_seconds=0.0) if may_interrupt else None,

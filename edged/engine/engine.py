@@ -11,6 +11,7 @@ from typing import Any, Generic
 from edged.config import EngineConfig
 from edged.engine.chat_template import ChatTemplate
 from edged.engine.encoder import Encoder, MediaType, Reader, TowerSession
+from edged.engine.grammar import GrammarCompiler
 from edged.engine.kv_cache import KvCache
 from edged.engine.manifest import Manifest, read_manifest, verify_files
 from edged.engine.onnx_tower import OnnxTower
@@ -36,6 +37,7 @@ class Engine(Generic[Memory]):
     cache: KvCache[Memory]
     tokenizer: Tokenizer
     prompts: PromptWriter
+    grammars: GrammarCompiler
     prefill_chunk: int
     senses: Mapping[MediaType, Encoder] = field(default_factory=dict)
     """What it reads besides text."""
@@ -77,6 +79,7 @@ def load_engine(folder: Path, config: EngineConfig) -> Engine[Any]:
             think_mark=marks[0],
             readers=readers(manifest),
         ),
+        grammars=GrammarCompiler(tokenizer, vocab_size=manifest.vocab_size, ends=manifest.tokens.eos),
         prefill_chunk=config.prefill_chunk,
         senses=senses,
         remark=opened.remark,

@@ -20,7 +20,7 @@ from edged.engine.perception import Perception
 from edged.engine.readers import MEDIA_NAMES
 from edged.engine.sampling import validate
 from edged.engine.session import Logits, Memory
-from edged.errors import UnsupportedPart
+from edged.errors import InvalidInput, UnsupportedPart
 from edged.events import (
     Audio,
     ContextTrimmed,
@@ -50,7 +50,7 @@ def generate(
     arrived: `clock` when the request came in. Raises InvalidInput, UnsupportedPart, ContextOverflow before
     anything is computed.
     """
-    validate(request.sampling, engine.manifest.vocab_size)
+    validate_request(request, engine.manifest.vocab_size)
     require_readable(request, engine.name, engine.senses)
     stopwatch = Stopwatch(clock=clock, arrived=arrived, started=clock())
     prompt = engine.prompts.fit(
@@ -66,6 +66,9 @@ def generate(
         tokenizer=engine.tokenizer,
         marks=engine.manifest.tokens,
         max_tokens=min(request.sampling.max_tokens, engine.session.capacity - len(prompt.tokens)),
+        constraint=engine.grammars.begin(request.output) if request.output else None,
+        enable_thinking=request.enable_thinking,
+        max_reasoning_tokens=request.max_reasoning_tokens,
     )
     with engine.cache.lease(prompt.tokens) as sequence:
         cached = len(sequence.tokens)
@@ -81,6 +84,13 @@ def generate(
         Measured(usage=usage, metrics=stopwatch.metrics(usage)),
         Finished(finish_reason=answer.finish_reason or FinishReason.CANCELLED),
     )
+
+
+def validate_request(request: GenerationRequest, vocab_size: int | None = None) -> None:
+    """Raises InvalidInput whose field names the parameter that is out of range."""
+    validate(request.sampling, vocab_size)
+    if request.max_reasoning_tokens is not None and request.max_reasoning_tokens < 0:
+        raise InvalidInput("max_reasoning_tokens must not be negative", field="max_reasoning_tokens")
 
 
 def require_readable(request: GenerationRequest, name: str, media: Collection[MediaType]) -> None:

@@ -15,7 +15,8 @@ class ReasoningSplitter:
     def __init__(self, open_mark: str | None, close_mark: str | None, *, is_thinking: bool = False) -> None:
         """is_thinking: the prompt itself already opened the thinking."""
         self._marks = (open_mark or "", close_mark or "")
-        self._is_thinking = is_thinking
+        self.is_thinking = is_thinking
+        """Whether what comes next is thinking, as far as it is certain."""
         self._at_start = is_thinking
         """Nothing was shown yet since the last mark."""
         self._search = self._next_mark()
@@ -29,7 +30,7 @@ class ReasoningSplitter:
             if not self._search.met:
                 return deltas
             text = self._search.rest
-            self._is_thinking = not self._is_thinking
+            self.is_thinking = not self.is_thinking
             self._at_start = True
             self._search = self._next_mark()
 
@@ -38,7 +39,7 @@ class ReasoningSplitter:
         return self._delta(self._search.flush())
 
     def _next_mark(self) -> StopStrings:
-        mark = self._marks[self._is_thinking]
+        mark = self._marks[self.is_thinking]
         return StopStrings((mark,) if mark else ())
 
     def _delta(self, text: str) -> list[ReasoningDelta | TextDelta]:
@@ -47,4 +48,4 @@ class ReasoningSplitter:
         if not text:
             return []
         self._at_start = False
-        return [ReasoningDelta(text=text) if self._is_thinking else TextDelta(text=text)]
+        return [ReasoningDelta(text=text) if self.is_thinking else TextDelta(text=text)]

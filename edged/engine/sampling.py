@@ -154,7 +154,8 @@ def keep_min_p(candidates: Candidates, share: float) -> Candidates:
 
 
 def draw(candidates: Candidates, random: np.random.Generator) -> int:
-    """One token, with probability in proportion to its weight."""
+    """One token, with probability in proportion to its weight; never one of weight 0."""
     cumulative = np.cumsum(candidates.weights, dtype=np.float64)
     place = np.searchsorted(cumulative, random.random() * cumulative[-1], side="right")
-    return int(candidates.ids[min(int(place), len(cumulative) - 1)])
+    last = np.searchsorted(cumulative, cumulative[-1])  # the product above may be rounded up to the sum
+    return int(candidates.ids[min(place, last)])

@@ -73,10 +73,11 @@ class Tokenizer:
 class Detokenizer:
     """Turns a stream of tokens into text, whole characters at a time."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, *, is_literal: bool = False) -> None:
+        """is_literal: keep the first space, even where the tokenizer begins every text with one."""
         self._tokenizer = tokenizer
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._strip = tokenizer.strips_first_space
+        self._strip = tokenizer.strips_first_space and not is_literal
 
     def push(self, token: int) -> str:
         """The characters that this token completes; often none."""

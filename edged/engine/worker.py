@@ -10,11 +10,11 @@ from edged.config import EngineConfig
 from edged.engine.device import DeviceThread, Job, LoadedEngine
 from edged.engine.encoder import Media, MediaType, Reader
 from edged.engine.engine import load_engine
-from edged.engine.generate import require_readable, told
+from edged.engine.generate import require_readable, told, validate_request
+from edged.engine.grammar import check_grammar
 from edged.engine.installed import find_engine, installed_engines
 from edged.engine.manifest import Manifest, read_manifest
 from edged.engine.readers import readers, reads
-from edged.engine.sampling import validate
 from edged.engine.session import CountsExperts
 from edged.engine.stream import EventStream
 from edged.errors import ContextOverflow
@@ -64,9 +64,11 @@ class EngineWorker:
 
     async def check(self, request: GenerationRequest) -> None:
         """See LanguageModel. Of an engine that is not in memory the context is not known yet."""
-        validate(request.sampling)
+        validate_request(request)
         self._device.require_room()
         engine = self._loaded(request.model)
+        if request.output:
+            await asyncio.to_thread(engine.grammars.prepare if engine else check_grammar, request.output)
         messages = request.messages
         if any(not isinstance(part, Text) for message in messages for part in message.parts):
             manifest = self._manifest(request.model)
@@ -88,7 +90,7 @@ class EngineWorker:
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationEvent, None]:
         """See LanguageModel. Raises QueueFull, Unavailable, and what `edged.engine.generate` raises."""
-        validate(request.sampling)
+        validate_request(request)
         job = Job(request=request, engine=await self.resolve(request.model), stream=EventStream())
         self._device.submit(job)
         try:

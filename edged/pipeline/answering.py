@@ -152,6 +152,7 @@ class Answering:
     async def _tell(self, question: Part, narration: Narration, speaking: asyncio.Task[None], moments: Moments) -> None:
         turn = self._parts.turns.run(
             parts=(question,),
+            reader=self._settings.reader,
             conversation_id=self._thread.conversation_id,
             model=self._settings.model,
             sampling=self._settings.sampling,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # who only writes needs no numpy
 
     from edged.audio.mel import Samples
     from edged.audio.pcm import Pcm
-    from edged.records import EnrolledSpeaker
+    from edged.records import EnrolledSpeaker, Reader
 
     Voiceprint = NDArray[np.float32]
     """Of a voice, of length 1; two are as alike as their dot product is near 1."""
@@ -43,8 +43,8 @@ class LanguageModel(Protocol):
         """Refuse now what `generate` would refuse later, as far as that is known without computing.
 
         Called before anything is stored; `request.messages` holds only the new message, and the system
-        prompt that came with it. Raises InvalidInput (sampling out of range), UnsupportedPart,
-        ContextOverflow (the message alone is too long), QueueFull, Unavailable.
+        prompt that came with it. Raises InvalidInput (sampling out of range, a form that cannot be kept),
+        UnsupportedPart, ContextOverflow (the message alone is too long), QueueFull, Unavailable.
         """
         ...
 
@@ -198,10 +198,12 @@ class Memory(Protocol):
         parts: tuple[Part, ...],
         system_prompt: str | None,
         model: str,
+        reader: Reader,
     ) -> OpenTurn:
         """Store the user's message and a pending answer in one transaction.
 
-        An empty conversation_id starts a conversation. Raises NotFound.
+        An empty conversation_id starts a conversation of the reader's. Raises NotFound, also for one that the
+        reader does not see.
         """
         ...
 

@@ -17,6 +17,7 @@ from edged.events import (
     Measured,
     Message,
     MessageState,
+    OutputFormat,
     Part,
     ReasoningDelta,
     Role,
@@ -31,6 +32,7 @@ from edged.events import (
 from edged.pipeline.hearing import transcript_of, write_down
 from edged.pipeline.ports import LanguageModel, Memory, OpenTurn, SpeechToText
 from edged.pipeline.prompt import prompted
+from edged.records import Reader
 
 ENDING_SECONDS = 1.0
 """How long a turn waits for an earlier one of its conversation, which may have been cancelled just now."""
@@ -69,11 +71,14 @@ class TurnConductor:
         self,
         *,
         parts: tuple[Part, ...],
+        reader: Reader,
         conversation_id: str = "",
         model: str = "",
         sampling: Sampling | None = None,
         enable_thinking: bool = False,
+        max_reasoning_tokens: int | None = None,
         system_prompt: str | None = None,
+        output: OutputFormat | None = None,
         heard: Callable[[], str | None] = lambda: None,
     ) -> AsyncGenerator[TurnEvent, None]:
         """Yield `Started`, what the model emits, and `Finished`; the answer is durable before `Finished`.
@@ -81,6 +86,7 @@ class TurnConductor:
         What is wrong with the request is raised before anything is stored. Once the message is stored, its
         answer is closed exactly once: COMPLETE; CANCELLED when the consumer closes this iterator (use
         `aclosing`) or is cancelled; FAILED when the model raises, which is raised on.
+        reader: who asks: whose conversations these are.
         heard: of a cancelled answer that was spoken, what was said aloud, which is all that is stored; None for others.
         """
         check_parts(parts, self._max_text_bytes)
@@ -91,14 +97,20 @@ class TurnConductor:
             messages=self._prompted(_new_messages(parts, system_prompt)),
             sampling=sampling or Sampling(),
             enable_thinking=enable_thinking,
+            max_reasoning_tokens=max_reasoning_tokens,
             model=model,
+            output=output,
         )
         await self._model.check(request)
         if earlier := self._running.get(conversation_id):
             await asyncio.wait({earlier}, timeout=ENDING_SECONDS)
         opening = asyncio.ensure_future(
             self._memory.open_turn(
-                conversation_id=conversation_id, parts=parts, system_prompt=system_prompt, model=request.model
+                conversation_id=conversation_id,
+                parts=parts,
+                system_prompt=system_prompt,
+                model=request.model,
+                reader=reader,
             )
         )
         answer = _Answer(heard=heard)

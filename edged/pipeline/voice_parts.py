@@ -13,12 +13,15 @@ from edged.pipeline.turn import TurnConductor
 from edged.pipeline.vad import Endpointing
 from edged.pipeline.wake_word import WakeWordDetector
 from edged.pipeline.who_speaks import WhoSpeaks
+from edged.records import Reader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VoiceSettings:
     """How a conversation by voice goes."""
 
+    reader: Reader
+    """Whose conversations it goes on with, and whose those are that it begins."""
     language: str = "en"
     """Of what is said, and of what is answered without the model."""
     endpointing: Endpointing = field(default_factory=Endpointing)

@@ -40,7 +40,7 @@ class Announcer:
         try:
             self._zeroconf = AsyncZeroconf(ip_version=IPVersion.V4Only)
             await self._zeroconf.async_register_service(self._info, allow_name_change=True)
-        except (OSError, Error) as exc:
+        except (OSError, RuntimeError, Error) as exc:  # RuntimeError: there is no network at all
             _log.warning("mDNS does not reach the LAN (%s): clients have to be told the address", type(exc).__name__)
             await self.close()
             return False

@@ -14,6 +14,7 @@ from edged.errors import MissingExtra, Unavailable
 from edged.events import Sampling
 from edged.pipeline.room import Room
 from edged.pipeline.turn import MAX_PARTS, TurnConductor
+from edged.server.caller import caller
 from edged.server.converse import VoiceCalls
 from edged.server.lifecycle import Lifecycle
 from edged.v1 import assistant_pb2, assistant_pb2_grpc
@@ -46,11 +47,14 @@ class AssistantServicer(assistant_pb2_grpc.AssistantServiceServicer):
         """See assistant.proto."""
         turn = self._turns.run(
             parts=wire.parts_from_wire(request.parts[: MAX_PARTS + 1]),  # one too many is refused
+            reader=caller().reader,
             conversation_id=request.conversation_id,
             model=request.model,
             sampling=replace(self._sampling, **wire.sampling_from_wire(request.sampling)),
             enable_thinking=request.enable_thinking,
+            max_reasoning_tokens=request.max_reasoning_tokens if request.HasField("max_reasoning_tokens") else None,
             system_prompt=request.system_prompt if request.HasField("system_prompt") else None,
+            output=wire.output_from_wire(request.output) if request.HasField("output") else None,
         )
         async with aclosing(turn):
             async for event in turn:

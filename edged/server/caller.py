@@ -1,6 +1,6 @@
 """Who calls, and what that allows.
 
-The operator, who can open this user's socket, may do everything; a device what its scopes say.
+The operator, who can open this user's socket, may do everything; a device what its scopes say; a stranger may pair.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from edged.errors import PermissionDenied
+from edged.errors import PermissionDenied, Unauthenticated
 from edged.records import OPERATOR, Device, Reader, Scope
 
 NEEDED: Mapping[str, Scope | None] = MappingProxyType(
@@ -44,6 +44,8 @@ NEEDED: Mapping[str, Scope | None] = MappingProxyType(
     }
 )
 """The scope that a device needs for a call; None for any that is paired. What is not here is for the operator."""
+PAIRING = "/edged.v1.PairingService/"
+"""Whoever reaches its methods may call them: that is how they get to be known."""
 INCLUDES: Mapping[Scope, Scope] = MappingProxyType({Scope.HISTORY: Scope.HISTORY_ALL})
 """A scope, and the wider one that includes it."""
 
@@ -53,19 +55,27 @@ class Caller:
     """Of one call."""
 
     device: Device | None = None
-    """None for the operator."""
+    """None for the operator, and for a stranger."""
+    is_stranger: bool = False
+    """Somebody who came by a door for devices, and is none that is known."""
     address: str = ""
     """IP address of a device."""
 
     @property
     def reader(self) -> Reader:
-        """Whose conversations it sees."""
+        """Whose conversations it sees. Raises Unauthenticated."""
+        if self.is_stranger:
+            raise _not_paired()
         if self.device is None:
             return OPERATOR
         return Reader(owner=self.device.owner, sees_all=Scope.HISTORY_ALL in self.device.scopes)
 
     def require(self, method: str) -> None:
-        """Raises PermissionDenied where the method ("/edged.v1.Service/Method") is not for this caller."""
+        """Whether it may call the method ("/edged.v1.Service/Method"). Raises Unauthenticated, PermissionDenied."""
+        if method.startswith(PAIRING):
+            return
+        if self.is_stranger:
+            raise _not_paired()
         if self.device is None:
             return
         if method not in NEEDED:
@@ -77,6 +87,10 @@ class Caller:
             f"this device lacks the scope {needed}: on the daemon's machine, "
             f"`edged devices update {self.device.id} --scope {needed}` grants it"
         )
+
+
+def _not_paired() -> Unauthenticated:
+    return Unauthenticated("this device is not paired: scan the link or type the code that `edged pair` shows")
 
 
 _current: ContextVar[Caller] = ContextVar("edged caller")

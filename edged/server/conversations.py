@@ -8,35 +8,41 @@ from typing import Protocol
 import grpc
 
 from edged import wire
-from edged.records import Conversation, SearchHit, StoreStatus, Transcript
+from edged.records import Conversation, Reader, SearchHit, StoreStatus, Transcript
+from edged.server.caller import caller
 from edged.v1 import conversation_pb2 as pb
 from edged.v1 import conversation_pb2_grpc
 
 
 class Conversations(Protocol):
-    """Where conversations are kept. Ids that do not exist raise NotFound, bad pages and titles InvalidInput."""
+    """Where conversations are kept, and who sees which.
 
-    async def list(self, *, page_size: int, page_token: str) -> tuple[tuple[Conversation, ...], str]:
+    Ids that do not exist, or that the reader does not see, raise NotFound; bad pages and titles InvalidInput.
+    """
+
+    async def list(self, *, reader: Reader, page_size: int, page_token: str) -> tuple[tuple[Conversation, ...], str]:
         """A page, and the token of the next one or ""."""
         ...
 
-    async def get(self, conversation_id: str) -> Transcript:
+    async def get(self, conversation_id: str, *, reader: Reader) -> Transcript:
         """One with its messages."""
         ...
 
-    async def search(self, query: str, *, page_size: int, page_token: str) -> tuple[tuple[SearchHit, ...], str]:
+    async def search(
+        self, query: str, *, reader: Reader, page_size: int, page_token: str
+    ) -> tuple[tuple[SearchHit, ...], str]:
         """A page of messages that match, and the token of the next one or ""."""
         ...
 
-    async def rename(self, conversation_id: str, title: str) -> Conversation:
+    async def rename(self, conversation_id: str, title: str, *, reader: Reader) -> Conversation:
         """Give it another title."""
         ...
 
-    async def delete(self, conversation_id: str) -> None:
+    async def delete(self, conversation_id: str, *, reader: Reader) -> None:
         """Leave nothing of it."""
         ...
 
-    def export(self, conversation_ids: Sequence[str]) -> AsyncIterator[Transcript]:
+    def export(self, conversation_ids: Sequence[str], *, reader: Reader) -> AsyncIterator[Transcript]:
         """The named ones, or all of them, oldest first."""
         ...
 
@@ -54,37 +60,40 @@ class ConversationServicer(conversation_pb2_grpc.ConversationServiceServicer):
     async def ListConversations(  # noqa: D102, N802
         self, request: pb.ListConversationsRequest, context: grpc.aio.ServicerContext
     ) -> pb.ListConversationsResponse:
-        page, token = await self._conversations.list(page_size=request.page_size, page_token=request.page_token)
+        page, token = await self._conversations.list(
+            reader=caller().reader, page_size=request.page_size, page_token=request.page_token
+        )
         return pb.ListConversationsResponse(conversations=map(wire.conversation_to_wire, page), next_page_token=token)
 
     async def GetConversation(  # noqa: D102, N802
         self, request: pb.GetConversationRequest, context: grpc.aio.ServicerContext
     ) -> pb.GetConversationResponse:
-        transcript = await self._conversations.get(request.conversation_id)
+        transcript = await self._conversations.get(request.conversation_id, reader=caller().reader)
         return wire.transcript_to_wire(transcript, pb.GetConversationResponse)
 
     async def SearchConversations(  # noqa: D102, N802
         self, request: pb.SearchConversationsRequest, context: grpc.aio.ServicerContext
     ) -> pb.SearchConversationsResponse:
         hits, token = await self._conversations.search(
-            request.query, page_size=request.page_size, page_token=request.page_token
+            request.query, reader=caller().reader, page_size=request.page_size, page_token=request.page_token
         )
         return pb.SearchConversationsResponse(hits=map(wire.hit_to_wire, hits), next_page_token=token)
 
     async def RenameConversation(  # noqa: D102, N802
         self, request: pb.RenameConversationRequest, context: grpc.aio.ServicerContext
     ) -> pb.RenameConversationResponse:
-        renamed = await self._conversations.rename(request.conversation_id, request.title)
+        renamed = await self._conversations.rename(request.conversation_id, request.title, reader=caller().reader)
         return pb.RenameConversationResponse(conversation=wire.conversation_to_wire(renamed))
 
     async def DeleteConversation(  # noqa: D102, N802
         self, request: pb.DeleteConversationRequest, context: grpc.aio.ServicerContext
     ) -> pb.DeleteConversationResponse:
-        await self._conversations.delete(request.conversation_id)
+        await self._conversations.delete(request.conversation_id, reader=caller().reader)
         return pb.DeleteConversationResponse()
 
     async def ExportConversations(  # noqa: D102, N802
         self, request: pb.ExportConversationsRequest, context: grpc.aio.ServicerContext
     ) -> None:
-        async for transcript in self._conversations.export(tuple(request.conversation_ids)):
+        wanted = tuple(request.conversation_ids)
+        async for transcript in self._conversations.export(wanted, reader=caller().reader):
             await context.write(wire.transcript_to_wire(transcript, pb.ExportConversationsResponse))

@@ -13,6 +13,8 @@ from edged import wire
 from edged.errors import EdgedError, InvalidInput, NotFound, QueueFull, Unavailable, where_it_broke
 from edged.pipeline.remote_speaker import RemoteSpeaker
 from edged.pipeline.voice import VoiceSession
+from edged.records import Reader
+from edged.server.caller import caller
 from edged.server.kept_session import Decoder, KeptSession
 from edged.server.lifecycle import RETRY_SECONDS, Lifecycle
 from edged.v1 import assistant_pb2 as pb
@@ -42,9 +44,9 @@ class Composer(Protocol):
     """Makes the parts of a conversation; the daemon's composition root is one."""
 
     async def session(
-        self, opening: Opening, speaker: RemoteSpeaker, emit: Callable[[VoiceEvent], None]
+        self, opening: Opening, speaker: RemoteSpeaker, emit: Callable[[VoiceEvent], None], reader: Reader
     ) -> VoiceSession:
-        """Raises NotFound, MissingExtra, ArtefactError."""
+        """Of who sees what the reader does. Raises NotFound, MissingExtra, ArtefactError."""
         ...
 
     def decoder(self, encoding: AudioEncoding) -> Decoder:
@@ -93,6 +95,12 @@ class VoiceCalls:
                 if session.id in self._sessions:
                     session.left(lambda: self._forget(session))
 
+    def forget_device(self, device_id: str) -> None:
+        """End the conversations of a device that may not have them any more."""
+        for session in tuple(self._sessions.values()):
+            if session.device_id == device_id:
+                self._forget(session)
+
     async def close(self) -> None:
         """End all conversations."""
         living = [session.life for session in self._sessions.values()]
@@ -102,7 +110,7 @@ class VoiceCalls:
 
     def _resumed(self, opening: voice_pb2.OpenConversation) -> KeptSession:
         session = self._sessions.get(opening.session_id)
-        if session is None:
+        if session is None or session.device_id != _device_id():
             raise NotFound("this session is over; open a new one", resource=("session", opening.session_id))
         session.require_sent(opening.last_sequence)
         return session
@@ -112,8 +120,8 @@ class VoiceCalls:
         self._make_room()
         self._beginning += 1
         try:
-            session = KeptSession(self._composer.decoder(asked.encoding))
-            session.voice = await self._composer.session(asked, session.speaker, session.emit)
+            session = KeptSession(self._composer.decoder(asked.encoding), _device_id())
+            session.voice = await self._composer.session(asked, session.speaker, session.emit, caller().reader)
         finally:
             self._beginning -= 1
         session.life = asyncio.create_task(self._live(session))
@@ -178,6 +186,12 @@ class VoiceCalls:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _device_id() -> str:
+    """Of the caller; empty for the operator."""
+    device = caller().device
+    return device.id if device else ""
 
 
 def _taken_up() -> InvalidInput:

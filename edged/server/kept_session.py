@@ -44,7 +44,9 @@ class KeptSession:
     voice: VoiceSession
     life: asyncio.Task[None]
 
-    def __init__(self, decode: Decoder) -> None:
+    def __init__(self, decode: Decoder, device_id: str) -> None:
+        """device_id: of whose it is; empty for the operator."""
+        self.device_id = device_id
         self.id = secrets.token_urlsafe(12)
         self.speaker = RemoteSpeaker(self.emit, asyncio.get_running_loop().time)
         self.taken = 0

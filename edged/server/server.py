@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -14,16 +17,18 @@ import edged
 from edged.events import Sampling
 from edged.pipeline.room import Room
 from edged.pipeline.turn import TurnConductor
-from edged.records import DaemonState, DaemonStatus, PrivacyStatus
+from edged.records import DaemonState, DaemonStatus, Device, PrivacyStatus
 from edged.server.assistant import AssistantServicer
 from edged.server.call_border import CallBorder
 from edged.server.caller import Caller
 from edged.server.conversations import Conversations, ConversationServicer
 from edged.server.converse import Composer, VoiceCalls
+from edged.server.device_registry import DeviceRegistry
+from edged.server.devices import Desk, DeviceServicer, Issuer
 from edged.server.health import HealthServicer
-from edged.server.interceptors import CallInterceptor
+from edged.server.interceptors import CallInterceptor, peer_address, peer_certificate
 from edged.server.lifecycle import Lifecycle
-from edged.server.listen import listen_tcp, listen_unix
+from edged.server.listen import LanPort, listen_lan, listen_tcp, listen_unix
 from edged.server.models import Engines, ModelServicer
 from edged.server.speakers import Speakers, SpeakerServicer
 from edged.server.status import StatusServicer
@@ -32,6 +37,8 @@ from edged.v1 import (
     assistant_pb2_grpc,
     conversation_pb2,
     conversation_pb2_grpc,
+    device_pb2,
+    device_pb2_grpc,
     model_pb2,
     model_pb2_grpc,
     speaker_pb2,
@@ -40,16 +47,17 @@ from edged.v1 import (
     status_pb2_grpc,
 )
 
-SERVICES = tuple(
-    module.DESCRIPTOR.services_by_name[name].full_name
-    for module, name in (
-        (assistant_pb2, "AssistantService"),
-        (conversation_pb2, "ConversationService"),
-        (model_pb2, "ModelService"),
-        (speaker_pb2, "SpeakerService"),
-        (status_pb2, "StatusService"),
-    )
+_STUBS: Mapping[str, tuple[Any, Any]] = MappingProxyType(
+    {
+        "AssistantService": (assistant_pb2, assistant_pb2_grpc),
+        "ConversationService": (conversation_pb2, conversation_pb2_grpc),
+        "DeviceService": (device_pb2, device_pb2_grpc),
+        "ModelService": (model_pb2, model_pb2_grpc),
+        "SpeakerService": (speaker_pb2, speaker_pb2_grpc),
+        "StatusService": (status_pb2, status_pb2_grpc),
+    }
 )
+SERVICES = tuple(module.DESCRIPTOR.services_by_name[name].full_name for name, (module, _) in _STUBS.items())
 MAX_CONCURRENT_CALLS = 64
 """One more is refused with RESOURCE_EXHAUSTED. The engine's own queue is much shorter: this bounds the others,
 and the memory of requests that arrive at once."""
@@ -69,12 +77,16 @@ class Server:
         privacy: Callable[[], PrivacyStatus],
         sampling: Sampling,
         max_message_bytes: int,
+        registry: DeviceRegistry,
+        desk: Desk | None = None,
+        issuer: Issuer | None = None,
         composer: Composer | None = None,
         room: Room | None = None,
         speakers: Speakers | None = None,
     ) -> None:
         """sampling: what requests leave unset. max_message_bytes: a longer request is RESOURCE_EXHAUSTED.
 
+        registry: devices that are known. desk, issuer: how more get to be; None where none can reach the daemon.
         composer, room: ears and mouths of clients, and of this machine. speakers: whose voices are known.
         """
         self._conversations = conversations
@@ -86,34 +98,49 @@ class Server:
         health = HealthServicer(SERVICES)
         self.lifecycle = Lifecycle(health)
         self.border = CallBorder(self.lifecycle)
+        self._registry = registry
+        registry.on_change = self._device_changed
+        self._room = room
+        self.voice_calls = VoiceCalls(composer, self.lifecycle) if composer else None
+        self.servicers: Mapping[str, Any] = {
+            "AssistantService": AssistantServicer(turns, sampling, self.lifecycle, self.voice_calls, room),
+            "ConversationService": ConversationServicer(conversations),
+            "DeviceService": DeviceServicer(desk, registry, issuer),
+            "ModelService": ModelServicer(engines),
+            "SpeakerService": SpeakerServicer(speakers),
+            "StatusService": StatusServicer(self.status),
+        }
+        """By the name of the service, for whatever carries its calls."""
         self._grpc = grpc.aio.server(
-            interceptors=[CallInterceptor(self.border, _operator)],
+            interceptors=[CallInterceptor(self.border, self._identify)],
             options=_options(max_message_bytes),
             maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS,
         )
-        self._room = room
-        self._voice_calls = VoiceCalls(composer, self.lifecycle) if composer else None
-        assistant = AssistantServicer(turns, sampling, self.lifecycle, self._voice_calls, room)
-        assistant_pb2_grpc.add_AssistantServiceServicer_to_server(assistant, self._grpc)
-        conversation_pb2_grpc.add_ConversationServiceServicer_to_server(ConversationServicer(conversations), self._grpc)
-        model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(engines), self._grpc)
-        speaker_pb2_grpc.add_SpeakerServiceServicer_to_server(SpeakerServicer(speakers), self._grpc)
-        status_pb2_grpc.add_StatusServiceServicer_to_server(StatusServicer(self.status), self._grpc)
+        for name, servicer in self.servicers.items():
+            getattr(_STUBS[name][1], f"add_{name}Servicer_to_server")(servicer, self._grpc)
         health_pb2_grpc.add_HealthServicer_to_server(health, self._grpc)
         health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
         reflection.enable_server_reflection((*SERVICES, health_name, reflection.SERVICE_NAME), self._grpc)
 
     async def start(
-        self, socket: Path, tcp: tuple[str, int] | None = None, *, others: tuple[str, ...] = ()
+        self,
+        socket: Path,
+        tcp: tuple[str, int] | None = None,
+        *,
+        lan: LanPort | None = None,
+        others: tuple[str, ...] = (),
     ) -> tuple[str, ...]:
         """Listen, and return the addresses as clients take them: "unix:PATH" first, then "HOST:PORT".
 
-        others: where else this daemon listens, by other protocols; status names them last.
+        lan: for devices with a certificate. others: where else this daemon listens, by other protocols; status names
+        them last.
         The caller holds the lock of the state directory that `socket` belongs to. Questions are refused until
         `serve`. Raises AlreadyRunning or ConfigError.
         """
         try:
-            ports = (listen_tcp(self._grpc, *tcp),) if tcp else ()
+            ports = [listen_tcp(self._grpc, *tcp)] if tcp else []
+            if lan:
+                ports.append(f"{listen_lan(self._grpc, lan)} (gRPC, paired devices)")
             self._addresses = (listen_unix(self._grpc, socket), *ports, *others)
             await self._grpc.start()
         except BaseException:
@@ -129,7 +156,7 @@ class Server:
     @property
     def conversations_by_voice(self) -> int:
         """With clients, that go on."""
-        return self._voice_calls.count if self._voice_calls else 0
+        return self.voice_calls.count if self.voice_calls else 0
 
     async def drain(self, seconds: float) -> None:
         """Refuse new calls, give running ones some time, cut off the rest, and stop.
@@ -138,11 +165,24 @@ class Server:
         """
         self.lifecycle.enter(DaemonState.DRAINING)
         await self.border.finish(seconds)
-        if self._voice_calls:
-            await self._voice_calls.close()
+        if self.voice_calls:
+            await self.voice_calls.close()
         await self._grpc.stop(FLUSH_SECONDS)
         if self._socket:
             self._socket.unlink(missing_ok=True)
+
+    def _identify(self, context: grpc.aio.ServicerContext) -> Caller:
+        """Raises Unauthenticated for the certificate of nobody who is known."""
+        certificate = peer_certificate(context)
+        if certificate is None:
+            return Caller()
+        device = self._registry.identify(hashlib.sha256(certificate).digest())
+        return Caller(device=device, address=peer_address(context))
+
+    def _device_changed(self, device_id: str, now: Device | None) -> None:
+        self.border.device_changed(device_id, now)
+        if self.voice_calls and now is None:
+            self.voice_calls.forget_device(device_id)
 
     async def status(self) -> DaemonStatus:
         """The whole report."""
@@ -156,10 +196,6 @@ class Server:
             privacy=self._privacy(),
             voice=self._room.status() if self._room else None,
         )
-
-
-def _operator(context: grpc.aio.ServicerContext) -> Caller:
-    return Caller()
 
 
 def _options(max_message_bytes: int) -> list[tuple[str, int]]:

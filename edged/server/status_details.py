@@ -32,12 +32,13 @@ def status_message(error: EdgedError) -> str:
 def status_trailer(error: EdgedError) -> tuple[tuple[str, bytes], ...]:
     """Trailing metadata that carries the details."""
     status = status_pb2.Status(code=status_code(error).value[0], message=status_message(error))
-    for detail in _details(error):
+    for detail in status_details(error):
         status.details.add().Pack(detail)
     return ((DETAILS_KEY, status.SerializeToString()),)
 
 
-def _details(error: EdgedError) -> list[Message]:
+def status_details(error: EdgedError) -> list[Message]:
+    """Messages of google.rpc, ErrorInfo first."""
     details: list[Message] = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)]
     if error.field:
         violation = error_details_pb2.BadRequest.FieldViolation(

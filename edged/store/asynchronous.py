@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from edged.errors import NotFound, StoreError
 from edged.events import FinishReason, MessageState, Part, Usage
-from edged.records import Conversation, EnrolledSpeaker, SearchHit, StoreStatus, Transcript
+from edged.records import AuditEvent, Conversation, EnrolledSpeaker, Reader, SearchHit, StoreStatus, Transcript
+from edged.store.devices import KnownDevice
 from edged.store.key import KeySource
 from edged.store.speakers import Voiceprint
 from edged.store.store import ConversationStore, StoredTurn
@@ -46,7 +48,7 @@ class AsyncStore:
             raise
 
     async def open_turn(
-        self, *, conversation_id: str, parts: tuple[Part, ...], system_prompt: str | None, model: str
+        self, *, conversation_id: str, parts: tuple[Part, ...], system_prompt: str | None, model: str, reader: Reader
     ) -> StoredTurn:
         """Store the user's message and a pending answer; if cancelled meanwhile, the answer as CANCELLED."""
         opening = self._submit(
@@ -55,6 +57,7 @@ class AsyncStore:
             parts=parts,
             system_prompt=system_prompt,
             model=model,
+            reader=reader,
         )
         try:
             return await _completed(opening)
@@ -91,33 +94,35 @@ class AsyncStore:
             usage=usage,
         )
 
-    async def list(self, *, page_size: int = 0, page_token: str = "") -> tuple[tuple[Conversation, ...], str]:
+    async def list(
+        self, *, reader: Reader, page_size: int = 0, page_token: str = ""
+    ) -> tuple[tuple[Conversation, ...], str]:
         """A page of conversations, last used first, and the token of the next page or ""."""
-        return await self._run(self._store.list, page_size=page_size, page_token=page_token)
+        return await self._run(self._store.list, reader=reader, page_size=page_size, page_token=page_token)
 
-    async def get(self, conversation_id: str) -> Transcript:
+    async def get(self, conversation_id: str, *, reader: Reader) -> Transcript:
         """A conversation with all its messages."""
-        return await self._run(self._store.get, conversation_id)
+        return await self._run(self._store.get, conversation_id, reader=reader)
 
     async def search(
-        self, query: str, *, page_size: int = 0, page_token: str = ""
+        self, query: str, *, reader: Reader, page_size: int = 0, page_token: str = ""
     ) -> tuple[tuple[SearchHit, ...], str]:
         """A page of messages that hold every word of the query, newest first, and the next page's token or ""."""
-        return await self._run(self._store.search, query, page_size=page_size, page_token=page_token)
+        return await self._run(self._store.search, query, reader=reader, page_size=page_size, page_token=page_token)
 
-    async def rename(self, conversation_id: str, title: str) -> Conversation:
+    async def rename(self, conversation_id: str, title: str, *, reader: Reader) -> Conversation:
         """Give a conversation a title of one line."""
-        return await self._run(self._store.rename, conversation_id, title)
+        return await self._run(self._store.rename, conversation_id, title, reader=reader)
 
-    async def delete(self, conversation_id: str) -> None:
+    async def delete(self, conversation_id: str, *, reader: Reader) -> None:
         """Remove a conversation; nothing of it remains in the files."""
-        await self._run(self._store.delete, conversation_id)
+        await self._run(self._store.delete, conversation_id, reader=reader)
 
-    async def export(self, conversation_ids: Sequence[str] = ()) -> AsyncIterator[Transcript]:
-        """The named conversations or all, oldest first, one in memory at a time."""
-        for conversation_id in await self._run(self._store.ids, conversation_ids):
+    async def export(self, conversation_ids: Sequence[str] = (), *, reader: Reader) -> AsyncIterator[Transcript]:
+        """The named conversations or all that the reader sees, oldest first, one in memory at a time."""
+        for conversation_id in await self._run(self._store.ids, conversation_ids, reader=reader):
             with contextlib.suppress(NotFound):  # deleted since
-                yield await self.get(conversation_id)
+                yield await self.get(conversation_id, reader=reader)
 
     async def free_name(self, name: str) -> str:
         """The name as it would be stored, if nobody has it."""
@@ -138,6 +143,34 @@ class AsyncStore:
     async def delete_speaker(self, name: str) -> None:
         """Remove a person; nothing of the voice remains in the files."""
         await self._run(self._store.delete_speaker, name)
+
+    async def add_device(self, known: KnownDevice) -> None:
+        """Remember a device that was paired."""
+        await self._run(self._store.add_device, known)
+
+    async def devices(self) -> tuple[KnownDevice, ...]:
+        """All that are paired."""
+        return await self._run(self._store.devices)
+
+    async def update_device(self, known: KnownDevice) -> None:
+        """Change all of it but when it was seen."""
+        await self._run(self._store.update_device, known)
+
+    async def delete_device(self, device_id: str) -> None:
+        """Forget a device; nothing of it remains but in the audit log."""
+        await self._run(self._store.delete_device, device_id)
+
+    async def mark_seen(self, seen: dict[str, datetime]) -> None:
+        """When devices were last seen, by id."""
+        await self._run(self._store.mark_seen, seen)
+
+    async def append_audit(self, event: AuditEvent) -> None:
+        """Write down what happened."""
+        await self._run(self._store.append_audit, event)
+
+    async def audit(self, *, page_size: int = 0, page_token: str = "") -> tuple[tuple[AuditEvent, ...], str]:
+        """A page of what happened to devices, newest first, and the next page's token or ""."""
+        return await self._run(self._store.audit, page_size=page_size, page_token=page_token)
 
     async def status(self) -> StoreStatus:
         """Where things lie, how many, and what protects them."""

@@ -109,11 +109,41 @@ CREATE TABLE speakers (
 ) STRICT;
 """
 
+_DEVICES = """
+CREATE TABLE devices (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    person TEXT NOT NULL,
+    scopes TEXT NOT NULL,           -- with spaces between
+    credential BLOB NOT NULL UNIQUE,
+    next_credential BLOB UNIQUE,
+    created_at INTEGER NOT NULL,
+    last_seen_at INTEGER,
+    expires_at INTEGER
+) STRICT;
+
+CREATE TABLE audit (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    at INTEGER NOT NULL,
+    action TEXT NOT NULL,
+    device_id TEXT NOT NULL,
+    device_name TEXT NOT NULL,
+    address TEXT NOT NULL
+) STRICT;
+
+-- '' is the operator's, 'device:ID' a device's, 'person:NAME' that of all devices of a person.
+ALTER TABLE conversations ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+CREATE UNIQUE INDEX conversations_of_owner_by_use ON conversations (owner, last_message);
+"""
+
 MIGRATIONS = (
     Migration("conversations, messages, parts, attachments", _CONVERSATIONS),
     Migration("full-text search", _SEARCH),
     Migration("transcripts of recordings", _TRANSCRIPTS),
     Migration("enrolled speakers", _SPEAKERS),
+    Migration("paired devices, owners of conversations", _DEVICES),
 )
 
 

@@ -16,9 +16,14 @@ def new_id() -> str:
 
 def microseconds_now() -> int:
     """Microseconds since 1970, UTC."""
-    return (datetime.now(UTC) - _EPOCH) // timedelta(microseconds=1)
+    return as_microseconds(datetime.now(UTC))
+
+
+def as_microseconds(time: datetime) -> int:
+    """Since 1970, of a timezone-aware time."""
+    return (time - _EPOCH) // timedelta(microseconds=1)
 
 
 def as_datetime(microseconds: int) -> datetime:
-    """The time that `microseconds_now` counted, exactly."""
+    """The time that was counted so, exactly."""
     return _EPOCH + timedelta(microseconds=microseconds)

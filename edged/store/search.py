@@ -14,6 +14,8 @@ from typing import Any
 import sqlite_utils
 
 from edged.errors import InvalidInput
+from edged.records import Reader
+from edged.store.conversations import seen_by
 from edged.store.texts import storable
 
 MATCH_BEGIN, MATCH_END = "\x02", "\x03"
@@ -38,9 +40,12 @@ def search_terms(query: str) -> tuple[str, ...]:
 
 
 def matching_messages(
-    db: sqlite_utils.Database, terms: Sequence[str], *, before: int, limit: int
+    db: sqlite_utils.Database, terms: Sequence[str], *, before: int, limit: int, reader: Reader
 ) -> Iterator[dict[str, Any]]:
-    """Rows (seq, text) of messages that hold every term in any case, newest first, below row `before`."""
+    """Rows (seq, text) of messages that hold every term in any case, newest first, below row `before`.
+
+    Only of conversations that the reader sees.
+    """
     indexed = [term for term in terms if len(term) >= _TRIGRAM]
     source, row = ("search_index", "rowid") if indexed else ("message_texts", "seq")
     clauses = [f"{row} < ?"]
@@ -53,6 +58,13 @@ def matching_messages(
             patterns = _like_patterns(term)
             clauses.append("(" + " OR ".join("text LIKE ? ESCAPE '\\'" for _ in patterns) + ")")
             values.extend(patterns)
+    if not reader.sees_all:
+        seen, whose = seen_by(reader)
+        clauses.append(
+            "EXISTS (SELECT 1 FROM messages m JOIN conversations c ON c.seq = m.conversation "  # noqa: S608
+            f"WHERE m.seq = {source}.{row} AND {seen})"
+        )
+        values.extend(whose)
     condition = " AND ".join(clauses)
     return db.query(
         f"SELECT {row} AS seq, text FROM {source} WHERE {condition} ORDER BY {row} DESC LIMIT ?",  # noqa: S608

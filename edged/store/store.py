@@ -9,19 +9,21 @@ import contextlib
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import sqlite_utils
 
 from edged.errors import ConversationBusy, StoreError
 from edged.events import FinishReason, Message, MessageState, Part, Role, Text, Usage
-from edged.records import Conversation, EnrolledSpeaker, SearchHit, StoreStatus, Transcript
+from edged.records import AuditEvent, Conversation, EnrolledSpeaker, Reader, SearchHit, StoreStatus, Transcript
 from edged.store.conversations import (
     conversation_from,
     conversation_of_message,
     conversations_before,
     find_conversation,
     insert_conversation,
+    seen_by,
     touch_conversation,
 )
 from edged.store.database import (
@@ -32,6 +34,16 @@ from edged.store.database import (
     reported,
     resume_cleanup,
     transaction,
+)
+from edged.store.devices import (
+    KnownDevice,
+    all_devices,
+    append_event,
+    delete_device,
+    events_before,
+    insert_device,
+    mark_seen,
+    update_device,
 )
 from edged.store.history import history
 from edged.store.key import DatabaseKey, KeySource, find_key, remember_key
@@ -124,11 +136,11 @@ class ConversationStore:
             yield db
 
     def open_turn(
-        self, *, conversation_id: str, parts: tuple[Part, ...], system_prompt: str | None, model: str
+        self, *, conversation_id: str, parts: tuple[Part, ...], system_prompt: str | None, model: str, reader: Reader
     ) -> StoredTurn:
         """Store the user's message and a pending answer in one transaction.
 
-        conversation_id: empty starts a conversation, titled after the message.
+        conversation_id: empty starts a conversation of the reader's, titled after the message.
         system_prompt: replaces the conversation's from here on; "" removes it, None keeps it.
         Raises NotFound, InvalidInput, ConversationBusy while the last answer is being generated.
         """
@@ -136,10 +148,12 @@ class ConversationStore:
         if system_prompt is not None:
             storable(system_prompt, field="system_prompt")
         with self._reading() as db:
+            if conversation_id:
+                find_conversation(db, conversation_id, reader)  # whose it is comes first
             if conversation_id in self._answering.values():
                 raise ConversationBusy("this conversation is still being answered: wait for the answer, or cancel it")
             with transaction(db):
-                turn = _store_turn(db, conversation_id, parts, system_prompt, model)
+                turn = _store_turn(db, conversation_id, parts, system_prompt, model, reader)
             self._answering[turn.answer_message_id] = turn.conversation_id
         return turn
 
@@ -167,56 +181,60 @@ class ConversationStore:
             insert_parts(db, row, (Text(text=made_storable(text)),) if text else ())
             touch_conversation(db, conversation, last_message=row, now=microseconds_now())
 
-    def list(self, *, page_size: int = 0, page_token: str = "") -> tuple[tuple[Conversation, ...], str]:
-        """A page of conversations, last used first, and the token of the next page or "".
+    def list(self, *, reader: Reader, page_size: int = 0, page_token: str = "") -> tuple[tuple[Conversation, ...], str]:
+        """A page of conversations that the reader sees, last used first, and the token of the next page or "".
 
         page_size: 1 to 200, 0 for 50. What is added or used while paging appears before the first
         page and shifts no later one. Raises InvalidInput.
         """
         size, before = checked_page_size(page_size), row_before(page_token)
         with self._reading() as db:
-            rows = tuple(conversations_before(db, before, size + 1))
+            rows = tuple(conversations_before(db, before, size + 1, reader))
         token = token_after(rows[size - 1]["last_message"]) if len(rows) > size else ""
         return tuple(conversation_from(row) for row in rows[:size]), token
 
-    def get(self, conversation_id: str) -> Transcript:
-        """A conversation with all its messages. Raises NotFound."""
+    def get(self, conversation_id: str, *, reader: Reader) -> Transcript:
+        """A conversation with all its messages. Raises NotFound, also for one that the reader does not see."""
         with self._reading() as db:
-            row = find_conversation(db, conversation_id)
+            row = find_conversation(db, conversation_id, reader)
             return Transcript(conversation=conversation_from(row), messages=read_messages(db, row["seq"]))
 
-    def search(self, query: str, *, page_size: int = 0, page_token: str = "") -> tuple[tuple[SearchHit, ...], str]:
+    def search(
+        self, query: str, *, reader: Reader, page_size: int = 0, page_token: str = ""
+    ) -> tuple[tuple[SearchHit, ...], str]:
         """A page of messages that hold every word of the query, newest first, and the next page's token or "".
 
         Any text is a valid query. Raises InvalidInput for an empty or overlong one.
         """
         size, before, terms = checked_page_size(page_size), row_before(page_token), search_terms(query)
         with self._reading() as db:
-            rows = tuple(matching_messages(db, terms, before=before, limit=size + 1))
+            rows = tuple(matching_messages(db, terms, before=before, limit=size + 1, reader=reader))
             hits = tuple(_hit(db, row["seq"], snippet(row["text"], terms)) for row in rows[:size])
         return hits, token_after(rows[size - 1]["seq"]) if len(rows) > size else ""
 
-    def rename(self, conversation_id: str, title: str) -> Conversation:
+    def rename(self, conversation_id: str, title: str, *, reader: Reader) -> Conversation:
         """Give a conversation a title of one line. Raises NotFound, InvalidInput."""
         line = checked_title(title)
         with self._writing() as db:
-            row = find_conversation(db, conversation_id)
+            row = find_conversation(db, conversation_id, reader)
             db.execute("UPDATE conversations SET title = ? WHERE seq = ?", (line, row["seq"]))
             return conversation_from({**row, "title": line})
 
-    def delete(self, conversation_id: str) -> None:
+    def delete(self, conversation_id: str, *, reader: Reader) -> None:
         """Remove a conversation; nothing of it remains in the files. Raises NotFound."""
         with self._reading() as db:
             with transaction(db):
-                row = find_conversation(db, conversation_id)
+                row = find_conversation(db, conversation_id, reader)
                 db.execute("DELETE FROM conversations WHERE seq = ?", (row["seq"],))
             erase_traces(db)
 
-    def ids(self, conversation_ids: Sequence[str] = ()) -> tuple[str, ...]:
-        """Ids of the named conversations or of all, oldest first. Raises NotFound for an unknown one."""
+    def ids(self, conversation_ids: Sequence[str] = (), *, reader: Reader) -> tuple[str, ...]:
+        """Ids of the named conversations or of all that the reader sees, oldest first. Raises NotFound for others."""
+        condition, values = seen_by(reader)
+        every = f"SELECT id FROM conversations c WHERE {condition} ORDER BY seq"  # noqa: S608
         with self._reading() as db:
-            wanted = {find_conversation(db, name)["id"] for name in dict.fromkeys(conversation_ids)}
-            names = [name for (name,) in db.execute("SELECT id FROM conversations ORDER BY seq")]
+            wanted = {find_conversation(db, name, reader)["id"] for name in dict.fromkeys(conversation_ids)}
+            names = [name for (name,) in db.execute(every, values)]
         return tuple(name for name in names if not conversation_ids or name in wanted)
 
     def free_name(self, name: str) -> str:
@@ -250,6 +268,45 @@ class ConversationStore:
                 delete_speaker(db, line)
             erase_traces(db)
 
+    def add_device(self, known: KnownDevice) -> None:
+        """Remember a device that was paired; its id and credential are new."""
+        with self._writing() as db:
+            insert_device(db, known)
+
+    def devices(self) -> tuple[KnownDevice, ...]:
+        """All that are paired."""
+        with self._reading() as db:
+            return tuple(all_devices(db))
+
+    def update_device(self, known: KnownDevice) -> None:
+        """Change all of it but when it was seen. Raises NotFound."""
+        with self._writing() as db:
+            update_device(db, known)
+
+    def delete_device(self, device_id: str) -> None:
+        """Forget a device; nothing of it remains but in the audit log. Raises NotFound."""
+        with self._reading() as db:
+            with transaction(db):
+                delete_device(db, device_id)
+            erase_traces(db)
+
+    def mark_seen(self, seen: dict[str, datetime]) -> None:
+        """When devices were last seen, by id."""
+        with self._writing() as db:
+            mark_seen(db, seen)
+
+    def append_audit(self, event: AuditEvent) -> None:
+        """Write down what happened."""
+        with self._writing() as db:
+            append_event(db, event)
+
+    def audit(self, *, page_size: int = 0, page_token: str = "") -> tuple[tuple[AuditEvent, ...], str]:
+        """A page of what happened to devices, newest first, and the next page's token or "". Raises InvalidInput."""
+        size, before = checked_page_size(page_size), row_before(page_token)
+        with self._reading() as db:
+            rows = events_before(db, before, size + 1)
+        return tuple(event for _, event in rows[:size]), token_after(rows[size - 1][0]) if len(rows) > size else ""
+
     def status(self) -> StoreStatus:
         """Where things lie, how many, and what protects them."""
         with self._reading() as db:
@@ -274,16 +331,21 @@ class ConversationStore:
 
 
 def _store_turn(
-    db: sqlite_utils.Database, conversation_id: str, parts: tuple[Part, ...], system_prompt: str | None, model: str
+    db: sqlite_utils.Database,
+    conversation_id: str,
+    parts: tuple[Part, ...],
+    system_prompt: str | None,
+    model: str,
+    reader: Reader,
 ) -> StoredTurn:
     now = microseconds_now()
     user = Message(role=Role.USER, parts=parts, id=new_id())
     answer = Message(role=Role.ASSISTANT, parts=(), id=new_id(), state=MessageState.PENDING, model=model)
     name = conversation_id or new_id()
     if conversation_id:
-        conversation = int(find_conversation(db, name)["seq"])
+        conversation = int(find_conversation(db, name, reader)["seq"])
     else:
-        conversation = insert_conversation(db, name, title_from(parts), now)
+        conversation = insert_conversation(db, name, title_from(parts), now, reader.owner)
     interrupt_pending(db, conversation)  # left by an answer whose end could not be stored
     if system_prompt is not None:
         set_system_prompt(db, conversation, system_prompt, created_at=now)

@@ -10,20 +10,24 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class AskRequest(_message.Message):
-    __slots__ = ("conversation_id", "parts", "model", "sampling", "enable_thinking", "system_prompt")
+    __slots__ = ("conversation_id", "parts", "model", "sampling", "enable_thinking", "system_prompt", "output", "max_reasoning_tokens")
     CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
     PARTS_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
     ENABLE_THINKING_FIELD_NUMBER: _ClassVar[int]
     SYSTEM_PROMPT_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    MAX_REASONING_TOKENS_FIELD_NUMBER: _ClassVar[int]
     conversation_id: str
     parts: _containers.RepeatedCompositeFieldContainer[_message_pb2.Part]
     model: str
     sampling: _message_pb2.SamplingOptions
     enable_thinking: bool
     system_prompt: str
-    def __init__(self, conversation_id: _Optional[str] = ..., parts: _Optional[_Iterable[_Union[_message_pb2.Part, _Mapping]]] = ..., model: _Optional[str] = ..., sampling: _Optional[_Union[_message_pb2.SamplingOptions, _Mapping]] = ..., enable_thinking: bool = ..., system_prompt: _Optional[str] = ...) -> None: ...
+    output: _message_pb2.OutputFormat
+    max_reasoning_tokens: int
+    def __init__(self, conversation_id: _Optional[str] = ..., parts: _Optional[_Iterable[_Union[_message_pb2.Part, _Mapping]]] = ..., model: _Optional[str] = ..., sampling: _Optional[_Union[_message_pb2.SamplingOptions, _Mapping]] = ..., enable_thinking: bool = ..., system_prompt: _Optional[str] = ..., output: _Optional[_Union[_message_pb2.OutputFormat, _Mapping]] = ..., max_reasoning_tokens: _Optional[int] = ...) -> None: ...
 
 class AskResponse(_message.Message):
     __slots__ = ("started", "context_trimmed", "text_delta", "reasoning_delta", "measured", "finished", "transcribed")

@@ -65,7 +65,8 @@ class AssistantServiceServicer(object):
         The user's message is on disk before `started` is sent. Cancelling the
         call stops the computation within one token and stores what was generated.
 
-        INVALID_ARGUMENT   empty or too long text, sampling out of range
+        INVALID_ARGUMENT   empty or too long text, sampling out of range, a form
+        of the answer that makes no sense or too much work
         NOT_FOUND          unknown conversation or model
         OUT_OF_RANGE       the message alone does not fit the context
         UNIMPLEMENTED      the model cannot take this kind of part

@@ -74,6 +74,31 @@ def parts_from_wire(parts: Any) -> tuple[events.Part, ...]:
     return tuple(part_from_wire(part, f"parts[{index}]") for index, part in enumerate(parts))
 
 
+def output_to_wire(output: events.OutputFormat) -> message_pb2.OutputFormat:
+    match output.kind:
+        case events.OutputKind.CHOICES:
+            return message_pb2.OutputFormat(choices=message_pb2.Choices(values=output.choices))
+        case events.OutputKind.JSON:
+            return message_pb2.OutputFormat(json=message_pb2.JsonObject())
+        case events.OutputKind.JSON_SCHEMA:
+            return message_pb2.OutputFormat(json_schema=output.text)
+        case events.OutputKind.REGEX:
+            return message_pb2.OutputFormat(regex=output.text)
+        case events.OutputKind.LARK:
+            return message_pb2.OutputFormat(lark=output.text)
+
+
+def output_from_wire(output: message_pb2.OutputFormat) -> events.OutputFormat:
+    name = output.WhichOneof("format")
+    if name is None:
+        raise InvalidInput("output says no form that this daemon knows", field="output")
+    kind = events.OutputKind(name)
+    if kind is events.OutputKind.CHOICES:
+        return events.OutputFormat(kind=kind, choices=tuple(output.choices.values))
+    text = "" if kind is events.OutputKind.JSON else getattr(output, name)
+    return events.OutputFormat(kind=kind, text=text)
+
+
 def usage_to_wire(usage: events.Usage) -> message_pb2.Usage:
     return copy_to_wire(usage, message_pb2.Usage)
 

@@ -11,6 +11,7 @@ import pytest
 from edged.engine.gpu import Gpu, Gpus
 from edged.engine.manifest import read_manifest
 from edged.events import Text
+from edged.records import OPERATOR
 from edged.store import ConversationStore
 from edged.store.key import KeySource
 from tests.cli.conftest import Edged, ScriptedDaemon
@@ -147,7 +148,7 @@ def database(healthy: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """One with a conversation, its key in a file."""
     monkeypatch.setenv("EDGED_STORE__KEY", "file")
     store = ConversationStore.open(healthy / "state", KeySource(kind="file", directory=healthy / ".config/edged"))
-    store.open_turn(conversation_id="", parts=(Text(text="secret"),), system_prompt=None, model="tiny")
+    store.open_turn(conversation_id="", parts=(Text(text="secret"),), system_prompt=None, model="tiny", reader=OPERATOR)
     store.close()
     return healthy / "state/edged.db"
 

@@ -8,6 +8,7 @@ import pytest
 
 from edged.daemon.content_log import ContentLog
 from edged.events import FinishReason, Image, Message, MessageState, Part, Text, Usage
+from edged.records import OPERATOR, Reader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +26,7 @@ class ScriptedMemory:
     calls: list[tuple[object, ...]] = field(default_factory=list)
 
     async def open_turn(
-        self, *, conversation_id: str, parts: tuple[Part, ...], system_prompt: str | None, model: str
+        self, *, conversation_id: str, parts: tuple[Part, ...], system_prompt: str | None, model: str, reader: Reader
     ) -> Turn:
         self.calls.append((conversation_id, parts, system_prompt, model))
         return Turn()
@@ -47,7 +48,7 @@ async def test_messages_are_logged_and_passed_on(caplog: pytest.LogCaptureFixtur
     memory = ScriptedMemory()
     log = ContentLog(memory)
     parts = (Text(text="hello\nyou"), Image(data=b"\x89PNG", media_type="image/png"))
-    turn = await log.open_turn(conversation_id="", parts=parts, system_prompt=None, model="tiny")
+    turn = await log.open_turn(conversation_id="", parts=parts, system_prompt=None, model="tiny", reader=OPERATOR)
     await log.close_turn(
         turn.answer_message_id,
         text="hi",

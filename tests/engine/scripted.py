@@ -108,6 +108,7 @@ def scripted_engine(
         session=scripted,
         cache=KvCache(scripted, bytes_per_token=BYTES_PER_TOKEN, limit_bytes=kv_limit_bytes),
         tokenizer=real.tokenizer,
+        grammars=real.grammars,
         prompts=PromptWriter(
             real.tokenizer,
             ChatTemplate(CHATML, name="chatml"),

@@ -19,6 +19,7 @@ from edged.pipeline.voice import VoiceSession
 from edged.pipeline.voice_parts import VoiceParts, VoiceSettings
 from edged.pipeline.wake_word import WakePhrase, WakeWordDetector
 from edged.pipeline.who_speaks import WhoSpeaks
+from edged.records import OPERATOR
 from edged.voice_events import VoiceEvent
 from tests.server.scripted import DictMemory, ScriptedModel
 
@@ -199,7 +200,9 @@ class Talk:
             who_speaks=who_speaks,
             emotions=emotions,
         )
-        self.session = VoiceSession(parts, settings or VoiceSettings(partial_seconds=0), self.events.append)
+        self.session = VoiceSession(
+            parts, settings or VoiceSettings(reader=OPERATOR, partial_seconds=0), self.events.append
+        )
 
     async def __aenter__(self) -> Talk:
         self._running = asyncio.create_task(self.session.run(self._pieces()))

@@ -25,6 +25,7 @@ from edged.events import (
     TurnEvent,
 )
 from edged.pipeline.turn import TurnConductor
+from edged.records import OPERATOR
 from tests.server.scripted import END, USAGE, WAIT, DictMemory, ScriptedModel, Step, says, until
 
 HELLO = (Text(text="Hello"),)
@@ -37,7 +38,7 @@ def conductor(model: ScriptedModel, memory: DictMemory) -> TurnConductor:
 async def take(turns: TurnConductor, count: int | None = None, **arguments: object) -> list[TurnEvent]:
     """The first `count` events, or all; then the iterator is closed."""
     taken: list[TurnEvent] = []
-    async with aclosing(turns.run(**{"parts": HELLO, **arguments})) as turn:  # type: ignore[arg-type]
+    async with aclosing(turns.run(**{"parts": HELLO, "reader": OPERATOR, **arguments})) as turn:  # type: ignore[arg-type]
         async for event in turn:
             taken.append(event)
             if len(taken) == count:
@@ -69,7 +70,7 @@ async def test_a_conversation_without_a_system_prompt_gets_the_assistants_own_wh
 
 async def test_the_message_is_stored_before_started_and_the_answer_before_finished() -> None:
     model, memory = ScriptedModel(), DictMemory()
-    async with aclosing(conductor(model, memory).run(parts=HELLO)) as turn:
+    async with aclosing(conductor(model, memory).run(parts=HELLO, reader=OPERATOR)) as turn:
         async for event in turn:
             assert memory.opened == 1
             assert (not model.requests) == isinstance(event, Started)
@@ -262,7 +263,7 @@ async def _one_path(script: list[Step], count: int, cancel: bool) -> None:
     seen: list[TurnEvent] = []
 
     async def consume() -> None:
-        async with aclosing(conductor(model, memory).run(parts=HELLO)) as turn:
+        async with aclosing(conductor(model, memory).run(parts=HELLO, reader=OPERATOR)) as turn:
             async for event in turn:
                 seen.append(event)
                 if len(seen) == count:

@@ -10,6 +10,7 @@ from edged.errors import MissingExtra, QueueFull
 from edged.events import Audio, Finished, FinishReason, MessageState, Started, TextDelta
 from edged.pipeline.vad import Endpointing
 from edged.pipeline.voice_parts import VoiceSettings
+from edged.records import OPERATOR
 from edged.voice_events import (
     FinalTranscript,
     Interrupted,
@@ -26,7 +27,7 @@ from edged.voice_events import (
 from tests.pipeline.stages import Talk, settle, silence, speech, wake
 from tests.server.scripted import END, WAIT, says, until
 
-BUTTON = VoiceSettings(has_button=True, partial_seconds=0)
+BUTTON = VoiceSettings(reader=OPERATOR, has_button=True, partial_seconds=0)
 QUESTION = (silence(0.3), speech(1.0), silence(0.7))
 
 
@@ -80,7 +81,7 @@ async def test_who_goes_on_after_a_pause_is_written_down_whole() -> None:
 
 
 async def test_partial_transcripts_while_somebody_speaks() -> None:
-    async with Talk(settings=VoiceSettings(partial_seconds=1.0)) as talk:
+    async with Talk(settings=VoiceSettings(reader=OPERATOR, partial_seconds=1.0)) as talk:
         talk.speech.texts = ["One", "One two", "One two three", "One two three four"]
         await talk.hears(wake(), speech(1.2))
         await talk.hears(speech(1.0))
@@ -101,7 +102,7 @@ async def test_a_follow_up_needs_no_wake_phrase_until_it_does() -> None:
 
 
 async def test_no_follow_up_where_none_is_wanted() -> None:
-    async with Talk(settings=VoiceSettings(follow_up_seconds=0)) as talk:
+    async with Talk(settings=VoiceSettings(reader=OPERATOR, follow_up_seconds=0)) as talk:
         await talk.hears(wake(), *QUESTION)
         assert talk.session.state is VoiceState.WAITING
 
@@ -166,7 +167,7 @@ async def test_an_interruption_cancels_the_model() -> None:
 
 
 async def test_it_cannot_be_interrupted_where_its_own_voice_would() -> None:
-    async with Talk(settings=VoiceSettings(barge_in=None, partial_seconds=0)) as talk:
+    async with Talk(settings=VoiceSettings(reader=OPERATOR, barge_in=None, partial_seconds=0)) as talk:
         talk.speaker.plays_at_once = False
         await talk.hears(wake(), *QUESTION, speech(3.0))
         assert talk.session.state is VoiceState.SPEAKING
@@ -343,7 +344,7 @@ async def test_who_vanishes_during_the_answer_cancels_it() -> None:
 
 
 async def test_an_endless_utterance_is_cut_and_answered() -> None:
-    settings = VoiceSettings(endpointing=Endpointing(max_seconds=3.0), partial_seconds=0)
+    settings = VoiceSettings(reader=OPERATOR, endpointing=Endpointing(max_seconds=3.0), partial_seconds=0)
     async with Talk(settings=settings) as talk:
         await talk.hears(wake(), speech(4.0))
         assert len(talk.of(SpeechEnded)) >= 1

@@ -10,6 +10,7 @@ from edged.errors import QueueFull
 from edged.events import MessageState, Started, TextDelta
 from edged.pipeline.vad import Endpointing
 from edged.pipeline.voice_parts import VoiceSettings
+from edged.records import OPERATOR
 from edged.voice_events import (
     FinalTranscript,
     PartialTranscript,
@@ -20,7 +21,7 @@ from edged.voice_events import (
 from tests.pipeline.stages import Talk, settle, silence, speech, wake
 from tests.server.scripted import END, WAIT, until
 
-BUTTON = VoiceSettings(has_button=True, partial_seconds=0)
+BUTTON = VoiceSettings(reader=OPERATOR, has_button=True, partial_seconds=0)
 QUESTION = (silence(0.3), speech(1.0), silence(0.7))
 
 
@@ -71,7 +72,7 @@ async def test_a_conversation_that_was_deleted_is_begun_anew() -> None:
 
 
 async def test_a_long_pause_begins_a_new_conversation() -> None:
-    async with Talk(settings=VoiceSettings(forget_seconds=0, partial_seconds=0)) as talk:
+    async with Talk(settings=VoiceSettings(reader=OPERATOR, forget_seconds=0, partial_seconds=0)) as talk:
         await talk.hears(wake(), *QUESTION, *QUESTION)
         first, second = talk.of(Started)
         assert first.conversation_id != second.conversation_id  # type: ignore[union-attr]
@@ -127,7 +128,9 @@ async def test_a_short_interruption_is_heard_too() -> None:
 
 
 async def test_a_button_that_stays_down_ends_after_a_while() -> None:
-    settings = VoiceSettings(endpointing=Endpointing(max_seconds=3.0), has_button=True, partial_seconds=0)
+    settings = VoiceSettings(
+        reader=OPERATOR, endpointing=Endpointing(max_seconds=3.0), has_button=True, partial_seconds=0
+    )
     async with Talk(settings=settings, has_wake_word=False) as talk:
         talk.session.press()
         await talk.hears(speech(4.0))
@@ -144,7 +147,7 @@ async def test_a_microphone_that_is_somebody_elses_is_not_said_to_be_off() -> No
 
 async def test_who_talks_without_end_is_answered_all_the_same() -> None:
     """With a recognizer that takes its time, and a television that goes on."""
-    settings = VoiceSettings(endpointing=Endpointing(max_seconds=3.0), partial_seconds=0)
+    settings = VoiceSettings(reader=OPERATOR, endpointing=Endpointing(max_seconds=3.0), partial_seconds=0)
     async with Talk(settings=settings) as talk:
         talk.speech.release.clear()
         await talk.hears(wake(), speech(8.0))

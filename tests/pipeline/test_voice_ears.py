@@ -15,6 +15,7 @@ from edged.pipeline.turn import TurnConductor
 from edged.pipeline.voice import VoiceSession
 from edged.pipeline.voice_parts import VoiceParts, VoiceSettings
 from edged.pipeline.wake_word import WakePhrase, WakeWordDetector
+from edged.records import OPERATOR
 from edged.speech.micro_wake_word import MicroWakeWords
 from edged.speech.silero import SileroVad
 from edged.speech.weights import silero_file, wake_word_file
@@ -44,7 +45,7 @@ def session(events: list[VoiceEvent], *, has_wake_word: bool) -> VoiceSession:
         loudspeaker=PatientSpeaker(),
         skills=Skills(language="en", clock=lambda: 0.0, now=lambda: datetime(2026, 11, 26, tzinfo=UTC)),
     )
-    return VoiceSession(parts, VoiceSettings(partial_seconds=0), events.append)
+    return VoiceSession(parts, VoiceSettings(reader=OPERATOR, partial_seconds=0), events.append)
 
 
 async def frames(*sounds: Pcm) -> AsyncIterator[Pcm]:

@@ -11,6 +11,7 @@ from edged.errors import InvalidInput, StoreError
 from edged.pipeline.answering import NAME_SECONDS
 from edged.pipeline.voice_parts import VoiceSettings
 from edged.pipeline.who_speaks import MOST_SECONDS, WhoSpeaks
+from edged.records import OPERATOR
 from edged.voice_events import FinalTranscript
 from tests.pipeline.people import DictPeople, LoudnessEncoder
 from tests.pipeline.stages import LOUD, Talk, silence, speech, wake
@@ -62,7 +63,7 @@ async def test_who_goes_on_after_a_pause_is_heard_whole() -> None:
 
 
 async def test_a_button_ends_what_is_heard() -> None:
-    heard = Heard(VoiceSettings(has_button=True, partial_seconds=0))
+    heard = Heard(VoiceSettings(reader=OPERATOR, has_button=True, partial_seconds=0))
     async with heard.talk:
         heard.talk.session.press()
         await heard.talk.hears(speech(1.0, BEN))

@@ -15,6 +15,7 @@ from edged.pipeline.enrolment import Enrolment
 from edged.pipeline.turn import TurnConductor
 from edged.server import Server
 from tests.pipeline.people import DictPeople, LoudnessEncoder
+from tests.server.device_store import no_devices
 from tests.server.scripted import DictMemory, ScriptedModel, privacy
 from tests.server.wyoming_ears import Ears
 
@@ -38,6 +39,7 @@ class Daemon:
             privacy=privacy,
             sampling=Sampling(top_k=40),
             max_message_bytes=MAX_MESSAGE_BYTES,
+            registry=no_devices(),
             speakers=Enrolment(self.encoder, self.people),
         )
 

@@ -21,6 +21,7 @@ from edged.pipeline.turn import TurnConductor
 from edged.pipeline.voice import VoiceSession
 from edged.pipeline.voice_parts import ConversationThread, VoiceParts, VoiceSettings
 from edged.pipeline.wake_word import WakePhrase, WakeWordDetector
+from edged.records import Reader
 from edged.server import Server
 from edged.voice_events import (
     AudioEncoding,
@@ -32,6 +33,7 @@ from edged.voice_events import (
     VoiceState,
 )
 from tests.pipeline.stages import EvenVoice, LoudnessActivity, LoudnessWakeWords, ScriptedSpeech, silence, speech
+from tests.server.device_store import no_devices
 from tests.server.scripted import DictMemory, ScriptedModel, privacy
 
 QUESTION = (silence(0.3), speech(0.6), silence(0.8))
@@ -49,7 +51,7 @@ class Composer:
     sample_rate: int = EvenVoice.sample_rate
 
     async def session(
-        self, opening: Opening, speaker: RemoteSpeaker, emit: Callable[[VoiceEvent], None]
+        self, opening: Opening, speaker: RemoteSpeaker, emit: Callable[[VoiceEvent], None], reader: Reader
     ) -> VoiceSession:
         if self.failure:
             raise self.failure
@@ -69,7 +71,7 @@ class Composer:
         )
         barge_in = BargeInSettings(settling_seconds=0) if opening.is_echo_cancelled else None
         has_button = opening.mode is VoiceMode.PUSH_TO_TALK
-        settings = VoiceSettings(barge_in=barge_in, has_button=has_button, partial_seconds=0)
+        settings = VoiceSettings(reader=reader, barge_in=barge_in, has_button=has_button, partial_seconds=0)
         session = VoiceSession(parts, settings, emit, thread=ConversationThread(opening.conversation_id))
         self.sessions.append(session)
         return session
@@ -90,6 +92,7 @@ class Daemon:
             privacy=privacy,
             sampling=Sampling(),
             max_message_bytes=100_000,
+            registry=no_devices(),
             composer=self.composer,
         )
         self.socket = socket

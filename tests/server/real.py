@@ -14,6 +14,7 @@ from edged.events import Sampling
 from edged.pipeline.turn import TurnConductor
 from edged.server import Server
 from edged.store import AsyncStore, KeySource
+from tests.server.device_store import no_devices
 from tests.server.scripted import privacy
 
 
@@ -31,6 +32,7 @@ async def everything_real(engines: Path, default: str = "tiny") -> AsyncIterator
             privacy=privacy,
             sampling=Sampling(temperature=0, max_tokens=8),
             max_message_bytes=4_000_000,
+            registry=no_devices(),
         )
         (address,) = await server.start(run_dir / "s")
         await worker.start()

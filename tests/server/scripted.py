@@ -23,7 +23,16 @@ from edged.events import (
     TextDelta,
     Usage,
 )
-from edged.records import Conversation, EngineStatus, ModelInfo, PrivacyStatus, SearchHit, StoreStatus, Transcript
+from edged.records import (
+    Conversation,
+    EngineStatus,
+    ModelInfo,
+    PrivacyStatus,
+    Reader,
+    SearchHit,
+    StoreStatus,
+    Transcript,
+)
 
 USAGE = Usage(prompt_tokens=7, completion_tokens=2, cached_tokens=3)
 METRICS = Metrics(ttft_ms=12.5, prompt_tps=100.0, generation_tps=50.0, peak_bytes=2**33, queue_ms=1.5)
@@ -141,6 +150,7 @@ class DictMemory:
 
     messages: dict[str, list[Message]] = field(default_factory=dict)
     titles: dict[str, str] = field(default_factory=dict)
+    owners: dict[str, str] = field(default_factory=dict)
     closings: list[Closing] = field(default_factory=list)
     opened: int = 0
     open_error: Exception | None = None
@@ -149,16 +159,17 @@ class DictMemory:
     now: datetime = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
     async def open_turn(
-        self, *, conversation_id: str, parts: tuple[Part, ...], system_prompt: str | None, model: str
+        self, *, conversation_id: str, parts: tuple[Part, ...], system_prompt: str | None, model: str, reader: Reader
     ) -> Turn:
         await self._wait()
         if self.open_error:
             raise self.open_error
         if conversation_id:
-            self._known(conversation_id)
+            self._known(conversation_id, reader)
         name = conversation_id or f"c{len(self.messages) + 1}"
         said = self.messages.setdefault(name, [])
         self.titles.setdefault(name, "untitled")
+        self.owners.setdefault(name, reader.owner)
         if system_prompt is not None:
             said.append(self._message(name, Role.SYSTEM, (Text(text=system_prompt),)))
         user = self._message(name, Role.USER, parts)
@@ -202,40 +213,42 @@ class DictMemory:
             usage=usage,
         )
 
-    async def list(self, *, page_size: int, page_token: str) -> tuple[tuple[Conversation, ...], str]:
-        names = list(self.messages)[int(page_token or 0) :]
+    async def list(self, *, reader: Reader, page_size: int, page_token: str) -> tuple[tuple[Conversation, ...], str]:
+        names = self._seen(reader)[int(page_token or 0) :]
         size = page_size or 50
         token = str(int(page_token or 0) + size) if len(names) > size else ""
         return tuple(map(self._conversation, names[:size])), token
 
-    async def get(self, conversation_id: str) -> Transcript:
-        self._known(conversation_id)
+    async def get(self, conversation_id: str, *, reader: Reader) -> Transcript:
+        self._known(conversation_id, reader)
         return Transcript(
             conversation=self._conversation(conversation_id), messages=tuple(self.messages[conversation_id])
         )
 
-    async def search(self, query: str, *, page_size: int, page_token: str) -> tuple[tuple[SearchHit, ...], str]:
+    async def search(
+        self, query: str, *, reader: Reader, page_size: int, page_token: str
+    ) -> tuple[tuple[SearchHit, ...], str]:
         return tuple(
             SearchHit(
                 conversation=self._conversation(name), message_id=message.id, role=message.role, snippet=message.text
             )
-            for name, said in self.messages.items()
-            for message in said
+            for name in self._seen(reader)
+            for message in self.messages[name]
             if query in message.text
         ), ""
 
-    async def rename(self, conversation_id: str, title: str) -> Conversation:
-        self._known(conversation_id)
+    async def rename(self, conversation_id: str, title: str, *, reader: Reader) -> Conversation:
+        self._known(conversation_id, reader)
         self.titles[conversation_id] = title
         return self._conversation(conversation_id)
 
-    async def delete(self, conversation_id: str) -> None:
-        self._known(conversation_id)
+    async def delete(self, conversation_id: str, *, reader: Reader) -> None:
+        self._known(conversation_id, reader)
         del self.messages[conversation_id]
 
-    async def export(self, conversation_ids: Sequence[str]) -> AsyncIterator[Transcript]:
-        for name in conversation_ids or tuple(self.messages):
-            yield await self.get(name)
+    async def export(self, conversation_ids: Sequence[str], *, reader: Reader) -> AsyncIterator[Transcript]:
+        for name in conversation_ids or self._seen(reader):
+            yield await self.get(name, reader=reader)
 
     async def status(self) -> StoreStatus:
         return StoreStatus(
@@ -252,8 +265,11 @@ class DictMemory:
         if self.slow:
             await self.slow.wait()
 
-    def _known(self, conversation_id: str) -> None:
-        if conversation_id not in self.messages:
+    def _seen(self, reader: Reader) -> list[str]:
+        return [name for name in self.messages if reader.sees_all or self.owners[name] == reader.owner]
+
+    def _known(self, conversation_id: str, reader: Reader) -> None:
+        if conversation_id not in self._seen(reader):
             raise NotFound("no such conversation", resource=("conversation", conversation_id))
 
     def _message(self, conversation_id: str, role: Role, parts: tuple[Part, ...]) -> Message:

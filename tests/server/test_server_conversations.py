@@ -9,6 +9,7 @@ import pytest
 from edged.client import Client
 from edged.errors import Code, RemoteError
 from edged.events import MessageState, Role, Text
+from edged.records import OPERATOR
 from tests.server.conftest import Daemon
 from tests.server.scripted import USAGE
 
@@ -31,7 +32,7 @@ async def test_pages(client: Client) -> None:
 async def test_a_transcript_is_what_is_stored(daemon: Daemon, client: Client) -> None:
     await asked(client, "Hello")
     transcript = await client.get_conversation("c1")
-    assert transcript == await daemon.memory.get("c1")
+    assert transcript == await daemon.memory.get("c1", reader=OPERATOR)
     question, answer = transcript.messages
     assert (question.role, question.text) == (Role.USER, "Hello")
     assert (answer.state, answer.usage, answer.model) == (MessageState.COMPLETE, USAGE, "tiny")
@@ -53,7 +54,7 @@ async def test_rename_and_delete(daemon: Daemon, client: Client) -> None:
 async def test_export(daemon: Daemon, client: Client) -> None:
     await asked(client, "one", "two", "three")
     everything = [transcript async for transcript in client.export()]
-    assert everything == [await daemon.memory.get(name) for name in ("c1", "c2", "c3")]
+    assert everything == [await daemon.memory.get(name, reader=OPERATOR) for name in ("c1", "c2", "c3")]
     assert [transcript.conversation.id async for transcript in client.export(["c2"])] == ["c2"]
 
 

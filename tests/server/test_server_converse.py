@@ -166,7 +166,7 @@ async def test_who_does_not_come_back_is_forgotten(
     async with aclosing(call.events()) as events:
         async for _ in events:
             break
-    calls = daemon.server._voice_calls
+    calls = daemon.server.voice_calls
     assert calls is not None and len(calls._sessions) == 1
     await until(lambda: not calls._sessions)
     assert daemon.memory.opened == 0
@@ -250,7 +250,7 @@ async def test_what_is_no_conversation_is_refused(daemon: Daemon, requests: list
             async for _ in stub.Converse(iter(requests)):
                 pass
     assert raised.value.code().name == code
-    calls = daemon.server._voice_calls
+    calls = daemon.server.voice_calls
     assert calls is not None
     await until(lambda: not calls._sessions)
 
@@ -291,7 +291,7 @@ async def test_the_last_words_of_a_session_wait_for_who_comes_back(daemon: Daemo
                 await call.write(Request(audio=voice_pb2.SpokenInput(data=piece[start : start + 3200])))
         await call.write(Request(end_of_speech=voice_pb2.EndOfSpeech()))
         seen = [await call.read() for _ in range(3)]
-        calls = daemon.server._voice_calls
+        calls = daemon.server.voice_calls
         assert calls is not None
         (session,) = calls._sessions.values()
         sent = sum(-(-2 * len(sound) // 3200) for sound in QUESTION) + 1
@@ -332,7 +332,7 @@ async def test_who_is_there_takes_the_place_of_who_has_left(client: Client, monk
 
 async def test_a_client_that_fidgets_costs_little(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept_session, "KEPT_BYTES", 100_000)
-    session = kept_session.KeptSession(from_bytes)
+    session = kept_session.KeptSession(from_bytes, "")
     for _ in range(10_000):
         session.emit(StateChanged(state=VoiceState.LISTENING))
     assert len(session._kept) < 100

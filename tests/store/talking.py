@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edged.events import Audio, FinishReason, Image, MessageState, Part, Text, Usage
+from edged.records import OPERATOR
 from edged.store import ConversationStore
 from edged.store.store import StoredTurn
 
@@ -15,7 +16,9 @@ def ask(
     store: ConversationStore, *said: str | Part, conversation_id: str = "", system: str | None = None
 ) -> StoredTurn:
     parts = tuple(Text(text=part) if isinstance(part, str) else part for part in said)
-    return store.open_turn(conversation_id=conversation_id, parts=parts, system_prompt=system, model="tiny")
+    return store.open_turn(
+        conversation_id=conversation_id, parts=parts, system_prompt=system, model="tiny", reader=OPERATOR
+    )
 
 
 def answer(

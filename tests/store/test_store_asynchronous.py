@@ -9,6 +9,7 @@ from talking import talk
 from edged.errors import NotFound, StoreError
 from edged.events import FinishReason, MessageState, Text
 from edged.pipeline.ports import Memory
+from edged.records import OPERATOR
 from edged.store import AsyncStore, ConversationStore
 
 
@@ -21,7 +22,7 @@ async def memory(state_dir, source):
 
 async def ask(memory: Memory, text: str, conversation_id: str = ""):
     return await memory.open_turn(
-        conversation_id=conversation_id, parts=(Text(text=text),), system_prompt=None, model="tiny"
+        conversation_id=conversation_id, parts=(Text(text=text),), system_prompt=None, model="tiny", reader=OPERATOR
     )
 
 
@@ -51,15 +52,15 @@ async def test_everything_can_be_awaited(memory):
     turn = await ask(memory, "a needle")
     await answer(memory, turn, "found")
     name = turn.conversation_id
-    assert [conversation.id for conversation in (await memory.list())[0]] == [name]
-    assert len((await memory.search("needle"))[0]) == 1
-    assert (await memory.rename(name, "Needles")).title == "Needles"
-    assert [transcript.conversation.title async for transcript in memory.export()] == ["Needles"]
-    assert (await memory.get(name)).messages[1].text == "found"
+    assert [conversation.id for conversation in (await memory.list(reader=OPERATOR))[0]] == [name]
+    assert len((await memory.search("needle", reader=OPERATOR))[0]) == 1
+    assert (await memory.rename(name, "Needles", reader=OPERATOR)).title == "Needles"
+    assert [transcript.conversation.title async for transcript in memory.export(reader=OPERATOR)] == ["Needles"]
+    assert (await memory.get(name, reader=OPERATOR)).messages[1].text == "found"
     assert (await memory.status()).conversations == 1
-    await memory.delete(name)
+    await memory.delete(name, reader=OPERATOR)
     with pytest.raises(NotFound):
-        await memory.get(name)
+        await memory.get(name, reader=OPERATOR)
 
 
 async def test_calls_run_in_order_on_one_thread(memory):
@@ -67,7 +68,9 @@ async def test_calls_run_in_order_on_one_thread(memory):
     assert len(set(names)) == 1
     assert names[0].startswith("edged-store")
     turns = await asyncio.gather(*(ask(memory, f"number {i}") for i in range(10)))
-    assert [conversation.id for conversation in (await memory.list())[0]] == [t.conversation_id for t in turns][::-1]
+    assert [conversation.id for conversation in (await memory.list(reader=OPERATOR))[0]] == [
+        t.conversation_id for t in turns
+    ][::-1]
 
 
 async def test_a_cancelled_close_is_completed_before_the_caller_goes_on(memory):
@@ -81,7 +84,7 @@ async def test_a_cancelled_close_is_completed_before_the_caller_goes_on(memory):
     hold.release()
     with pytest.raises(asyncio.CancelledError):
         await closing
-    reply = (await memory.get(turn.conversation_id)).messages[1]
+    reply = (await memory.get(turn.conversation_id, reader=OPERATOR)).messages[1]
     assert (reply.text, reply.state) == ("there", MessageState.COMPLETE)
     await hold.held
 
@@ -96,7 +99,7 @@ async def test_a_cancelled_open_leaves_a_cancelled_answer_and_a_free_conversatio
     hold.release()
     with pytest.raises(asyncio.CancelledError):
         await opening
-    *_, user, reply = (await memory.get(first.conversation_id)).messages
+    *_, user, reply = (await memory.get(first.conversation_id, reader=OPERATOR)).messages
     assert (user.text, user.state) == ("two", MessageState.COMPLETE)
     assert (reply.state, reply.finish_reason) == (MessageState.CANCELLED, FinishReason.CANCELLED)
     await answer(memory, await ask(memory, "three", first.conversation_id), "3")
@@ -143,9 +146,9 @@ async def test_closing_finishes_what_was_asked_for(state_dir, source):
     await hold.held
     await memory.close()
     with pytest.raises(StoreError, match="closed"):
-        await memory.get(turn.conversation_id)
+        await memory.get(turn.conversation_id, reader=OPERATOR)
     store = ConversationStore.open(state_dir, source)
-    assert store.get(turn.conversation_id).messages[0].text == "hello"
+    assert store.get(turn.conversation_id, reader=OPERATOR).messages[0].text == "hello"
     store.close()
 
 
@@ -155,11 +158,11 @@ async def test_export_skips_what_is_deleted_meanwhile(state_dir, source):
     store.close()
     memory = await AsyncStore.open(state_dir, source)
     exported = []
-    async for transcript in memory.export():
+    async for transcript in memory.export(reader=OPERATOR):
         exported.append(transcript.conversation.id)
         if transcript.conversation.id == names[1]:
-            await memory.delete(names[2])
+            await memory.delete(names[2], reader=OPERATOR)
     assert exported == [names[0], names[1], names[3]]
     with pytest.raises(NotFound):
-        [transcript async for transcript in memory.export([names[2]])]
+        [transcript async for transcript in memory.export([names[2]], reader=OPERATOR)]
     await memory.close()

@@ -8,6 +8,7 @@ import pytest
 from talking import answer, ask, files_with, picture, recording, talk
 
 from edged.events import MessageState
+from edged.records import OPERATOR
 from edged.store import ConversationStore
 from edged.store.database import open_database
 
@@ -27,7 +28,7 @@ def everything_said(store: ConversationStore) -> str:
         finish_reason=None,
         usage=None,
     )
-    store.rename(turn.conversation_id, f"About {SECRET}")
+    store.rename(turn.conversation_id, f"About {SECRET}", reader=OPERATOR)
     return turn.conversation_id
 
 
@@ -50,11 +51,11 @@ def test_no_plaintext_remains_of_what_was_deleted(plain_store, tmp_path):
     for i in range(30):
         talk(plain_store, f"filler {i} " * 20, "more of it " * 50)
     assert len(traces(tmp_path)) > 6  # the test can see what it looks for
-    plain_store.delete(secret)
+    plain_store.delete(secret, reader=OPERATOR)
     assert not {"xyl", "zau", CHINESE[:3]} & indexed_terms(plain_store)
     assert traces(tmp_path) == {}
-    assert plain_store.search(SECRET) == ((), "")
-    assert plain_store.get(keep.conversation_id).messages[0].text == "an ordinary question"
+    assert plain_store.search(SECRET, reader=OPERATOR) == ((), "")
+    assert plain_store.get(keep.conversation_id, reader=OPERATOR).messages[0].text == "an ordinary question"
 
 
 def test_no_plaintext_remains_of_many_deleted_among_kept(plain_store, tmp_path):
@@ -64,9 +65,9 @@ def test_no_plaintext_remains_of_many_deleted_among_kept(plain_store, tmp_path):
         talk(plain_store, f"kept {i} " * 30, "reply " * 100)
         answer(plain_store, ask(plain_store, f"more {SECRET}", conversation_id=secrets[-1]), CHINESE * 500)
     for name in secrets:
-        plain_store.delete(name)
+        plain_store.delete(name, reader=OPERATOR)
     assert traces(tmp_path) == {}
-    assert len(plain_store.search("kept")[0]) == 15
+    assert len(plain_store.search("kept", reader=OPERATOR)[0]) == 15
 
 
 def test_the_file_never_shows_plaintext_while_encrypted(store, tmp_path):
@@ -79,7 +80,7 @@ def test_the_file_never_shows_plaintext_while_encrypted(store, tmp_path):
         b"CREATE TABLE",
     ]  # long: chance spells none
     assert not [needle for needle in shown if files_with(tmp_path, needle)]
-    store.delete(secret)
+    store.delete(secret, reader=OPERATOR)
     assert not [needle for needle in shown if files_with(tmp_path, needle)]
 
 
@@ -90,18 +91,18 @@ def test_an_attachment_is_stored_once_and_goes_with_its_last_user(plain_store, t
     names = [ask(plain_store, "look", picture(data), picture(data)).conversation_id for _ in range(4)]
     assert plain_store.status().database_bytes - before < 4 * len(data)  # file and log, once each
     for name in names[:-1]:
-        plain_store.delete(name)
-    assert plain_store.get(names[-1]).messages[0].parts[1:] == (picture(data), picture(data))
-    plain_store.delete(names[-1])
+        plain_store.delete(name, reader=OPERATOR)
+    assert plain_store.get(names[-1], reader=OPERATOR).messages[0].parts[1:] == (picture(data), picture(data))
+    plain_store.delete(names[-1], reader=OPERATOR)
     assert files_with(tmp_path, data[:512]) == []
     assert plain_store.status().database_bytes < len(data)  # the space is given back
-    assert plain_store.get(first).messages
+    assert plain_store.get(first, reader=OPERATOR).messages
 
 
 def test_the_search_index_agrees_with_the_messages_after_deletions(plain_store):
     names = [talk(plain_store, f"question {i} 天气", f"reply {i}").conversation_id for i in range(20)]
     for name in names[::2]:
-        plain_store.delete(name)
+        plain_store.delete(name, reader=OPERATOR)
     with plain_store._writing() as db:
         db.execute("INSERT INTO search_index (search_index, rank) VALUES ('integrity-check', 1)")
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -115,11 +116,11 @@ def test_a_reader_elsewhere_delays_the_clean_up_and_the_log_says_so(plain_store,
     reader.execute("SELECT count(*) FROM messages").fetchone()
     with plain_store._reading() as db:
         db.execute("PRAGMA busy_timeout = 50")
-    plain_store.delete(secret)
+    plain_store.delete(secret, reader=OPERATOR)
     assert "another process" in caplog.text
     reader.execute("COMMIT")
     reader.conn.close()
-    plain_store.delete(talk(plain_store, "anything").conversation_id)
+    plain_store.delete(talk(plain_store, "anything").conversation_id, reader=OPERATOR)
     assert traces(tmp_path) == {}
 
 
@@ -144,6 +145,6 @@ def test_what_a_killed_process_had_deleted_is_erased_at_the_next_start(tmp_path)
 def test_deleting_everything_leaves_an_empty_store(store, plain_store, encrypted):
     subject = store if encrypted else plain_store
     for name in [talk(subject, f"number {i}").conversation_id for i in range(10)]:
-        subject.delete(name)
+        subject.delete(name, reader=OPERATOR)
     status = subject.status()
-    assert (status.conversations, status.messages, subject.list()) == (0, 0, ((), ""))
+    assert (status.conversations, status.messages, subject.list(reader=OPERATOR)) == (0, 0, ((), ""))

@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from edged.events import MessageState
+from edged.records import OPERATOR
 from edged.store import ConversationStore, KeySource
 
 WRITER = """
 import pathlib, sys
+from edged.records import OPERATOR
 from edged.store import ConversationStore, KeySource
 from talking import answer, ask, picture
 
@@ -40,7 +42,7 @@ while True:
         old.append(turn.conversation_id)
     if len(old) > 4:
         acknowledge("deleting", old[0], "-", number)
-        store.delete(old[0])
+        store.delete(old[0], reader=OPERATOR)
         acknowledge("deleted", old.pop(0), "-", number)
 """
 Acknowledged = list[tuple[str, str, str, int]]
@@ -67,8 +69,12 @@ def check(store: ConversationStore, acknowledged: Acknowledged) -> None:
     """Everything acknowledged is there as it was, except what was then being deleted."""
     deleted = {conversation for what, conversation, _, _ in acknowledged if what == "deleted"}
     uncertain = {conversation for what, conversation, _, _ in acknowledged if what == "deleting"} - deleted
-    stored = {message.id: message for name in store.ids() for message in store.get(name).messages}
-    assert not deleted & set(store.ids())
+    stored = {
+        message.id: message
+        for name in store.ids(reader=OPERATOR)
+        for message in store.get(name, reader=OPERATOR).messages
+    }
+    assert not deleted & set(store.ids(reader=OPERATOR))
     for what, conversation, message_id, number in acknowledged:
         if what in ("deleting", "deleted") or conversation in deleted:
             continue

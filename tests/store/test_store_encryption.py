@@ -11,6 +11,7 @@ import pytest
 from talking import talk
 
 from edged.errors import StoreError
+from edged.records import OPERATOR
 from edged.store import ConversationStore, KeySource
 
 
@@ -115,8 +116,8 @@ def test_a_tampered_page_is_never_read_as_if_it_were_whole(database, state_dir, 
     database.write_bytes(content)
     store = ConversationStore.open(state_dir, source)
     with pytest.raises(StoreError, match="damaged") as caught:
-        for conversation in store.list(page_size=200)[0]:
-            store.get(conversation.id)
+        for conversation in store.list(page_size=200, reader=OPERATOR)[0]:
+            store.get(conversation.id, reader=OPERATOR)
     assert str(database) in caught.value.message
     store.close()
     assert capfd.readouterr() == ("", "")

@@ -14,6 +14,7 @@ from talking import answer, ask, talk
 
 from edged.errors import Code, NotFound, StoreError, StoreFull
 from edged.events import MessageState
+from edged.records import OPERATOR
 from edged.store import ConversationStore, KeySource
 
 
@@ -28,15 +29,17 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(store, state_dir, sourc
     assert caught.value.code is Code.RESOURCE_EXHAUSTED
     with pytest.raises(StoreFull):
         answer(store, pending, "y" * 100_000)
-    assert len(store.list()[0]) == 2
-    assert store.search("xxxx yyyy") == ((), "")
+    assert len(store.list(reader=OPERATOR)[0]) == 2
+    assert store.search("xxxx yyyy", reader=OPERATOR) == ((), "")
     with store._reading() as db:
         db.execute("PRAGMA max_page_count = 1000000")
     again = talk(store, "is there room now?", "Yes.", conversation_id=pending.conversation_id)
     store.close()
     reopened = ConversationStore.open(state_dir, source)
-    assert reopened.get(first.conversation_id).messages[1].text == "there"
-    assert [(message.text, message.state) for message in reopened.get(again.conversation_id).messages] == [
+    assert reopened.get(first.conversation_id, reader=OPERATOR).messages[1].text == "there"
+    assert [
+        (message.text, message.state) for message in reopened.get(again.conversation_id, reader=OPERATOR).messages
+    ] == [
         ("a question", MessageState.COMPLETE),
         ("", MessageState.INTERRUPTED),
         ("is there room now?", MessageState.COMPLETE),
@@ -48,6 +51,7 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(store, state_dir, sourc
 FILL_A_SMALL_DISK = """
     import pathlib, sys
     from edged.errors import StoreFull
+    from edged.records import OPERATOR
     from edged.store import ConversationStore, KeySource
     from talking import talk
 
@@ -67,7 +71,7 @@ FILL_A_SMALL_DISK = """
     (disk / "ballast").unlink()
     store = ConversationStore.open(disk / "state", source)
     assert len(kept) > 10
-    assert all(store.get(turn.conversation_id).messages[1].text == "reply " * 500 for turn in kept)
+    assert all(store.get(turn.conversation_id, reader=OPERATOR).messages[1].text == "reply " * 500 for turn in kept)
     talk(store, "room again")
     print("all there")
 """
@@ -138,10 +142,13 @@ def test_two_stores_over_one_file_see_each_other(store, state_dir, source):
     other = ConversationStore.open(state_dir, source)
     turn = talk(store, "from one", "noted")
     talk(other, "from the other", conversation_id=turn.conversation_id)
-    assert [message.text for message in store.get(turn.conversation_id).messages[::2]] == ["from one", "from the other"]
-    other.delete(turn.conversation_id)
+    assert [message.text for message in store.get(turn.conversation_id, reader=OPERATOR).messages[::2]] == [
+        "from one",
+        "from the other",
+    ]
+    other.delete(turn.conversation_id, reader=OPERATOR)
     with pytest.raises(NotFound):
-        store.get(turn.conversation_id)
+        store.get(turn.conversation_id, reader=OPERATOR)
     other.close()
 
 
@@ -149,7 +156,7 @@ def test_an_answer_under_way_survives_another_process_opening_the_file(store, st
     turn = ask(store, "how long?")
     ConversationStore.open(state_dir, source).close()
     answer(store, turn, "not long")
-    reply = store.get(turn.conversation_id).messages[1]
+    reply = store.get(turn.conversation_id, reader=OPERATOR).messages[1]
     assert (reply.text, reply.state) == ("not long", MessageState.COMPLETE)
 
 
@@ -189,7 +196,12 @@ def test_a_writer_elsewhere_is_named_when_it_never_ends(store, state_dir, source
 def test_a_closed_store_says_so(store):
     store.close()
     store.close()
-    for call in (store.list, store.status, lambda: store.get("x"), lambda: ask(store, "hello")):
+    for call in (
+        lambda: store.list(reader=OPERATOR),
+        store.status,
+        lambda: store.get("x", reader=OPERATOR),
+        lambda: ask(store, "hello"),
+    ):
         with pytest.raises(StoreError, match="closed"):
             call()
 

@@ -10,6 +10,7 @@ from talking import talk
 
 from edged import __version__
 from edged.errors import StoreError
+from edged.records import OPERATOR
 from edged.store import ConversationStore
 from edged.store.database import open_database
 from edged.store.migrations import MIGRATIONS, Migration, migrate
@@ -71,7 +72,7 @@ def test_a_failing_step_leaves_everything_as_it_was(tmp_path, broken):
     assert (schema(db), recorded(db)) == before
     db.conn.close()
     store = ConversationStore(tmp_path / "edged.db", None)
-    assert store.get(turn.conversation_id).messages[1].text == "there"
+    assert store.get(turn.conversation_id, reader=OPERATOR).messages[1].text == "there"
     store.close()
 
 

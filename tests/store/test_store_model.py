@@ -15,6 +15,7 @@ from talking import answer, ask, picture
 
 from edged.errors import ConversationBusy, NotFound
 from edged.events import MessageState
+from edged.records import OPERATOR
 from edged.store import ConversationStore, KeySource
 from edged.store.store import StoredTurn
 
@@ -60,7 +61,9 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(target=conversations, question=questions, blob=blobs)
     def begin(self, question: str, blob: bytes) -> str:
         turn = ask(self.store, question, picture(blob))
-        self.model[turn.conversation_id] = Told(title=self.store.get(turn.conversation_id).conversation.title)
+        self.model[turn.conversation_id] = Told(
+            title=self.store.get(turn.conversation_id, reader=OPERATOR).conversation.title
+        )
         self.opened(turn, question, blob)
         return turn.conversation_id
 
@@ -88,15 +91,15 @@ class StoreMachine(RuleBasedStateMachine):
     def rename(self, name: str, title: str) -> None:
         if name in self.model:
             self.model[name].title = " ".join(title.split())
-            self.store.rename(name, title)
+            self.store.rename(name, title, reader=OPERATOR)
 
     @rule(name=consumes(conversations))
     def delete(self, name: str) -> None:
-        self.store.delete(name)
+        self.store.delete(name, reader=OPERATOR)
         del self.model[name]
         self.used.remove(name)
         with pytest.raises(NotFound):
-            self.store.get(name)
+            self.store.get(name, reader=OPERATOR)
 
     @rule(clean=st.booleans())
     def reopen(self, clean: bool) -> None:
@@ -116,10 +119,10 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def agrees(self) -> None:
-        listed, token = self.store.list(page_size=200)
+        listed, token = self.store.list(page_size=200, reader=OPERATOR)
         assert ([conversation.id for conversation in listed], token) == (self.used[::-1], "")
         for name, told in self.model.items():
-            transcript = self.store.get(name)
+            transcript = self.store.get(name, reader=OPERATOR)
             assert transcript.conversation.title == told.title
             assert transcript.conversation.message_count == len(told.messages)
             stored = [(message.role.value, message.text, message.state) for message in transcript.messages]

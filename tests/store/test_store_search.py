@@ -7,11 +7,12 @@ from talking import answer, ask, picture, talk
 
 from edged.errors import InvalidInput
 from edged.events import Role
+from edged.records import OPERATOR
 from edged.store.search import snippet
 
 
 def found(store, query: str) -> list[str]:
-    return [hit.snippet.replace("\x02", "").replace("\x03", "") for hit in store.search(query)[0]]
+    return [hit.snippet.replace("\x02", "").replace("\x03", "") for hit in store.search(query, reader=OPERATOR)[0]]
 
 
 @pytest.fixture
@@ -66,33 +67,33 @@ def test_finds_every_message_that_holds_all_the_words(library, query, hits):
 
 def test_newest_first_with_conversation_message_and_role(store):
     turn = talk(store, "a needle", "another needle")
-    reply, question = store.search("needle")[0]
+    reply, question = store.search("needle", reader=OPERATOR)[0]
     assert (reply.message_id, reply.role) == (turn.answer_message_id, Role.ASSISTANT)
     assert (question.message_id, question.role) == (turn.user_message_id, Role.USER)
-    assert reply.conversation == question.conversation == store.get(turn.conversation_id).conversation
+    assert reply.conversation == question.conversation == store.get(turn.conversation_id, reader=OPERATOR).conversation
 
 
 def test_words_may_stand_in_different_parts_of_a_message(store):
     turn = ask(store, "first part", picture(b"1"), "second part")
     answer(store, turn, "")
-    (hit,), _ = store.search("first second")
+    (hit,), _ = store.search("first second", reader=OPERATOR)
     assert (hit.message_id, hit.snippet) == (turn.user_message_id, "\x02first\x03 part \x02second\x03 part")
 
 
 @pytest.mark.parametrize("query", ["", " \n\0", "x" * 1001, "\ud800"])
 def test_a_search_for_nothing_is_refused(store, query):
     with pytest.raises(InvalidInput) as caught:
-        store.search(query)
+        store.search(query, reader=OPERATOR)
     assert caught.value.field == "query"
 
 
 def test_long_queries(store):
     text = "".join(chr(0x4E00 + i) for i in range(1000))
     talk(store, text)
-    assert len(store.search(text)[0]) == 1
-    assert len(store.search(" ".join(text[i : i + 2] for i in range(0, 64, 2)))[0]) == 1
+    assert len(store.search(text, reader=OPERATOR)[0]) == 1
+    assert len(store.search(" ".join(text[i : i + 2] for i in range(0, 64, 2)), reader=OPERATOR)[0]) == 1
     with pytest.raises(InvalidInput, match="32 words"):
-        store.search(" ".join(text[:33]))
+        store.search(" ".join(text[:33]), reader=OPERATOR)
 
 
 def test_snippet_is_one_line_around_the_first_match():
@@ -120,16 +121,16 @@ def test_any_pieces_of_its_words_find_a_message(store, text, data):
         begin = data.draw(st.integers(0, len(word) - 1))
         pieces.append(word[begin : data.draw(st.integers(begin + 1, len(word)))])
     query = data.draw(st.sampled_from([" ", "\n", "\u3000"])).join(data.draw(st.permutations(pieces)))
-    assert turn.user_message_id in [hit.message_id for hit in store.search(query)[0]]
-    store.delete(turn.conversation_id)
-    assert store.list() == ((), "")
+    assert turn.user_message_id in [hit.message_id for hit in store.search(query, reader=OPERATOR)[0]]
+    store.delete(turn.conversation_id, reader=OPERATOR)
+    assert store.list(reader=OPERATOR) == ((), "")
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(query=st.text(max_size=60))
 def test_no_query_breaks_the_search(library, query):
     try:
-        hits, _ = library.search(query)
+        hits, _ = library.search(query, reader=OPERATOR)
     except InvalidInput:
         return
     assert all(hit.snippet for hit in hits)

@@ -1,0 +1,1 @@
+"""Programs that talk to a running daemon; `README.md` says which."""

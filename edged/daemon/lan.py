@@ -1,0 +1,103 @@
+"""The doors for paired devices on the LAN put together: gRPC with certificates, the web port, and mDNS."""
+
+from __future__ import annotations
+
+import asyncio
+
+from edged.config import Config
+from edged.errors import MissingExtra
+from edged.server import Server
+from edged.server.device_registry import DeviceRegistry
+from edged.server.listen import LanPort, device_credentials
+from edged.server.server import SERVICES
+
+try:
+    from edged.server.announce import Announcer
+    from edged.server.pairing import PairingServicer
+    from edged.server.web.server import WebServer
+    from edged.trust.addresses import endpoint, host_name, own_addresses
+    from edged.trust.authority import Authority
+    from edged.trust.pairing import PairingDesk
+except ModuleNotFoundError as exc:
+    raise MissingExtra("the LAN needs an extra: `make setup` or pip install 'edged[web]'") from exc
+
+PAIRING_SERVICE = "edged.v1.PairingService"
+MDNS_NAME = "edged"
+"""Told to the LAN where the operator chose no name: the machine's own is often somebody's."""
+
+
+class Lan:
+    """Of one daemon; nothing is bound before `listen`."""
+
+    def __init__(self, config: Config, registry: DeviceRegistry, clock: asyncio.AbstractEventLoop) -> None:
+        """Makes keys and certificates where there are none. Raises StoreError, ConfigError."""
+        self._config = config.lan
+        self._max_message_bytes = config.daemon.max_message_bytes
+        self._registry = registry
+        self.authority = Authority.open(config.paths.state / "trust", config.lan.name or host_name())
+        extra = [name.strip() for name in config.lan.hosts.split(",") if name.strip()]
+        self._identity = self.authority.server_identity([*_without_zone(own_addresses()), *extra])
+        self.desk = PairingDesk(
+            registry=registry,
+            issuer=self.authority,
+            fingerprint=lambda: self._identity.fingerprint,
+            addresses=self._web_addresses,
+            clock=clock,
+        )
+        self._web: WebServer | None = None
+
+    @property
+    def grpc(self) -> LanPort:
+        """For programs."""
+        identity = self._identity
+        credentials = device_credentials(identity.certificate_pem, identity.key_pem, self.authority.certificate_pem)
+        return LanPort(host=self._config.host, port=self._config.grpc_port, credentials=credentials)
+
+    def listen(self, server: Server) -> str:
+        """Take the web port for the services of that server, and say where. Raises AlreadyRunning, ConfigError."""
+        servicers = {service: server.servicers[service.rpartition(".")[2]] for service in SERVICES}
+        self._web = WebServer(
+            servicers={**servicers, PAIRING_SERVICE: PairingServicer(self.desk, self._config.grpc_port)},
+            border=server.border,
+            registry=self._registry,
+            identity=self._identity,
+            ca_certificate=self.authority.certificate,
+            max_message_bytes=self._max_message_bytes,
+        )
+        return f"{self._web.listen(self._config.host, self._config.web_port)} (web, pairing)"
+
+    async def run(self) -> None:
+        """Answer, and say on the LAN that a daemon is here, until cancelled."""
+        assert self._web is not None
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._web.run())
+            if self._config.announce:
+                tasks.create_task(self._announce())
+
+    async def close(self, seconds: float) -> None:
+        """Give answers that are under way some time, and cut off the rest."""
+        if self._web:
+            await self._web.close(seconds)
+
+    async def _announce(self) -> None:
+        announcer = Announcer(
+            name=self._config.name or MDNS_NAME,
+            host=f"{MDNS_NAME}-{self.authority.short_id}",
+            addresses=[self._config.host] if self._config.host else _without_zone(own_addresses()),
+            grpc_port=self._config.grpc_port,
+            web_port=self._config.web_port,
+        )
+        try:
+            await announcer.start()
+            await asyncio.Event().wait()
+        finally:
+            await announcer.close()
+
+    def _web_addresses(self) -> list[str]:
+        hosts = [self._config.host] if self._config.host else _without_zone(own_addresses())
+        return [endpoint(host, self._config.web_port) for host in hosts]
+
+
+def _without_zone(addresses: tuple[str, ...]) -> list[str]:
+    """Those that mean the same on every machine."""
+    return [address for address in addresses if "%" not in address]

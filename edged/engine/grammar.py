@@ -1,0 +1,244 @@
+"""Answers that cannot but have the form they are asked for: before each token, those that would break it are ruled out.
+
+llguidance follows the grammar; what it is told of the vocabulary are the bytes that tokens spell, so what it allows is
+exactly what the answer's text will be. Control tokens are never allowed, whatever a grammar says of them, but for those
+that end the answer, and these only where the grammar could end.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import TypeVar
+
+import numpy as np
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
+from numpy.typing import NDArray
+
+from edged.engine.output_format import field_of, grammar_of
+from edged.engine.prompt import ControlTokens
+from edged.engine.session import Logits
+from edged.engine.tokenizer import Tokenizer
+from edged.errors import InvalidInput
+from edged.events import OutputFormat
+
+MAX_READY = 8
+"""Compiled grammars that wait for their answer."""
+MAX_REASON = 200
+"""Characters of what llguidance says of a grammar."""
+_STACK_BYTES = 256 * 1024 * 1024
+"""llguidance follows rules that name each other by recursion, with 7 KiB a rule. Only what is used takes memory."""
+_LIMITS = LLParserLimits(
+    max_items_in_row=1000,  # an object with 250 optional properties
+    initial_lexer_fuel=200_000,
+    step_lexer_fuel=100_000,  # 7 ms a token at worst
+    step_max_items=50_000,
+    max_lexer_states=30_000,  # 1 to 2 KB each
+    verbose_errors=False,
+)
+_MARK = "\ufdd0"
+"""A character that occurs in no text that has to be encoded."""
+_NEVER = np.float32(-np.inf)
+_stack_size = threading.Lock()
+_Result = TypeVar("_Result")
+
+
+class GrammarCompiler:
+    """Compiles grammars for one engine's vocabulary; any thread may ask.
+
+    A compiled grammar serves one answer: what it learns while following one would count against its limits in the next.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, *, vocab_size: int, ends: Sequence[int]) -> None:
+        """ends: tokens that end an answer."""
+        self._tokenizer = tokenizer
+        self._vocab_size = vocab_size
+        self._ends = tuple(ends)
+        self._lock = threading.Lock()
+        self._vocabulary: _Vocabulary | None = None
+        self._ready: deque[tuple[OutputFormat, Constraint]] = deque(maxlen=MAX_READY)
+
+    def prepare(self, output: OutputFormat) -> None:
+        """Compile what `begin` is about to be asked for; takes a millisecond, or some hundred for the worst.
+
+        Raises InvalidInput naming the field of what is malformed, too large, or satisfied by no answer.
+        """
+        compiled = output, self._compile(output)
+        with self._lock:
+            self._ready.append(compiled)
+
+    def begin(self, output: OutputFormat) -> Constraint:
+        """What holds one answer to the grammar. Raises what `prepare` raises."""
+        with self._lock:
+            for ready in self._ready:
+                if ready[0] == output:
+                    self._ready.remove(ready)
+                    return ready[1]
+        return self._compile(output)
+
+    def _compile(self, output: OutputFormat) -> Constraint:
+        grammar, vocabulary = grammar_of(output), self._vocabulary_of_engine()
+
+        def compiled() -> Constraint:
+            matcher = LLMatcher(vocabulary.tokens, grammar, log_level=0, limits=_LIMITS)
+            constraint = Constraint(matcher, vocabulary, output)
+            constraint.allowed()  # only now it is known whether anything can satisfy it
+            return constraint
+
+        return _on_a_deep_stack(compiled)
+
+    def _vocabulary_of_engine(self) -> _Vocabulary:
+        """Made when first needed: a large one takes some hundred milliseconds."""
+        with self._lock:
+            if self._vocabulary is None:
+                self._vocabulary = _Vocabulary(self._tokenizer, vocab_size=self._vocab_size, ends=self._ends)
+            return self._vocabulary
+
+
+def check_grammar(output: OutputFormat) -> None:
+    """What `prepare` checks, as far as that is known without a vocabulary, of an engine that is not in memory.
+
+    Raises InvalidInput.
+    """
+    grammar = grammar_of(output)
+    is_wrong, reports = _on_a_deep_stack(lambda: LLMatcher.validate_grammar_with_warnings(grammar, limits=_LIMITS))
+    if is_wrong:
+        raise _unsound(output, reports[0])
+
+
+class Constraint:
+    """Where in its grammar one answer is."""
+
+    def __init__(self, matcher: LLMatcher, vocabulary: _Vocabulary, output: OutputFormat) -> None:
+        self._matcher = matcher
+        self._vocabulary = vocabulary
+        self._output = output
+        self._require_sound()
+
+    @property
+    def is_complete(self) -> bool:
+        """Nothing can follow."""
+        return self._matcher.is_stopped()
+
+    def allowed(self) -> NDArray[np.bool_]:
+        """Whether each token may come next, among them those that end an answer.  # (vocab_size,)
+
+        Raises InvalidInput where that takes too much work to know, or this vocabulary cannot spell what has to come.
+        """
+        bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
+        self._require_sound()
+        allowed = np.unpackbits(bits, count=self._vocabulary.size, bitorder="little").view(np.bool_)
+        allowed[list(self._vocabulary.control)] = False
+        allowed[list(self._vocabulary.ends)] = self._matcher.is_accepting()
+        if not allowed.any():
+            raise _unsound(self._output, "this model has no tokens for what has to come")
+        return allowed
+
+    def allows(self, token: int) -> bool:
+        """Whether this token may come next, which takes a small part of the time that it takes to know of all."""
+        if token in self._vocabulary.ends:
+            return self._matcher.is_accepting()
+        return token not in self._vocabulary.control and self._matcher.validate_tokens([token]) == 1
+
+    def allow(self, logits: Logits) -> Logits:
+        """The scores, minus infinity where a token would break the grammar. Raises what `allowed` raises."""
+        return np.where(self.allowed(), logits, _NEVER)  # five times as fast as np.copyto
+
+    def push(self, token: int) -> None:
+        """Go on by a token that was allowed. Raises InvalidInput where that takes too much work."""
+        self._matcher.consume_token(token)
+        self._require_sound()
+
+    def _require_sound(self) -> None:
+        if self._matcher.is_error():
+            raise _unsound(self._output, self._matcher.get_error())
+
+
+class _Vocabulary:
+    """An engine's tokens as llguidance knows them."""
+
+    def __init__(self, tokenizer: Tokenizer, *, vocab_size: int, ends: Sequence[int]) -> None:
+        names = {token: text.encode() for text, token in tokenizer.control_tokens.items()}
+        self.size = vocab_size
+        self.control = frozenset({*names, *ends})
+        """Never part of an answer's text."""
+        self.ends = frozenset(ends)
+        self.tokens = LLTokenizer(TokenizerWrapper(_Spelling(tokenizer, names, vocab_size)))
+
+
+class _Spelling:
+    """What llguidance asks of a tokenizer, by the names it asks for."""
+
+    bos_token_id = None
+
+    def __init__(self, tokenizer: Tokenizer, names: dict[int, bytes], vocab_size: int) -> None:
+        # It wants one token that ends an answer; models have several or none, so it is given one of no vocabulary.
+        self.eos_token_id = vocab_size
+        self.special_token_ids = [*sorted(names), vocab_size]
+        self.tokens = [*(names.get(token) or tokenizer.spell(token) for token in range(vocab_size)), b"<end>"]
+        self._tokenizer = tokenizer
+        self._control = ControlTokens(tokenizer.control_tokens)
+
+    def __call__(self, text: str) -> list[int]:
+        """Tokens of a text that has to come now, as the model would write it; never control tokens."""
+        pieces = self._control.disarm(text, _MARK).split(_MARK)
+        tokens = [token for piece in pieces if piece for token in self._tokenizer.encode(piece)]
+        if b"".join(self.tokens[token] for token in tokens) == text.encode():
+            return tokens
+        return self._greedy(text.encode())  # a SentencePiece model begins every text with a blank
+
+    @functools.cached_property
+    def _by_bytes(self) -> dict[bytes, int]:
+        control = set(self.special_token_ids)
+        return {spelled: token for token, spelled in enumerate(self.tokens) if spelled and token not in control}
+
+    def _greedy(self, text: bytes) -> list[int]:
+        """The longest token first, up to a byte that no token spells."""
+        longest = max(map(len, self._by_bytes), default=0)
+        tokens: list[int] = []
+        while text:
+            sizes = range(min(longest, len(text)), 0, -1)
+            token = next((found for size in sizes if (found := self._by_bytes.get(text[:size])) is not None), None)
+            if token is None:
+                break
+            tokens.append(token)
+            text = text[len(self.tokens[token]) :]
+        return tokens
+
+
+def _on_a_deep_stack(work: Callable[[], _Result]) -> _Result:
+    """What the work returns or raises, done by a thread with a stack for grammars of any depth."""
+    results: Future[_Result] = Future()
+
+    def run() -> None:
+        try:
+            results.set_result(work())
+        except BaseException as exc:  # noqa: BLE001  # raised on by who waits for it
+            results.set_exception(exc)
+
+    with _stack_size:  # it holds for every thread that starts meanwhile, which costs those nothing
+        before = threading.stack_size(_STACK_BYTES)
+        try:
+            threading.Thread(target=run, name="edged-grammar", daemon=True).start()
+        finally:
+            threading.stack_size(before)
+    return results.result()
+
+
+def _unsound(output: OutputFormat, report: str) -> InvalidInput:
+    return InvalidInput(f"{field_of(output)} cannot be followed: {_reason(report)}", field=field_of(output))
+
+
+def _reason(report: str) -> str:
+    """One line of what llguidance reports."""
+    lines = report.splitlines() or [""]
+    line = next((line for line in lines if line.startswith("error: ")), lines[0]).removeprefix("error: ")
+    if line.startswith("panic"):
+        line = "llguidance can make nothing of it"
+    elif line.startswith("NoExtension"):
+        line = "no answer satisfies it"
+    line = " ".join("".join(character if character.isprintable() else " " for character in line).split())
+    return line if len(line) <= MAX_REASON else f"{line[: MAX_REASON // 2]} ... {line[-MAX_REASON // 2 :]}"
