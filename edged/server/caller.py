@@ -70,6 +70,11 @@ class Caller:
             return OPERATOR
         return Reader(owner=self.device.owner, sees_all=Scope.HISTORY_ALL in self.device.scopes)
 
+    @property
+    def is_administrator(self) -> bool:
+        """The operator, or a device that may do almost as much."""
+        return not self.is_stranger and (self.device is None or Scope.ADMIN in self.device.scopes)
+
     def require(self, method: str) -> None:
         """Whether it may call the method ("/edged.v1.Service/Method"). Raises Unauthenticated, PermissionDenied."""
         if method.startswith(PAIRING):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import grpc
 
 from edged import wire
 from edged.records import DaemonStatus
+from edged.server.caller import caller
 from edged.v1 import status_pb2, status_pb2_grpc
 
 
@@ -20,4 +22,11 @@ class StatusServicer(status_pb2_grpc.StatusServiceServicer):
     async def GetStatus(  # noqa: D102, N802
         self, request: status_pb2.GetStatusRequest, context: grpc.aio.ServicerContext
     ) -> status_pb2.GetStatusResponse:
-        return wire.status_to_wire(await self._report())
+        report = await self._report()
+        return wire.status_to_wire(report if caller().is_administrator else _without_places(report))
+
+
+def _without_places(report: DaemonStatus) -> DaemonStatus:
+    """What a device needs to know: not where things lie, nor how much others have said."""
+    store = replace(report.store, database="", key_source="", database_bytes=0, conversations=0, messages=0)
+    return replace(report, listening_on=(), store=store)
