@@ -72,9 +72,9 @@ class Home:
         )
 
     @contextlib.contextmanager
-    def daemon(self, **environ: str) -> Iterator[DaemonProcess]:
+    def daemon(self, *options: str, prefix: tuple[str, ...] = (), **environ: str) -> Iterator[DaemonProcess]:
         """`edged serve`, serving; killed at the end of the block if it still runs."""
-        process = DaemonProcess(self, environ)
+        process = DaemonProcess(self, environ, options, prefix)
         try:
             process.wait_until("READY=1")
             yield process
@@ -101,7 +101,9 @@ def require_namespaces(kind: str) -> None:
 class DaemonProcess:
     """A daemon whose notifications this side receives, as systemd would."""
 
-    def __init__(self, home: Home, environ: dict[str, str]) -> None:
+    def __init__(
+        self, home: Home, environ: dict[str, str], options: tuple[str, ...] = (), prefix: tuple[str, ...] = ()
+    ) -> None:
         self.log = home.folder / "daemon.log"
         path = home.folder / "notify"
         path.unlink(missing_ok=True)
@@ -112,7 +114,7 @@ class DaemonProcess:
         """Notifications so far, oldest first."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*EDGED, "serve"],
+                [*prefix, *EDGED, "serve", *options],
                 env={**home.environ, "NOTIFY_SOCKET": str(path), **environ},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
