@@ -122,8 +122,9 @@ class DesktopApp(App[None]):
         number = await self.push_screen_wait(ChoiceDialog(self.texts, self.texts("daemon.title"), shown, chosen))
         if number is not None:
             self.config = replace(self.config, client=replace(self.config.client, daemon=names[number]))
-            await self.try_again()
+            self.try_again()
 
+    @work
     async def try_again(self) -> None:
         """From the beginning."""
         while self.screen is not self.main:

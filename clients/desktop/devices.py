@@ -63,7 +63,7 @@ class DevicesPage(Page):
             return
         self.notify(self.texts("devices.revoked", name=printable(device.name)), markup=False)
 
-    @work(exclusive=True)
+    @work(group="list", exclusive=True)
     async def _list(self) -> None:
         try:
             self._devices = await self.client.list_devices()

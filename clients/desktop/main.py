@@ -91,9 +91,10 @@ class MainPage(Page):
         await self._try(self._list.refresh_from(self.client))
         await self._open(self.conversation_id)
 
-    def on_unmount(self) -> None:
+    async def on_unmount(self) -> None:
         """Part of Textual's contract."""
-        self.workers.cancel_node(self)
+        if self._talking:
+            await self._talking.close()
 
     # What is written.
 
@@ -264,10 +265,13 @@ class MainPage(Page):
 
     async def action_talk(self) -> None:
         """Begin to record, or ask what was recorded."""
+        await self._try(self._toggle())
+        self._show_hint()
+
+    async def _toggle(self) -> None:
         if self._talking is None or self._talking.is_over:
             self._talking = Talking(self)
-        await self._try(self._talking.toggle())
-        self._show_hint()
+        await self._talking.toggle()
         if self._talking.is_recording:
             self.show_state(self.texts("top.recording"))
 

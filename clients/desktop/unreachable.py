@@ -27,6 +27,6 @@ class UnreachablePage(Page):
         """There is no way back to pages that need a daemon."""
         return False
 
-    async def key_enter(self) -> None:
+    def key_enter(self) -> None:
         """Once more."""
-        await self.desktop.try_again()
+        self.desktop.try_again()

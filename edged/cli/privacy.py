@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import subprocess
 import sys
@@ -107,9 +108,13 @@ def _thrown_away(config: Config, folder: Path) -> Config:
         daemon=replace(config.daemon, socket=str(folder / "socket"), tcp="", linger_seconds=0.0),
         store=replace(config.store, key="file", key_directory=str(folder / "key")),
         wyoming=WyomingConfig(),
-        lan=LanConfig(),
+        lan=LanConfig(enabled=_can_serve_the_lan(), announce=False),  # which would be meant for the LAN, and be counted
         client=ClientConfig(),
     )
+
+
+def _can_serve_the_lan() -> bool:
+    return all(importlib.util.find_spec(module) for module in ("connectrpc", "spake2", "uvicorn", "zeroconf"))
 
 
 def _proved(command: list[str], config: Config) -> dict[str, Any]:

@@ -42,6 +42,7 @@ async def main_uses(config: Config, client: Client) -> AsyncIterator[Use]:
         "picture": _show,
         "recording": _play,
         "voice": _talk,
+        "device on the LAN": _pair,
     }
     for name, use in uses.items():
         try:
@@ -92,6 +93,25 @@ async def _talk(config: Config, client: Client) -> str:
             if isinstance(event, SpokenAudio):
                 return "a spoken question was answered aloud"
     raise EdgedError("a conversation by voice broke off")
+
+
+async def _pair(config: Config, client: Client) -> str:
+    if not config.lan.enabled:
+        raise MissingExtra("pairing needs an extra: `make setup` or pip install 'edged[web]'")
+    from edged.client import Client as DeviceClient
+    from edged.client.pairing import Comparing, pair
+
+    offer = await client.open_pairing()
+    port = offer.addresses[0].rpartition(":")[2]
+    async with aclosing(pair(f"127.0.0.1:{port}", code=offer.code, device_name="prove")) as steps:
+        async for step in steps:
+            if isinstance(step, Comparing):
+                await client.confirm_pairing(offer.pairing_id, step.short_string)
+            else:
+                async with DeviceClient(step.grpc_address, step.credentials) as device:
+                    pieces = await _answered(device, Text(text=QUESTION))
+                return f"a device was paired, and its question answered in {pieces} pieces over TLS"
+    raise EdgedError("pairing broke off")
 
 
 async def _answered(client: Client, *parts: Part, model: str = "") -> int:

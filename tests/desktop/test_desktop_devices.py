@@ -73,7 +73,7 @@ async def test_without_the_lan_there_is_nobody_to_pair(run_dir: Path, window: Op
 async def join(seen: Window, answer: str = "y") -> Pairing:
     """Another machine pairs while the operator sits at this window."""
     await seen.press("p")
-    await seen.until("Scan this with a phone", "Code:", "Fingerprint:", "Link: https://", "█▀")
+    await seen.until("Scan this with a phone", "Code:", "Fingerprint:", "Link:", "█▀")
     code, address = re.findall(r"Code: (\d{3} \d{3}), at (\S+)", seen.text)[0]
     async with aclosing(pair(address, code=code, device_name="Desk")) as steps:
         compared = await anext(steps)

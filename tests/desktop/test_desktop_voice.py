@@ -130,7 +130,7 @@ async def test_a_question_asked_aloud_is_answered_aloud_and_in_writing(
 
 
 async def test_escape_silences_it(talking: conversing.Daemon, window: Open) -> None:
-    talking.model.script = [TextDelta(text="A long story. "), WAIT]
+    talking.model.script = [TextDelta(text="A long story. It began with rain. "), WAIT]
     desk = Desk()
     async with window(own_devices=desk) as seen:
         await seen.until("| ready")

@@ -31,7 +31,7 @@ def test_nothing_leaves_in_all_main_uses(home: Home) -> None:
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["packets_out"] == 0 and result["packets"] == {} and result["refused_connections"] == 0
-    assert {"text", "history", "recording", "voice"} <= set(result["uses"])
+    assert {"text", "history", "recording", "voice", "device on the LAN"} <= set(result["uses"])
     assert sorted(home.folder.rglob("*")) == before  # nothing of the user's was touched
 
 
