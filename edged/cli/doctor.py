@@ -19,6 +19,7 @@ import click
 
 from edged.cli.check import Check, Verdict, judged
 from edged.cli.device_checks import device_checks
+from edged.cli.lan_checks import lan_checks
 from edged.cli.output import human_bytes, print_json, printable
 from edged.cli.voice_checks import voice_checks
 from edged.config import Config, load_config
@@ -81,6 +82,7 @@ def _all_checks() -> Iterator[Check]:
         if check.name == "engines":
             yield from _parts("device", device_checks, config)
             yield from _parts("speech", voice_checks, config)
+            yield from _parts("lan", lan_checks, config)
 
 
 def _outcome(name: str, check: Callable[[Config], Check], config: Config) -> Check:

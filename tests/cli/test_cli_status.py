@@ -111,6 +111,25 @@ def test_doctor_knows_what_ears_need(module: str, healthy: Path, edged: Edged, m
     )
 
 
+def test_doctor_says_where_phones_find_the_daemon(healthy: Path, edged: Edged, monkeypatch: pytest.MonkeyPatch) -> None:
+    def row() -> str:
+        return next(line for line in edged("doctor").stdout.splitlines() if " lan: " in f" {line}")
+
+    assert "off" in row() and row().startswith("ok")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        monkeypatch.setenv("EDGED_LAN__ENABLED", "true")
+        monkeypatch.setenv("EDGED_LAN__HOST", "127.0.0.1")
+        monkeypatch.setenv("EDGED_LAN__WEB_PORT", str(other.getsockname()[1]))
+        assert row().startswith("fail") and "lan.web_port" in row()
+    assert row().startswith("warn") and "no network" in row()
+    monkeypatch.setenv("EDGED_LAN__HOST", "192.168.7.7")
+    assert row().startswith("ok") and "https://192.168.7.7:" in row()
+    for name in [name for name in sys.modules if name.startswith(("edged.server.web", "uvicorn"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert row().startswith("fail") and "edged[web]" in row()
+
+
 def test_doctor_wants_the_key_for_this_user_only(healthy: Path, edged: Edged) -> None:
     key = healthy / ".config/edged/database.key"
     key.parent.mkdir(parents=True)
