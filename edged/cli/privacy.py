@@ -16,7 +16,7 @@ import click
 
 from edged.cli.connection import require_daemon
 from edged.cli.output import print_json, printable, say
-from edged.config import ClientConfig, Config, LanConfig, WyomingConfig, environment_for, load_config
+from edged.config import ClientConfig, Config, HttpConfig, LanConfig, WyomingConfig, environment_for, load_config
 from edged.errors import EdgedError
 from edged.records import DaemonStatus, MicrophoneState
 
@@ -109,6 +109,7 @@ def _thrown_away(config: Config, folder: Path) -> Config:
         store=replace(config.store, key="file", key_directory=str(folder / "key")),
         wyoming=WyomingConfig(),
         lan=LanConfig(enabled=_can_serve_the_lan(), announce=False),  # which would be meant for the LAN, and be counted
+        http=HttpConfig(),
         client=ClientConfig(),
     )
 

@@ -12,6 +12,7 @@ from edged.config.schema import (
     Config,
     DaemonConfig,
     EngineConfig,
+    HttpConfig,
     LanConfig,
     LoggingConfig,
     Paths,
@@ -22,6 +23,7 @@ from edged.config.schema import (
     VoiceConfig,
     WyomingConfig,
     parse_devices,
+    parse_loopback,
 )
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "Config",
     "DaemonConfig",
     "EngineConfig",
+    "HttpConfig",
     "LanConfig",
     "LoggingConfig",
     "Paths",
@@ -43,4 +46,5 @@ __all__ = [
     "environment_for",
     "load_config",
     "parse_devices",
+    "parse_loopback",
 ]

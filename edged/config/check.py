@@ -100,6 +100,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = types.MappingProxyType(
     {
         "daemon.tcp": parse_loopback,
         "engine.devices": parse_devices,
+        "http.listen": parse_loopback,
         "wyoming.listen": parse_loopback,
         "wyoming.satellite": parse_loopback,
     }

@@ -152,6 +152,18 @@ class LanConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HttpConfig:
+    """[http]: the API that programs written for OpenAI's speak (extra web), off unless an address is named."""
+
+    listen: str = ""
+    """HOST:PORT on loopback, e.g. "127.0.0.1:8000"; `edged serve --http` names it for once."""
+    alias: str = "autoglm-phone-9b"
+    """A model name that clients may have built in."""
+    alias_engine: str = ""
+    """The engine that it means; empty for the default one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClientConfig:
     """[client]: which daemon the commands talk to."""
 
@@ -228,6 +240,7 @@ class Config:
     voice: VoiceConfig = field(default_factory=VoiceConfig)
     wyoming: WyomingConfig = field(default_factory=WyomingConfig)
     lan: LanConfig = field(default_factory=LanConfig)
+    http: HttpConfig = field(default_factory=HttpConfig)
     client: ClientConfig = field(default_factory=ClientConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
     privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
@@ -252,6 +265,11 @@ class Config:
         return parse_loopback(self.daemon.tcp) if self.daemon.tcp else None
 
     @property
+    def http_address(self) -> tuple[str, int] | None:
+        """Loopback IP address and port that http.listen asks for."""
+        return parse_loopback(self.http.listen) if self.http.listen else None
+
+    @property
     def wyoming_addresses(self) -> dict[str, tuple[str, int]]:
         """Loopback IP address and port by the key of the configuration that asks for it."""
         asked = {"wyoming.listen": self.wyoming.listen, "wyoming.satellite": self.wyoming.satellite}
@@ -266,6 +284,7 @@ SECTIONS: dict[str, type] = {
     "voice": VoiceConfig,
     "wyoming": WyomingConfig,
     "lan": LanConfig,
+    "http": HttpConfig,
     "client": ClientConfig,
     "store": StoreConfig,
     "privacy": PrivacyConfig,

@@ -30,6 +30,7 @@ from edged.store import AsyncStore, KeySource
 
 if TYPE_CHECKING:  # extras
     from edged.daemon.lan import Lan
+    from edged.server.web.http_server import HttpServer
     from edged.server.wyoming.server import WyomingServer
 
 FLUSH_SECONDS = 0.2
@@ -68,12 +69,18 @@ async def live(config: Config, guard: Guard, lifeline: Lifeline) -> bool:
         if lan:
             stack.push_async_callback(lan.close, 0)
             others.append(lan.listen(server))
+        http = await _http(config, server, worker, speech)
+        if http and config.http_address:
+            stack.push_async_callback(http.close, 0)
+            place = f"http://{http.listen(*config.http_address)}"
+            others.append(f"{place} (HTTP)")
+            _log.info("Uvicorn running on %s", place)  # a line that people look for
         addresses = await server.start(
             config.socket_path, config.tcp_address, lan=lan.grpc if lan else None, others=tuple(others)
         )
         _log.info("edged %s listens on %s", __version__, ", ".join(addresses))
         try:
-            await _load_and_serve(config, worker, server, room, registry, wyoming, lan, stop, lifeline)
+            await _load_and_serve(config, worker, server, room, registry, wyoming, lan, http, stop, lifeline)
         except ExceptionGroup as group:
             # The first thing that went wrong took the others down.
             raise group.exceptions[0] from group
@@ -129,6 +136,15 @@ async def _lan(config: Config, registry: DeviceRegistry) -> Lan | None:
     return await asyncio.to_thread(Lan, config, registry, asyncio.get_running_loop())
 
 
+async def _http(config: Config, server: Server, worker: EngineWorker, speech: Speech) -> HttpServer | None:
+    """None unless it is configured."""
+    if config.http_address is None:
+        return None
+    from edged.daemon.http import http_server
+
+    return await asyncio.to_thread(http_server, config, server, worker, speech)
+
+
 async def _wyoming(config: Config, speech: Speech, room: Room) -> Sequence[WyomingServer]:
     """The ports that are configured, none of them bound yet. Without any, the extra need not be there."""
     if not config.wyoming_addresses:
@@ -146,6 +162,7 @@ async def _load_and_serve(
     registry: DeviceRegistry,
     wyoming: Sequence[WyomingServer],
     lan: Lan | None,
+    http: HttpServer | None,
     stop: StopRequest,
     lifeline: Lifeline,
 ) -> None:
@@ -155,8 +172,7 @@ async def _load_and_serve(
         busy = partial(_is_busy, worker, server, room)
         helpers = [tasks.create_task(follow_starter(lifeline, stop, linger_seconds=linger, busy=busy))]
         ports = [tasks.create_task(port.run()) for port in wyoming]
-        if lan:
-            helpers.append(tasks.create_task(lan.run()))
+        helpers += [tasks.create_task(door.run()) for door in (lan, http) if door]
         try:
             await _start_unless_stopped(worker, stop)
             if not stop.wanted.is_set():
@@ -173,8 +189,9 @@ async def _load_and_serve(
             for port in ports:
                 port.cancel()
             await _drain(server, config.daemon.drain_seconds, stop)
-            if lan:
-                await lan.close(FLUSH_SECONDS)
+            for door in (lan, http):
+                if door:
+                    await door.close(FLUSH_SECONDS)
             for helper in helpers:
                 helper.cancel()
 

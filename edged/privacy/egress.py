@@ -57,8 +57,9 @@ class Egress:
 
 
 def egress_of(config: Config) -> Egress:
-    """What this configuration lets out: no connection, and listening where daemon.tcp, [wyoming] and [lan] say."""
-    addresses = [*([config.tcp_address] if config.tcp_address else []), *config.wyoming_addresses.values()]
+    """What this configuration lets out: no connection; listening where daemon.tcp, [wyoming], [http] and [lan] say."""
+    single = [address for address in (config.tcp_address, config.http_address) if address]
+    addresses = [*single, *config.wyoming_addresses.values()]
     ports = {port for _, port in addresses}
     if config.lan.enabled:
         ports |= {config.lan.grpc_port, config.lan.web_port}

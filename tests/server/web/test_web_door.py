@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from edged.errors import AlreadyRunning, ConfigError
-from edged.server.web import connection, server
-from edged.server.web.server import MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS, WebServer
+from edged.server.web import connection, http_server
+from edged.server.web.http_server import MAX_CONNECTIONS
+from edged.server.web.server import MAX_CONNECTIONS_PER_ADDRESS, WebServer
 from edged.trust.authority import Authority
 from tests.server.scripted import until
 from tests.server.web.web_daemon import WebDaemon, certificate_der
@@ -62,7 +63,7 @@ async def test_plaintext_is_refused(web: WebDaemon) -> None:
 
 
 async def test_stranger_without_tls_is_dropped(web: WebDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "HANDSHAKE_SECONDS", 0.2)
+    monkeypatch.setattr(http_server, "HANDSHAKE_SECONDS", 0.2)
     reader, writer = await asyncio.open_connection("127.0.0.1", web.port)
     async with asyncio.timeout(10):
         assert await reader.read() == b""

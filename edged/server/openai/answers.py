@@ -1,0 +1,126 @@
+"""Answers that take their time: broken off when the client leaves, through the same border as every other call."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from edged.errors import EdgedError, Unavailable
+from edged.server.call_border import CallBorder
+from edged.server.caller import Caller
+from edged.server.interceptors import forget_frames
+from edged.server.openai.failures import failed, failure
+
+SEND_SECONDS = 60.0
+"""How long a client may leave a piece unread, once the connection holds no more."""
+
+
+async def answered(border: CallBorder, request: Request, work: Callable[[], Awaitable[Response]]) -> Response:
+    """What `work` returns, or the error as a response; cancelled when the client leaves meanwhile."""
+    working = asyncio.create_task(border.answer(request.url.path, _loopback, work))
+    leaving = asyncio.create_task(_left(request))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            return Response(status_code=499)  # nobody reads it
+        return working.result()
+    except EdgedError as exc:
+        forget_frames(exc)
+        return failed(exc)
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _loopback() -> Caller:
+    """Whoever reaches this port is on this machine."""
+    return Caller()
+
+
+class EventStream(Response):
+    """Server-sent events: `data: {...}` for each piece, and `data: [DONE]`.
+
+    An error before the first piece is a response of its own; a later one is the last piece.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(self, border: CallBorder, path: str, pieces: AsyncGenerator[dict[str, Any], None]) -> None:
+        super().__init__(headers={"cache-control": "no-cache"})
+        del self.headers["content-length"]
+        self._border = border
+        self._path = path
+        self._pieces = pieces
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until the end, or until the client leaves."""
+        working = asyncio.create_task(self._work(scope, receive, send))
+        leaving = asyncio.create_task(_gone(receive))
+        try:
+            await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                working.result()
+        finally:
+            for task in (working, leaving):
+                task.cancel()
+            await asyncio.gather(working, leaving, return_exceptions=True)
+
+    async def _work(self, scope: Scope, receive: Receive, send: Send) -> None:
+        has_begun = False
+
+        async def work() -> None:
+            nonlocal has_begun
+            async with aclosing(self._pieces) as pieces:
+                async for piece in pieces:
+                    if not has_begun:
+                        has_begun = True
+                        await _patiently(
+                            send, {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+                        )
+                    await _patiently(send, _event(json.dumps(piece, ensure_ascii=False)))
+
+        try:
+            await self._border.answer(self._path, _loopback, work)
+        except EdgedError as exc:
+            forget_frames(exc)
+            if not has_begun:
+                await failed(exc)(scope, receive, send)
+                return
+            await _patiently(send, _event(json.dumps(failure(exc)[1])))
+        await _patiently(send, _event("[DONE]"))
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _patiently(send: Send, message: dict[str, Any]) -> None:
+    try:
+        async with asyncio.timeout(SEND_SECONDS):
+            await send(message)
+    except TimeoutError:
+        raise Unavailable("the caller stopped reading, so the answer was broken off") from None
+
+
+def _event(data: str) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": f"data: {data}\n\n".encode(), "more_body": True}
+
+
+def as_json(content: dict[str, Any]) -> Response:
+    """Of a whole answer."""
+    return JSONResponse(content)

@@ -1,0 +1,112 @@
+"""What every request passes before it is read: whom it is meant for, and how much it may be."""
+
+from __future__ import annotations
+
+import asyncio
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from edged.server.openai.failures import body
+
+BODY_SECONDS = 20.0
+"""How long a client may send nothing of its request."""
+_TOO_LARGE = "the request is too large"
+
+
+class Door:
+    """Around an application on loopback."""
+
+    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
+        """max_bytes: of a request's body."""
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse, or pass on."""
+        if scope["type"] != "http":
+            return
+        headers = Headers(scope=scope)
+        if not _is_meant_for_loopback(headers):
+            await _refusal(403, "this port is for programs on this machine")(scope, receive, send)
+            return
+        limited = _Limited(receive, self._max_bytes)
+        length = headers.get("content-length", "0")
+        if not (length.isascii() and length.isdigit()) or int(length) > self._max_bytes:
+            await _refusal(413, _TOO_LARGE)(scope, receive, send)
+            return
+        has_begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal has_begun
+            if limited.problem and not has_begun:
+                return  # what the application makes of half a request is not what is wrong
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, limited.receive, watched)
+        except _Refused:
+            if has_begun:
+                raise
+        if limited.problem and not has_begun:
+            await _refusal(limited.problem.status, limited.problem.message)(scope, receive, send)
+
+
+class _Refused(Exception):
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+class _Limited:
+    def __init__(self, receive: Receive, max_bytes: int) -> None:
+        self._receive = receive
+        self._left = max_bytes
+        self._is_read = False
+        self.problem: _Refused | None = None
+
+    async def receive(self) -> Message:
+        try:
+            async with asyncio.timeout(None if self._is_read else BODY_SECONDS):
+                message = await self._receive()
+        except TimeoutError:
+            self.problem = _Refused(408, "the request came too slowly")
+            raise self.problem from None
+        if message["type"] == "http.request":
+            self._left -= len(message.get("body", b""))
+            self._is_read = not message.get("more_body", False)
+            if self._left < 0:
+                self.problem = _Refused(413, _TOO_LARGE)
+                raise self.problem
+        return message
+
+
+def _is_meant_for_loopback(headers: Headers) -> bool:
+    """Not so for a page whose name was made to mean 127.0.0.1, nor for one from elsewhere that posts here."""
+    names = [_host(f"//{headers.get('host', '')}")]
+    if origin := headers.get("origin"):
+        names.append(_host(origin))
+    return all(_is_loopback(name) for name in names)
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_loopback(name: str) -> bool:
+    try:
+        return name == "localhost" or ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _refusal(status: int, text: str) -> JSONResponse:
+    return JSONResponse(body(text, status, code="refused"), status, {"connection": "close"})

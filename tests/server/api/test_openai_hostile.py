@@ -1,0 +1,118 @@
+"""The HTTP API and what comes from outside: other pages, too much, too slowly, and nonsense."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edged.server.openai import door
+from tests.audio.recordings import wav
+from tests.server.api.http_daemon import MAX_BYTES, RATE, HttpDaemon
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = ["messages", "model", "n", "stop", "logit_bias", "response_format", "seed", "thinking", "stream", "tools"]
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "192.168.1.7", "", "[::1", "0.0.0.0"])
+async def test_a_page_whose_name_was_made_to_mean_this_machine_is_refused(daemon: HttpDaemon, host: str) -> None:
+    answer = await daemon.post("/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}]}, host=host)
+    assert answer.status in (400, 403) and not daemon.model.requests
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1.evil.example"])
+async def test_a_page_from_elsewhere_is_refused(daemon: HttpDaemon, origin: str) -> None:
+    body = {"messages": [{"role": "user", "content": "x"}]}
+    assert (await daemon.post("/v1/chat/completions", body, f"Origin: {origin}")).status == 403
+    assert (await daemon.post("/v1/chat/completions", body, "Origin: http://localhost:3000")).status == 200
+
+
+async def test_too_much_is_refused_before_it_is_held(daemon: HttpDaemon) -> None:
+    head = "POST /v1/chat/completions HTTP/1.1\nHost: localhost\nContent-Type: application/json\nConnection: close\n"
+    assert (await daemon.raw(f"{head}Content-Length: 200000000\n\n")).status == 413
+    piece = b"10000\r\n" + bytes(0x10000) + b"\r\n"
+    assert (await daemon.raw(f"{head}Transfer-Encoding: chunked\n\n", piece * (MAX_BYTES // 0x10000 + 1))).status == 413
+
+
+async def test_too_slow_is_refused(daemon: HttpDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "BODY_SECONDS", 0.1)
+    head = "POST /v1/chat/completions HTTP/1.1\nHost: localhost\nContent-Type: application/json\nContent-Length: 9\n\n"
+    assert (await daemon.raw(head, b"{")).status == 408
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"messages": []}, "messages"),
+        ({"messages": [{"role": "user"}]}, "messages.0.content"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, "messages.0.role"),
+        ({"messages": [{"role": "assistant", "content": "x"}]}, "messages.0.role"),
+        ({"content": [{"type": "image_url", "image_url": {"url": "https://example.org/x.png"}}]}, "image_url.url"),
+        ({"content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,%%%"}}]}, "image_url.url"),
+        ({"content": [{"type": "input_audio", "input_audio": {"data": "x", "format": "midi"}}]}, "input_audio.format"),
+        ({"tools": [{"type": "function"}]}, "tools"),
+        ({"logprobs": True}, "logprobs"),
+        ({"store": True}, "store"),
+        ({"n": 9}, "n"),
+        ({"stop": ["a"] * 5}, "stop"),
+        ({"logit_bias": {"x": 1}}, "logit_bias"),
+        ({"response_format": {"type": "json_schema"}}, "json_schema"),
+        ({"max_tokens": 0}, "max_tokens"),
+    ],
+)
+async def test_what_is_wrong_is_named(daemon: HttpDaemon, options: dict[str, object], field: str) -> None:
+    answer = await daemon.chat(**options)
+    error = answer.json()["error"]
+    assert answer.status == 400 and error["type"] == "invalid_request_error"
+    assert error["param"].endswith(field) and len(error["message"].splitlines()) == 1
+    assert not daemon.model.requests
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b"null", b"[" * 50_000, b'{"messages":' + b"[" * 50_000])
+async def test_no_json_is_a_bad_request(daemon: HttpDaemon, body: bytes) -> None:
+    assert (await daemon.post("/v1/chat/completions", body)).status == 400
+
+
+async def test_other_paths_and_methods_have_errors_of_the_same_kind(daemon: HttpDaemon) -> None:
+    for path, status in (("/v1/embeddings", 404), ("/v1/models", 405), ("/../../etc/passwd", 404)):
+        answer = await daemon.post(path, {})
+        assert answer.status == status and set(answer.json()["error"]) == {"message", "type", "param", "code"}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=4) | JSON)
+def test_no_request_breaks_it(body: object) -> None:
+    async def ask() -> int:
+        async with HttpDaemon().serving() as daemon:
+            return (await daemon.post("/v1/chat/completions", body)).status
+
+    assert asyncio.run(ask()) in (200, 400, 404)
+
+
+async def test_recordings_are_written_down_and_texts_read_aloud(daemon: HttpDaemon) -> None:
+    async with daemon.client() as client:
+        heard = await client.audio.transcriptions.create(model="whisper-1", file=("x.wav", wav(bytes(RATE))))
+        assert heard.text == "0.5 seconds of sound"
+        said = await client.audio.speech.create(
+            model="tts-1", voice="alloy", input="one two three", response_format="pcm"
+        )
+        assert len(said.content) == 2 * 3 * RATE // 10
+        said = await client.audio.speech.create(model="tts-1", voice="alloy", input="one", response_format="wav")
+        assert said.content.startswith(b"RIFF")
+    assert (await daemon.post("/v1/audio/speech", {"input": " "})).json()["error"]["param"] == "input"
+    assert (await daemon.post("/v1/audio/speech", {"input": "x", "response_format": "opus"})).status == 400
+
+
+async def test_the_description_is_of_what_is_there(daemon: HttpDaemon) -> None:
+    described = (await daemon.raw("GET /openapi.json HTTP/1.1\nHost: localhost\nConnection: close\n\n")).json()
+    assert {"/v1/chat/completions", "/v1/models", "/v1/audio/transcriptions", "/v1/audio/speech"} <= set(
+        described["paths"]
+    )
+    assert json.dumps(described).count("http://") == 0
