@@ -67,7 +67,8 @@ $(BIN)/pip:
 
 test:
 	@$(MAKE) --no-print-directory setup EXTRAS=dev
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q --numprocesses 3 --dist loadfile -m "not (alone or soak or system)"
+	@$(BIN)/python -m pytest -q -m "alone and not (soak or system)"
 
 test-system:
 	@$(MAKE) --no-print-directory setup EXTRAS=dev

@@ -104,7 +104,12 @@ def heard_text(pieces: Iterable[SpokenPiece], sample_rate: int) -> str:
 def _words_before(text: str, position: int) -> str:
     """The words that end before the position; Chinese has a word a character, for this purpose."""
     cut = text[:position]
-    if not cut or len(cut) == len(text) or cut[-1] > "\u2e80" or text[len(cut)].isspace():
+    if len(cut) == len(text) or (cut and text[len(cut)].isspace()):
         return cut
-    spaces = [place for place, character in enumerate(cut) if character.isspace()]
-    return cut[: spaces[-1]] if spaces else ""
+    for place in range(len(cut), 0, -1):
+        last = cut[place - 1]
+        if last.isspace():
+            return cut[: place - 1]
+        if last > "\u2e80":
+            return cut[:place]
+    return ""

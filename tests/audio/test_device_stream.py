@@ -18,6 +18,8 @@ from edged.audio.speaker import Speaker
 from edged.errors import DeviceUnavailable, EdgedError, MissingExtra
 from tests.audio.sound_server import SoundServer
 
+pytestmark = pytest.mark.alone
+
 LISTED = """
 _initialized = 1
 def _initialize(): pass

@@ -17,6 +17,8 @@ from edged.audio.speaker import Speaker
 from edged.errors import MissingExtra
 from tests.audio.sound_server import SoundServer
 
+pytestmark = pytest.mark.alone
+
 SECOND = 16_000
 
 

@@ -19,6 +19,8 @@ from edged.audio.sound_process import INPUT_HEAD, Opened, _channels
 from edged.errors import DeviceUnavailable, InvalidInput
 from tests.audio.sound_server import SoundServer
 
+pytestmark = pytest.mark.alone
+
 PATIENCE_SECONDS = 20
 
 

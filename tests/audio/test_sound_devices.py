@@ -14,6 +14,8 @@ from edged.audio.devices import Direction, find_device, list_devices, report_sou
 from edged.errors import InvalidInput, MissingExtra
 from tests.audio.sound_server import SoundServer
 
+pytestmark = pytest.mark.alone
+
 CARDS = [("HDA Intel: ALC257 (hw:0,0)", 2, 2), ("USB Speakerphone", 1, 2), ("HDMI 3", 0, 8), ("default", 32, 32)]
 
 

@@ -17,6 +17,8 @@ from edged.audio.speaker import Speaker
 from edged.errors import InvalidInput
 from tests.audio.sound_server import RATE, Recording, SoundServer
 
+pytestmark = pytest.mark.alone
+
 PATIENCE_SECONDS = 20
 VOICE_RATE = 22_050
 

@@ -30,6 +30,8 @@ from tests.e2e.program import Home, short_folder
 from tests.phone.browser import SECONDS, Complaints, chromium, phone, require_accessible
 from tests.speech.voices import in_a_quiet_room, spoken
 
+pytestmark = pytest.mark.alone
+
 ENGINES = Path(__file__).parents[2] / "build" / "engines"
 WORD = "cat"
 TAP = """

@@ -34,6 +34,8 @@ from tests.audio.sound_server import RATE, SoundServer, missing_packages
 from tests.e2e.program import DaemonProcess, Home, short_folder
 from tests.speech.voices import noise, spoken
 
+pytestmark = pytest.mark.alone
+
 ENGINES = Path(__file__).parents[2] / "build" / "engines"
 ROOM_NOISE = 0.003
 """Root mean square of 1: about 40 dB below the voice."""

@@ -30,6 +30,8 @@ from tests.audio.sound_server import SoundServer, missing_packages
 from tests.e2e.program import EDGED, SECONDS, Home
 from tests.speech.voices import noise, spoken, wrong_words
 
+pytestmark = pytest.mark.alone
+
 
 def free_ports(count: int) -> list[int]:
     probes = [socket.socket() for _ in range(count)]

@@ -20,6 +20,7 @@ from edged.engine.chat_template import ChatTemplate
 from edged.engine.encoder import Encoder
 from edged.engine.engine import Engine
 from edged.engine.generate import generate
+from edged.engine.grammar import GrammarCompiler
 from edged.engine.kv_cache import KvCache
 from edged.engine.onnx_tower import OnnxTower
 from edged.engine.perception import Perception
@@ -160,6 +161,7 @@ def engine(artefact: tuple[Path, Any, Any, Vision], folder: Path) -> Engine[Any]
         prompts=PromptWriter(tokenizer, template, context=CONTEXT, think_mark=None, readers={Image: reader}),
         prefill_chunk=32,
         senses={Image: eyes},
+        grammars=GrammarCompiler(tokenizer, vocab_size=manifest.vocab_size, ends=manifest.tokens.eos),
     )
 
 

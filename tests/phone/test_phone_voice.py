@@ -19,6 +19,8 @@ from tests.phone.browser import Complaints, chromium, phone, require_accessible
 from tests.phone.scripted_daemon import ScriptedDaemon, served_files
 from tests.phone.voice_script import VoiceScript
 
+pytestmark = pytest.mark.alone
+
 TONE_HERTZ = 1000
 TAP = """
 window.played = {samples: 0, stopped: 0, sources: []};

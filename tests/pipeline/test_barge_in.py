@@ -72,6 +72,11 @@ def test_whole_words_that_were_heard(played: int, heard: str) -> None:
     assert said(*PIECES, played=played) == heard
 
 
+def test_figures_after_chinese_take_nothing_back() -> None:
+    heard = [said(("价格是200元", 700), played=played) for played in range(0, 701, 50)]
+    assert heard == sorted(heard, key=len) and heard[7] == "价格是"
+
+
 def test_what_is_not_made_yet_was_not_heard() -> None:
     pieces = [
         SpokenPiece(text="Hello there. ", samples=900, played=900),
