@@ -1,1 +1,1 @@
-"""Programs that talk to a running daemon; `README.md` says which."""
+"""Programs that talk to a running daemon."""

@@ -26,6 +26,7 @@ def desktop(daemon: str | None, language: str | None) -> None:
 
     Starts a daemon for itself when none is running.
     """
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what it writes to stderr would land on the screen
     with errors_in_one_line():
         app = _app(_with_daemon(load_config(), daemon), language or language_of(os.environ))
         app.run()

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from textual import work
 from textual.app import App
-from textual.events import Print
 
 from clients.desktop.devices import DevicesPage
 from clients.desktop.dialogs import ChoiceDialog
@@ -46,7 +45,7 @@ class DesktopApp(App[None]):
         self.own_devices = own_devices
         self.config = config
         self.texts = Texts(language)
-        self.link = Link(self._reached, self._lost)
+        self.link = Link(self._reached, self._lost, self.tell)
         self.theme = DARK
         for keys, action, is_shown in KEYS:
             self.bind(keys, action, description=self.texts(f"key.{action.partition('.')[2]}"), show=is_shown)
@@ -67,18 +66,13 @@ class DesktopApp(App[None]):
         assert isinstance(page, MainPage)
         return page
 
-    def on_mount(self) -> None:
-        """Part of Textual's contract."""
-        self.begin_capture_print(self, stdout=False)
-
     async def on_unmount(self) -> None:
         """Part of Textual's contract."""
         await self.link.close()
 
-    def on_print(self, event: Print) -> None:
-        """What the connection says on stderr, where a command line would show it."""
-        if text := event.text.strip():
-            self.notify(printable(text.removeprefix("edged: ")), markup=False)
+    def tell(self, remark: str) -> None:
+        """What a command line would say on stderr."""
+        self.notify(printable(remark), markup=False)
 
     async def connect(self) -> None:
         """Reach for the daemon, once more."""

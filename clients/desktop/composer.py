@@ -23,6 +23,12 @@ class Composer(TextArea):
     class Sent(Message):
         """Enter was pressed."""
 
+    @dataclass
+    class PageTurned(Message):
+        """The messages above are to be scrolled; the cursor stays where it is."""
+
+        is_up: bool
+
     class ClipboardWanted(Message):
         """Ctrl+V was pressed: a picture, if there is one."""
 
@@ -42,6 +48,10 @@ class Composer(TextArea):
             event.prevent_default()
             event.stop()
             self.insert("\n")
+        elif event.key in ("pageup", "pagedown"):
+            event.prevent_default()
+            event.stop()
+            self.post_message(self.PageTurned(event.key == "pageup"))
 
     def on_paste(self, event: Paste) -> None:
         """Before TextArea's own."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -21,7 +22,18 @@ _STYLE = """
 """
 
 
-class LineDialog(ModalScreen[str | None]):
+Answer = TypeVar("Answer")
+
+
+class _Dialog(ModalScreen[Answer]):
+    """Keys of the page below mean nothing here."""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Part of Textual's contract."""
+        return hasattr(self, f"action_{action}")
+
+
+class LineDialog(_Dialog[str | None]):
     """Asks for a line; None if nothing is wanted."""
 
     DEFAULT_CSS = _STYLE.format(name="LineDialog")
@@ -47,7 +59,7 @@ class LineDialog(ModalScreen[str | None]):
         self.dismiss(None)
 
 
-class ConfirmDialog(ModalScreen[bool]):
+class ConfirmDialog(_Dialog[bool]):
     """Asks before something final; y means yes, n and Esc no."""
 
     DEFAULT_CSS = _STYLE.format(name="ConfirmDialog")
@@ -69,7 +81,7 @@ class ConfirmDialog(ModalScreen[bool]):
             self.dismiss(event.key == "y")
 
 
-class ChoiceDialog(ModalScreen[int | None]):
+class ChoiceDialog(_Dialog[int | None]):
     """Asks for one of several; its number from 0, None if none is wanted."""
 
     DEFAULT_CSS = _STYLE.format(name="ChoiceDialog")

@@ -11,6 +11,7 @@ from clients.desktop.page import Page
 _KEYS = (
     ("Enter", "send"),
     ("Ctrl+J", "newline"),
+    ("PgUp/Dn", "scroll"),
     ("Esc", "back"),
     ("F2", "talk"),
     ("F3", "room"),

@@ -17,12 +17,20 @@ LOOK_SECONDS = 5.0
 class Link:
     """Reaches the daemon that the configuration names, and says when it is gone. It does not try again by itself."""
 
-    def __init__(self, on_reached: Callable[[], None], on_lost: Callable[[str], None]) -> None:
-        """Both are called in the event loop; on_lost with what to do about it."""
+    def __init__(
+        self, on_reached: Callable[[], None], on_lost: Callable[[str], None], tell: Callable[[str], None]
+    ) -> None:
+        """All are called in the event loop; on_lost with what to do about it, tell with remarks for the user."""
+        self._tell = tell
         self._on_reached = on_reached
         self._on_lost = on_lost
         self._client: Client | None = None
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_reached(self) -> bool:
+        """There is a client."""
+        return self._client is not None
 
     @property
     def client(self) -> Client:
@@ -45,7 +53,7 @@ class Link:
 
     async def _hold(self, config: Config) -> None:
         try:
-            async with connected(config) as client:
+            async with connected(config, self._tell) as client:
                 self._client = client
                 self._on_reached()
                 while True:

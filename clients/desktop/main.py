@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from textual import work
 from textual.app import ComposeResult
@@ -78,7 +79,7 @@ class MainPage(Page):
     def show_state(self, state: str) -> None:
         """In the line at the top, beside who is talked to."""
         self._state = state
-        shown = ("edged", self.desktop.daemon_name, self._model_shown, self._state)
+        shown = ("edged", self.desktop.daemon_name, self._state, self._model_shown)
         for top in self.query("#top").results(Static):  # none while the app comes up and goes down
             top.update(" | ".join(filter(None, shown)))
 
@@ -87,8 +88,8 @@ class MainPage(Page):
         """The daemon is reached."""
         self._talking = None
         self.show_state(self.texts("top.waiting"))
-        await self._try(self._introduce())
-        await self._try(self._list.refresh_from(self.client))
+        await self._try(self._introduce)
+        await self._try(lambda: self._list.refresh_from(self.client))
         await self._open(self.conversation_id)
 
     async def on_unmount(self) -> None:
@@ -103,8 +104,8 @@ class MainPage(Page):
         composer = self.query_one(Composer)
         if not composer.text.strip() and not self._attached:
             return
-        if self._is_answering:
-            self.notify(self.texts("chat.busy"), markup=False)
+        if self._is_answering or not self.desktop.link.is_reached:
+            self.notify(self.texts("chat.busy" if self._is_answering else "top.connecting"), markup=False)
             return
         text = [Text(text=composer.text)] if composer.text.strip() else []
         parts = [*(attachment.part for attachment in self._attached), *text]
@@ -112,6 +113,12 @@ class MainPage(Page):
         self._attached.clear()
         self._show_hint()
         self._ask(parts)
+
+    def on_composer_page_turned(self, event: Composer.PageTurned) -> None:
+        """Through what was said."""
+        log = self.query_one(ChatLog)
+        turn = log.scroll_page_up if event.is_up else log.scroll_page_down
+        turn(animate=False)
 
     @property
     def _is_answering(self) -> bool:
@@ -142,7 +149,7 @@ class MainPage(Page):
     async def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """An answer that is over, stopped or not, is in the list of conversations."""
         if event.worker.group == "answer" and event.worker.is_finished:
-            await self._try(self._list.refresh_from(self.client))
+            await self._try(lambda: self._list.refresh_from(self.client))
 
     # What goes with it.
 
@@ -161,7 +168,7 @@ class MainPage(Page):
     async def on_composer_clipboard_wanted(self) -> None:
         """The picture in the clipboard, or else the text that was copied here."""
         name, max_bytes = self.texts("attach.clipboard"), self.desktop.config.daemon.max_message_bytes
-        found = await self._try(from_clipboard(name, max_bytes=max_bytes))
+        found = await self._try(lambda: from_clipboard(name, max_bytes=max_bytes))
         if found:
             self._attached.append(found)
             self._show_hint()
@@ -169,7 +176,7 @@ class MainPage(Page):
             self.query_one(Composer).paste_text()
 
     async def _add_file(self, path: Path) -> bool:
-        found = await self._try(from_file(path, max_bytes=self.desktop.config.daemon.max_message_bytes))
+        found = await self._try(lambda: from_file(path, max_bytes=self.desktop.config.daemon.max_message_bytes))
         if found:
             self._attached.append(found)
             self._show_hint()
@@ -199,7 +206,7 @@ class MainPage(Page):
     async def on_conversation_list_searched(self) -> None:
         """Show what matches, or the next page."""
         wanted = self._list.more_from if self._list.wants_more else self._list.refresh_from
-        await self._try(wanted(self.client))
+        await self._try(lambda: wanted(self.client))
         self._list.focus_list()
 
     async def action_new(self) -> None:
@@ -216,9 +223,11 @@ class MainPage(Page):
     async def action_rename(self) -> None:
         """Give the highlighted one another title."""
         if chosen := self._list.current:
-            title = await self.app.push_screen_wait(LineDialog(self.texts, self.texts("list.rename"), chosen.title))
-            if title and await self._try(self.client.rename(chosen.id, title)):
-                await self._try(self._list.refresh_from(self.client))
+            typed = await self.app.push_screen_wait(LineDialog(self.texts, self.texts("list.rename"), chosen.title))
+            if typed:
+                title: str = typed
+                await self._try(lambda: self.client.rename(chosen.id, title))
+                await self._try(lambda: self._list.refresh_from(self.client))
 
     @work
     async def action_export(self) -> None:
@@ -226,9 +235,19 @@ class MainPage(Page):
         if chosen := self._list.current:
             suggested = f"~/{chosen.id}.md"
             name = await self.app.push_screen_wait(LineDialog(self.texts, self.texts("list.export"), suggested))
-            transcript = await self._try(self.client.get_conversation(chosen.id)) if name else None
-            if name and transcript and await self._try(_write(_path(name), as_markdown(transcript))):
+            is_written = await self._try(partial(self._write, chosen.id, _path(name))) if name else False
+            if is_written:
                 self.notify(self.texts("list.exported", file=name), markup=False)
+
+    async def _write(self, conversation_id: str, path: Path) -> bool:
+        document = as_markdown(await self.client.get_conversation(conversation_id))
+
+        def write() -> None:
+            with new_file(path) as stream:
+                stream.write(document)
+
+        await asyncio.to_thread(write)
+        return True
 
     @work
     async def action_delete(self) -> None:
@@ -237,14 +256,14 @@ class MainPage(Page):
             question = self.texts("list.delete", title=printable(chosen.title))
             if not await self.app.push_screen_wait(ConfirmDialog(self.texts, question)):
                 return
-            if await self._try(_done(self.client.delete(chosen.id))):
+            if await self._try(lambda: _done(self.client.delete(chosen.id))):
                 self.notify(self.texts("list.deleted"), markup=False)
                 if chosen.id == self.conversation_id:
                     await self._open("")
-                await self._try(self._list.refresh_from(self.client))
+                await self._try(lambda: self._list.refresh_from(self.client))
 
     async def _open(self, conversation_id: str) -> None:
-        transcript = await self._try(self.client.get_conversation(conversation_id)) if conversation_id else None
+        transcript = await self._try(lambda: self.client.get_conversation(conversation_id)) if conversation_id else None
         self.conversation_id = conversation_id if transcript else ""
         await self.query_one(ChatLog).fill(transcript)
 
@@ -265,7 +284,7 @@ class MainPage(Page):
 
     async def action_talk(self) -> None:
         """Begin to record, or ask what was recorded."""
-        await self._try(self._toggle())
+        await self._try(lambda: self._toggle())
         self._show_hint()
 
     async def _toggle(self) -> None:
@@ -282,7 +301,7 @@ class MainPage(Page):
     @work
     async def action_model(self) -> None:
         """Choose which model answers."""
-        models = await self._try(self.client.list_models())
+        models = await self._try(lambda: self.client.list_models())
         if not models:
             return
         shown = [self.texts("model.default", name=each.name) if each.is_default else each.name for each in models]
@@ -292,7 +311,7 @@ class MainPage(Page):
         if number is not None:
             self.model = models[number].name
             await self._leave_conversation()
-            await self._try(self._introduce())
+            await self._try(self._introduce)
 
     async def action_back(self) -> None:
         """Stop what is going on, or take back what was begun: one thing at a time."""
@@ -302,7 +321,7 @@ class MainPage(Page):
             self.workers.cancel_group(self, "answer")
         elif isinstance(self.focused, Input | Button) or self.has_class("-listing"):
             if self._list.clear_search():
-                await self._try(self._list.refresh_from(self.client))
+                await self._try(lambda: self._list.refresh_from(self.client))
             self._show_list(False)
         else:
             self._attached.clear()
@@ -315,10 +334,10 @@ class MainPage(Page):
         self._model_shown = self.texts("top.demo", model=name) if model.is_demo else name
         self.show_state(self._state)
 
-    async def _try(self, doing: Coroutine[Any, Any, Result]) -> Result | None:
+    async def _try(self, doing: Callable[[], Awaitable[Result]]) -> Result | None:
         """What it returns; None where it failed, which is shown."""
         try:
-            return await doing
+            return await doing()
         except EdgedError as exc:
             self.desktop.show_error(exc)
             return None
@@ -331,15 +350,6 @@ def _path(typed: str) -> Path:
         return Path(typed)
 
 
-async def _done(doing: Coroutine[Any, Any, None]) -> bool:
+async def _done(doing: Awaitable[None]) -> bool:
     await doing
-    return True
-
-
-async def _write(path: Path, text: str) -> bool:
-    def write() -> None:
-        with new_file(path) as stream:
-            stream.write(text)
-
-    await asyncio.to_thread(write)
     return True

@@ -37,7 +37,7 @@ class Page(Screen[None]):
         """Hides keys that mean nothing here."""
         return hasattr(self, f"action_{action}")
 
-    def action_back(self) -> None:
+    async def action_back(self) -> None:
         """To the page before."""
         self.dismiss()
 

@@ -32,7 +32,7 @@ TEXTS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "help.title": ("Keys", "按键"),
         "help.send": ("send the message", "发送消息"),
         "help.newline": ("a new line in the message", "消息内换行"),
-        "help.help": ("this page", "本页"),
+        "help.scroll": ("through what was said", "翻看说过的话"),
         "help.talk": ("begin to record, and again: ask", "开始录音，再按一次：提问"),
         "help.room": ("hands-free, by the daemon's own microphone", "免提：使用服务自己的麦克风"),
         "help.model": ("choose the model that answers", "选择回答的模型"),
@@ -133,12 +133,12 @@ TEXTS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "status.on": ("on   {name}: {detail}", "开启 {name}：{detail}"),
         "status.off": ("OFF  {name}: {detail}", "关闭 {name}：{detail}"),
         "status.left": (
-            "What left the daemon's machine: nothing. Attempts refused: {refused}",
-            "离开服务所在机器的内容：无。被拒绝的尝试：{refused}",
+            "Sent to anybody but paired devices: nothing. Attempts refused: {refused}",
+            "发往已配对设备以外的内容：无。被拒绝的尝试：{refused}",
         ),
         "status.unguarded": (
-            "What left the daemon's machine: not enforced, since something above is OFF. Attempts refused: {refused}",
-            "离开服务所在机器的内容：上面有保护已关闭，无法保证。被拒绝的尝试：{refused}",
+            "Sent to anybody but paired devices: not enforced, for something above is OFF. Attempts refused: {refused}",
+            "发往已配对设备以外的内容：上面有保护已关闭，无法保证。被拒绝的尝试：{refused}",
         ),
         "status.content_log": (
             "CONTENT LOGGING IS ON: what is said goes to the daemon's log",

@@ -69,10 +69,13 @@ async def running(config: Config) -> AsyncIterator[Client]:
 
 
 @asynccontextmanager
-async def connected(config: Config) -> AsyncIterator[Client]:
-    """A client of a serving daemon; one that had to be started ends with the block."""
+async def connected(config: Config, tell: Callable[[str], None] = say) -> AsyncIterator[Client]:
+    """A client of a serving daemon; one that had to be started ends with the block.
+
+    tell: called with remarks for the user.
+    """
     if config.client.daemon:
-        async with _elsewhere(config) as client:
+        async with _elsewhere(config, tell) as client:
             await client.wait_until_serving(SERVING_SECONDS)
             yield client
         return
@@ -81,15 +84,15 @@ async def connected(config: Config) -> AsyncIterator[Client]:
 
     async with daemon_for(config) as daemon:
         if daemon.started:
-            say("no daemon is running, started one for this command (`edged serve` keeps one)")
+            tell("no daemon is running, started one for this command (`edged serve` keeps one)")
         elif ignored := [name for name in DEVICE_VARIABLES if name in os.environ]:
-            say(f"{ignored[0]} does not reach the daemon that runs already; `edged status` says what computes there")
+            tell(f"{ignored[0]} does not reach the daemon that runs already; `edged status` says what computes there")
         async with Client(daemon.address) as client:
             yield client
 
 
 @asynccontextmanager
-async def _elsewhere(config: Config) -> AsyncIterator[Client]:
+async def _elsewhere(config: Config, tell: Callable[[str], None] = say) -> AsyncIterator[Client]:
     """A client of the paired daemon that client.daemon names, once it has answered."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it writes to stderr what our errors say in one line
     from edged.client import Client
@@ -98,10 +101,10 @@ async def _elsewhere(config: Config) -> AsyncIterator[Client]:
     known = daemons.load(config.client.daemon)
     pairing = await daemons.reach(known)
     if pairing.grpc_address != known.grpc_address:
-        say(f"{pairing.name} has moved from {known.grpc_address} to {pairing.grpc_address}")
+        tell(f"{pairing.name} has moved from {known.grpc_address} to {pairing.grpc_address}")
     try:
         pairing = await daemons.renew_if_due(pairing)
     except ImportError:
-        say("this machine's certificate runs out soon, and its renewal needs an extra: pip install 'edged[client]'")
+        tell("this machine's certificate runs out soon, and its renewal needs an extra: pip install 'edged[client]'")
     async with Client(pairing.grpc_address, pairing.credentials) as client:
         yield client

@@ -83,7 +83,7 @@ def window(config: Config) -> Open:
 
     @asynccontextmanager
     async def open_window(
-        language: str = "en", size: tuple[int, int] = (100, 30), **options: Any
+        language: str = "en", size: tuple[int, int] = (100, 30), config: Config = config, **options: Any
     ) -> AsyncIterator[Window]:
         app = DesktopApp(config, language, **options)
         async with app.run_test(size=size) as pilot:

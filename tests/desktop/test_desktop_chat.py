@@ -25,7 +25,7 @@ async def test_an_answer_streams_as_markdown_and_commands_no_terminal(daemon: Da
     pieces = [TextDelta(text=text) for text in ("# Cap", "ital\n\nIt is **Par", "is**.\x1b]0;x\x07")]
     daemon.model.script = [*pieces[:2], WAIT, pieces[2], *END]
     async with window() as seen:
-        await seen.until("this machine | tiny (demo size", "| ready", "A new conversation begins")
+        await seen.until("this machine | ready | tiny (demo size", "A new conversation begins")
         await seen.type("What is it?")
         await seen.press("enter")
         await seen.until("you:", "What is it?", "assistant:", "Capital", "Par", "| answering")
@@ -146,7 +146,7 @@ async def test_the_model_is_chosen(daemon: Daemon, window: Open) -> None:
         await seen.press("f4")
         await seen.until("Which model answers?", "tiny (default)", "other")
         await seen.press("down", "enter")
-        await seen.until("| other | ready")
+        await seen.until("| ready | other")
 
 
 async def test_of_a_long_conversation_the_end_is_shown_first(daemon: Daemon, window: Open) -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import string
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from clients.desktop.strings import TEXTS, language_of
+from edged.config import ClientConfig, Config
 from edged.records import Enforcement, PrivacyStatus
 from tests.desktop.conftest import Open
 from tests.server.conftest import Daemon
+from tests.server.scripted import says
 
 
 async def test_status_says_what_is_on_and_what_left(daemon: Daemon, window: Open) -> None:
@@ -22,7 +27,9 @@ async def test_status_says_what_is_on_and_what_left(daemon: Daemon, window: Open
         await seen.until("| ready")
         await seen.press("f8")
         await seen.until("Status and privacy: this machine", "tiny on script, context 4096", "NOT encrypted")
-        await seen.until("on   egress guard: no connection but to itself", "What left the daemon's machine: nothing")
+        await seen.until(
+            "on   egress guard: no connection but to itself", "Sent to anybody but paired devices: nothing"
+        )
         await seen.until("Attempts refused: 3", "microphone: none", "esc Back")
         await seen.press("escape")
         await seen.until("| ready", gone="Status and privacy")
@@ -32,15 +39,13 @@ async def test_what_is_not_enforced_is_not_promised(daemon: Daemon, window: Open
     async with window() as seen:
         await seen.until("| ready")
         await seen.press("f8")
-        await seen.until("What left the daemon's machine: not enforced")
+        await seen.until("Sent to anybody but paired devices: not enforced")
 
 
 async def test_a_daemon_that_goes_and_comes_back(daemon: Daemon, run_dir: Path, window: Open) -> None:
     async with window() as seen:
         await seen.until("| ready")
         await daemon.server.drain(0)
-        await seen.type("Hello")
-        await seen.press("enter")
         await seen.until("The daemon is not reachable: this machine", "Enter tries again")
         again = Daemon(run_dir / "s")
         await again.server.start(again.socket)
@@ -59,6 +64,33 @@ async def test_a_daemon_elsewhere_that_is_not_paired(daemon: Daemon, window: Ope
         await seen.until("| ready", gone="Which daemon?")
 
 
+async def test_a_daemon_elsewhere_by_a_name_that_nobody_paired(window: Open, config: Config) -> None:
+    async with window(config=replace(config, client=ClientConfig(daemon="attic"))) as seen:
+        await seen.until("The daemon is not reachable: attic", "no daemon named 'attic' is paired with this machine")
+
+
+async def test_what_was_said_is_scrolled_from_where_one_writes(daemon: Daemon, window: Open) -> None:
+    daemon.model.script = says(*(f"line {number}\n\n" for number in range(40)))
+    async with window(size=(80, 24)) as seen:
+        await seen.until("| ready")
+        await seen.type("Count")
+        await seen.press("enter")
+        await seen.until("line 39", "2 tokens")
+        await seen.press("pageup", "pageup", "pageup", "pageup", "pageup", "pageup")
+        await seen.until("you:", "line 0", gone="line 39")
+        await seen.press(*["pagedown"] * 6)
+        await seen.until("line 39")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"), [(("--help",), 0, "F1 lists the keys"), (("--x",), 2, "No such option")]
+)
+def test_the_program(words: tuple[str, ...], code: int, said: str) -> None:
+    command = [sys.executable, "-P", "-m", "clients.desktop", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code and said in done.stdout + done.stderr
+
+
 async def test_keys_are_listed(daemon: Daemon, window: Open) -> None:
     async with window() as seen:
         await seen.until("| ready")
@@ -71,7 +103,7 @@ async def test_keys_are_listed(daemon: Daemon, window: Open) -> None:
 @pytest.mark.parametrize("size", [(80, 24), (60, 20)])
 async def test_small_terminals(daemon: Daemon, window: Open, size: tuple[int, int]) -> None:
     async with window(size=size) as seen:
-        await seen.until("| ready" if size[0] == 80 else "this machine", "Write here", "f1 Keys", "^l List")
+        await seen.until("this machine | ready", "Write here", "f1 Keys", "^l List")
         await seen.type("Hello")
         await seen.press("enter")
         await seen.until("Paris.")

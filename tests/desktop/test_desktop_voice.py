@@ -12,81 +12,18 @@ import pytest
 from edged.audio.device_stream import DeviceState
 from edged.audio.pcm import Pcm
 from edged.config import VoiceConfig
-from edged.errors import DeviceUnavailable, EdgedError, MissingExtra
+from edged.errors import DeviceUnavailable, MissingExtra
 from edged.events import Finished, FinishReason, Sampling, Started, TextDelta
 from edged.pipeline.room import Room
 from edged.pipeline.turn import TurnConductor
 from edged.server import Server
 from edged.voice_events import FinalTranscript, Interrupted, StateChanged, VoiceEvent, VoiceState, WakeDetected
+from tests.audio.scripted_devices import Desk, Microphone, Speaker
 from tests.desktop.conftest import Open, Window
-from tests.pipeline.stages import LoudnessActivity, speech
+from tests.pipeline.stages import LoudnessActivity
 from tests.server import conversing
 from tests.server.device_store import no_devices
 from tests.server.scripted import WAIT, DictMemory, ScriptedModel, privacy, until
-
-
-class Microphone:
-    """Hears somebody speak whenever it is open."""
-
-    overruns = reconnects = 0
-    state = DeviceState.MUTED
-
-    def __init__(self) -> None:
-        self.failure: EdgedError | None = None
-        self.frames = 0
-
-    async def open(self) -> None:
-        if self.failure:
-            raise self.failure
-        self.state = DeviceState.OPEN
-
-    async def close(self) -> None:
-        self.state = DeviceState.MUTED
-
-    async def run(self) -> None:
-        await asyncio.Event().wait()
-
-    async def __aiter__(self) -> AsyncIterator[Pcm]:
-        while True:
-            await asyncio.sleep(0.002)
-            if self.state is DeviceState.OPEN:
-                self.frames += 1
-                yield speech(0.01)
-
-
-class Speaker(Microphone):
-    """Has played everything at once."""
-
-    is_playing = False
-    underruns = 0
-    volume_percent = 80
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.played = 0
-        self.cuts = 0
-
-    def play(self, pcm: Pcm, *, sample_rate: int, last: bool = True) -> None:
-        self.played += len(pcm)
-
-    def cut(self) -> None:
-        self.cuts += 1
-
-    async def drained(self) -> None:
-        pass
-
-    def far_end(self) -> list[Pcm]:
-        return []
-
-
-class Desk:
-    """This machine's devices."""
-
-    def __init__(self) -> None:
-        self.microphone, self.speaker = Microphone(), Speaker()
-
-    def __call__(self, voice: VoiceConfig) -> Any:
-        return self.microphone, self.speaker
 
 
 @pytest.fixture
@@ -126,7 +63,7 @@ async def test_a_question_asked_aloud_is_answered_aloud_and_in_writing(
         await seen.press("enter")
         await seen.until("And in writing?", "2 tokens, 50 a second")
     assert [len(said) for said in talking.memory.messages.values()] == [6]
-    assert desk.microphone.state is DeviceState.MUTED and desk.speaker.state is DeviceState.MUTED
+    assert not desk.is_open
 
 
 async def test_escape_silences_it(talking: conversing.Daemon, window: Open) -> None:
