@@ -95,10 +95,10 @@ class VoiceCalls:
                 if session.id in self._sessions:
                     session.left(lambda: self._forget(session))
 
-    def forget_device(self, device_id: str) -> None:
-        """End the conversations of a device that may not have them any more."""
+    def device_changed(self, device_id: str, reader: Reader | None) -> None:
+        """End the conversations of a device that is gone (None), or sees others than it did when they began."""
         for session in tuple(self._sessions.values()):
-            if session.device_id == device_id:
+            if session.device_id == device_id and session.reader != reader:
                 self._forget(session)
 
     async def close(self) -> None:
@@ -120,8 +120,8 @@ class VoiceCalls:
         self._make_room()
         self._beginning += 1
         try:
-            session = KeptSession(self._composer.decoder(asked.encoding), _device_id())
-            session.voice = await self._composer.session(asked, session.speaker, session.emit, caller().reader)
+            session = KeptSession(self._composer.decoder(asked.encoding), _device_id(), caller().reader)
+            session.voice = await self._composer.session(asked, session.speaker, session.emit, session.reader)
         finally:
             self._beginning -= 1
         session.life = asyncio.create_task(self._live(session))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from edged.errors import InvalidInput, QueueFull, StoreError, Unauthenticated
+from edged.errors import InvalidInput, NotFound, QueueFull, StoreError, Unauthenticated
 from edged.records import AuditEvent, Device, DeviceKind, Scope
 from edged.store.devices import KnownDevice, checked_device_name, no_device
 
@@ -66,6 +67,8 @@ class DeviceRegistry:
         self._seen: dict[str, datetime] = {}
         self._promoted: set[str] = set()
         self._expired: set[str] = set()
+        self._leaving: dict[str, Device] = {}
+        """Revoked, and not yet gone from the disk."""
         self._changing = asyncio.Lock()
         self.on_change: Callable[[str, Device | None], None] = lambda device_id, now: None
         """Is told what became of a device, None where it may do nothing any more: its calls are to be broken off."""
@@ -126,12 +129,7 @@ class DeviceRegistry:
     async def replace_credential(self, device_id: str, credential: bytes) -> None:
         """Recognise it by another one; the old one is good until this is shown. Raises NotFound."""
         async with self._changing:
-            known = replace(self._require(device_id), next_credential=credential)
-            await self._store.update_device(known)
-            self._require(device_id)  # it may have been revoked meanwhile
-            self._forget(device_id)
-            self._known[device_id] = known
-            self._recognise(known)
+            known = await self._change(device_id, lambda now: replace(now, next_credential=credential))
         await self.note("renewed", device=known.device)
 
     async def update(
@@ -150,33 +148,31 @@ class DeviceRegistry:
         if person is not None:
             changes["person"] = checked_device_name(person, field="person") if person else ""
         async with self._changing:
-            known = self._require(device_id)
-            if name is not None and (line := checked_device_name(name)) != known.device.name:
+            device = self._require(device_id).device
+            if name is not None and (line := checked_device_name(name)) != device.name:
                 changes["name"] = self._free_name(line)
-            known = replace(known, device=replace(known.device, **changes))
-            if _is_over(known.device, datetime.now(UTC)):
+            if _is_over(replace(device, **changes), datetime.now(UTC)):
                 raise InvalidInput("expires_at is over already: revoke the device instead", field="expires_at")
-            await self._store.update_device(known)
-            self._require(device_id)
-            self._known[device_id] = known
+            known = await self._change(device_id, lambda now: replace(now, device=replace(now.device, **changes)))
             self._expired.discard(device_id)
         self.on_change(device_id, known.device)
         await self.note("changed", device=known.device)
         return self._as_seen(known.device)
 
     async def revoke(self, device_id: str) -> None:
-        """Forget it: from here on, though the disk may take its time. Raises NotFound."""
-        known = self._require(device_id)
-        self._forget(device_id)
-        del self._known[device_id]
-        self._seen.pop(device_id, None)
-        self._promoted.discard(device_id)
-        self.on_change(device_id, None)
-        async with self._changing:  # what was being written about it comes first
-            self._known.pop(device_id, None)
+        """Forget it: from here on, though the disk may take its time. Raises NotFound.
+
+        Raises StoreError where the disk still knows it; `run` tries again, and so may the caller.
+        """
+        if device_id not in self._leaving:
+            self._leaving[device_id] = self._require(device_id).device
             self._forget(device_id)
-            await self._store.delete_device(device_id)
-        await self.note("revoked", device=known.device)
+            del self._known[device_id]
+            self._seen.pop(device_id, None)
+            self._promoted.discard(device_id)
+            self._expired.discard(device_id)
+            self.on_change(device_id, None)
+        await self._erase(device_id)
 
     async def note(self, action: str, *, device: Device | None = None, name: str = "", address: str = "") -> None:
         """Write into the audit log."""
@@ -223,19 +219,44 @@ class DeviceRegistry:
         except StoreError as exc:
             _log.warning("the audit log cannot be written: %s", exc.message)
 
+    async def _change(self, device_id: str, changed: Callable[[KnownDevice], KnownDevice]) -> KnownDevice:
+        """Durable, then in force. Raises NotFound, also for one that is revoked meanwhile."""
+        written: KnownDevice | None = None
+        while (known := changed(self._require(device_id))) != written:  # it may show its new certificate meanwhile
+            await self._store.update_device(known)
+            written = known
+        self._forget(device_id)
+        self._known[device_id] = known
+        self._recognise(known)
+        return known
+
+    async def _erase(self, device_id: str) -> None:
+        async with self._changing:  # what was being written about it comes first
+            if device := self._leaving.get(device_id):
+                with contextlib.suppress(NotFound):  # a call that was cancelled did it
+                    await self._store.delete_device(device_id)
+                await self.note("revoked", device=device)
+                del self._leaving[device_id]
+
     async def _write_down(self) -> None:
+        """What the disk does not know yet."""
         seen, self._seen = self._seen, {}
         promoted, self._promoted = self._promoted, set()
         for device_id, time in seen.items():
             if known := self._known.get(device_id):
                 self._known[device_id] = replace(known, device=replace(known.device, last_seen_at=time))
         try:
+            for device_id in tuple(self._leaving):
+                await self._erase(device_id)
             if seen:
                 await self._store.mark_seen(seen)
-            for device_id in promoted & self._known.keys():
-                await self._store.update_device(self._known[device_id])
+            async with self._changing:  # nothing newer is overwritten
+                for device_id in promoted:
+                    if known := self._known.get(device_id):
+                        await self._store.update_device(known)
         except StoreError as exc:
-            _log.warning("when devices were seen cannot be written down: %s", exc.message)
+            self._promoted |= promoted & self._known.keys()
+            _log.warning("what became of devices cannot be written down: %s", exc.message)
 
     def _promote(self, known: KnownDevice) -> None:
         """The new certificate has arrived: the old one is worth nothing from here on."""

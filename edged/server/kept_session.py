@@ -13,6 +13,7 @@ from edged.audio.pcm import SAMPLE_RATE, Pcm
 from edged.errors import InvalidInput, NotFound
 from edged.pipeline.remote_speaker import RemoteSpeaker
 from edged.pipeline.voice import VoiceSession
+from edged.records import Reader
 from edged.v1 import assistant_pb2 as pb
 from edged.voice_events import VoiceEvent
 
@@ -44,9 +45,10 @@ class KeptSession:
     voice: VoiceSession
     life: asyncio.Task[None]
 
-    def __init__(self, decode: Decoder, device_id: str) -> None:
-        """device_id: of whose it is; empty for the operator."""
+    def __init__(self, decode: Decoder, device_id: str, reader: Reader) -> None:
+        """device_id: of whose it is; empty for the operator. reader: whose conversations it goes on with."""
         self.device_id = device_id
+        self.reader = reader
         self.id = secrets.token_urlsafe(12)
         self.speaker = RemoteSpeaker(self.emit, asyncio.get_running_loop().time)
         self.taken = 0

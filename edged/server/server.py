@@ -181,8 +181,8 @@ class Server:
 
     def _device_changed(self, device_id: str, now: Device | None) -> None:
         self.border.device_changed(device_id, now)
-        if self.voice_calls and now is None:
-            self.voice_calls.forget_device(device_id)
+        if self.voice_calls:
+            self.voice_calls.device_changed(device_id, Caller(device=now).reader if now else None)
 
     async def status(self) -> DaemonStatus:
         """The whole report."""

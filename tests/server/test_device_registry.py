@@ -49,6 +49,15 @@ def registry(store: DictDevices) -> DeviceRegistry:
     return DeviceRegistry(store, ())
 
 
+async def run_once(registry: DeviceRegistry) -> None:
+    """As a daemon that ends at once."""
+    running = asyncio.create_task(registry.run())
+    await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
 def is_known(registry: DeviceRegistry, credential: bytes) -> bool:
     try:
         registry.identify(credential)
@@ -72,10 +81,7 @@ async def test_what_was_added_is_there_after_a_restart(tmp_path: Path) -> None:
     device = await paired(registry, expires_at=datetime.now(UTC) + timedelta(days=1))
     await registry.update("d1", name="Tablet", person="Anna", scopes=frozenset({Scope.VOICE, Scope.HISTORY}))
     registry.identify(OLD)
-    running = asyncio.create_task(registry.run())
-    await asyncio.sleep(0)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    await run_once(registry)
     before = registry.list()
     await store.close()
 
@@ -99,14 +105,35 @@ async def test_nobody_is_let_in_before_the_disk_knows(registry: DeviceRegistry, 
     assert not is_known(registry, OLD) and registry.list() == ()
 
 
-async def test_revoking_waits_for_no_disk(registry: DeviceRegistry, store: DictDevices) -> None:
+@pytest.mark.parametrize("is_asked_again", [True, False])
+async def test_revoking_waits_for_no_disk(registry: DeviceRegistry, store: DictDevices, is_asked_again: bool) -> None:
     await paired(registry)
     told: list[tuple[str, Device | None]] = []
     registry.on_change = lambda device_id, now: told.append((device_id, now))
     store.error = StoreError("the disk is full")
     with pytest.raises(StoreError):
         await registry.revoke("d1")
-    assert not is_known(registry, OLD) and told == [("d1", None)]
+    assert not is_known(registry, OLD) and told == [("d1", None)] and store.known
+    store.error = None
+    await (registry.revoke("d1") if is_asked_again else run_once(registry))
+    assert store.known == {} and told == [("d1", None)]
+    assert [event.action for event in store.events] == ["paired", "revoked"]
+    with pytest.raises(NotFound):
+        await registry.revoke("d1")
+
+
+async def test_who_gave_up_waiting_has_revoked(registry: DeviceRegistry, store: DictDevices) -> None:
+    await paired(registry)
+    store.is_slow = True
+    changing = asyncio.create_task(registry.update("d1", person="Anna"))
+    await asyncio.sleep(0)
+    revoking = asyncio.create_task(registry.revoke("d1"))
+    await asyncio.sleep(0)
+    revoking.cancel()
+    await asyncio.gather(changing, revoking, return_exceptions=True)
+    assert not is_known(registry, OLD) and store.known
+    await run_once(registry)
+    assert store.known == {} and store.events[-1].action == "revoked"
 
 
 async def test_a_change_that_meets_a_revocation_brings_nobody_back(registry: DeviceRegistry) -> None:
@@ -133,6 +160,50 @@ async def test_who_lost_the_answer_to_a_renewal_renews_again(registry: DeviceReg
     await registry.replace_credential("d1", b"x" * 32)
     assert is_known(registry, OLD) and not is_known(registry, NEW)
     assert is_known(registry, b"x" * 32) and not is_known(registry, OLD)
+
+
+@pytest.mark.parametrize("is_renewed", [True, False])
+async def test_a_certificate_shown_during_a_change_stays_good(
+    registry: DeviceRegistry, store: DictDevices, is_renewed: bool
+) -> None:
+    await paired(registry)
+    await registry.replace_credential("d1", NEW)
+    store.is_slow = True
+    later = b"l" * 32
+    change = registry.replace_credential("d1", later) if is_renewed else registry.update("d1", person="Anna")
+    changing = asyncio.create_task(change)
+    await asyncio.sleep(0)
+    assert is_known(registry, NEW)
+    await changing
+    assert is_known(registry, NEW) and not is_known(registry, OLD)
+    assert store.known["d1"].credential == NEW and is_known(registry, later) is is_renewed
+
+
+async def test_writing_down_who_was_seen_takes_no_change_back(registry: DeviceRegistry, store: DictDevices) -> None:
+    await paired(registry)
+    await registry.replace_credential("d1", NEW)
+    assert is_known(registry, NEW)
+    store.is_slow = True
+    changing = asyncio.create_task(registry.update("d1", scopes=frozenset()))
+    await asyncio.sleep(0)
+    await run_once(registry)
+    await changing
+    assert store.known["d1"].device.scopes == frozenset() and store.known["d1"].credential == NEW
+
+
+async def test_revoking_meets_the_writing_down_of_new_certificates(
+    registry: DeviceRegistry, store: DictDevices
+) -> None:
+    for n in range(3):
+        await paired(registry, f"d{n}", credential=bytes([n]) * 32)
+        await registry.replace_credential(f"d{n}", bytes([n]) * 31 + b"n")
+        assert is_known(registry, bytes([n]) * 31 + b"n")
+    store.is_slow = True
+    ending = asyncio.create_task(run_once(registry))
+    await until(lambda: any(one.next_credential is None for one in store.known.values()))
+    await asyncio.gather(*(registry.revoke(f"d{n}") for n in range(3)))
+    await ending
+    assert store.known == {}
 
 
 async def test_an_expired_device_is_no_device_and_its_calls_end(

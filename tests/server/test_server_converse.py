@@ -16,6 +16,7 @@ from edged.audio.pcm import from_bytes, to_bytes
 from edged.client import Client
 from edged.errors import Code, EdgedError, InvalidInput, NotFound
 from edged.events import Finished, MessageState, Started, TextDelta
+from edged.records import OPERATOR
 from edged.server import converse, kept_session
 from edged.v1 import assistant_pb2, assistant_pb2_grpc, voice_pb2
 from edged.voice_events import (
@@ -332,7 +333,7 @@ async def test_who_is_there_takes_the_place_of_who_has_left(client: Client, monk
 
 async def test_a_client_that_fidgets_costs_little(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept_session, "KEPT_BYTES", 100_000)
-    session = kept_session.KeptSession(from_bytes, "")
+    session = kept_session.KeptSession(from_bytes, "", OPERATOR)
     for _ in range(10_000):
         session.emit(StateChanged(state=VoiceState.LISTENING))
     assert len(session._kept) < 100
