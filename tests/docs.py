@@ -42,7 +42,16 @@ TREE_FILES = {
 }
 """Comments that no file carries itself."""
 TREE_FOLDERS = ("protos", "edged", "engines", "clients", "systemd", "tests")
-BRIEF = ("tests", "clients", "systemd", "edged/server/web/phone", "edged/v1", "engines/checkpoints", "engines/qat/curves", "engines/texts")
+BRIEF = (
+    "tests",
+    "clients",
+    "systemd",
+    "edged/server/web/phone",
+    "edged/v1",
+    "engines/checkpoints",
+    "engines/qat/curves",
+    "engines/texts",
+)
 """Folders shown without their files."""
 
 
