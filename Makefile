@@ -17,7 +17,7 @@ PIP     := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 empty  :=
 comma  := ,
-stamp  := $(VENV)/.installed-build,daemon,voice,web$(if $(EXTRAS),$(comma)$(subst $(empty) $(empty),$(comma),$(strip $(EXTRAS))))
+stamp  := $(VENV)/.installed-build,daemon,vision,voice,web$(if $(EXTRAS),$(comma)$(subst $(empty) $(empty),$(comma),$(strip $(EXTRAS))))
 
 # onnxruntime and onnxruntime-gpu are one Python package under two names: where both are installed, their files are
 # mixed. The daemon requires the first, the extra cuda the second, which can do all that the first can.

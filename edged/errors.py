@@ -179,10 +179,17 @@ class MissingExtra(EdgedError):
 
 
 class DeviceUnavailable(EdgedError):
-    """A device cannot compute this engine, or cannot be opened to hear or speak; the message is why, and what to do."""
+    """A device cannot compute this engine, or be opened to hear, speak or see; the message is why, and what to do."""
 
     code = Code.FAILED_PRECONDITION
     reason = "DEVICE_UNAVAILABLE"
+
+
+class CameraOff(EdgedError):
+    """No camera is configured, or it is switched off."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "CAMERA_OFF"
 
 
 class ArtefactError(EdgedError):

@@ -56,6 +56,8 @@ class Image:
 
     data: bytes
     media_type: str
+    description: str = ""
+    """What was seen in it, for models that read text alone; empty where the model sees for itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

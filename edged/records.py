@@ -23,6 +23,8 @@ class Conversation:
     """Timezone-aware UTC, as all times here."""
     updated_at: datetime
     message_count: int
+    owner: str = ""
+    """Whose it is: "" for the operator's, "device:ID", or "person:NAME"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +160,38 @@ class VoiceStatus:
     volume_percent: int
 
 
+class CameraState(enum.StrEnum):
+    """Of the daemon's own camera; only OPEN sees anything."""
+
+    OFF = "off"
+    """Switched off by hand: it stays closed whoever wants it."""
+    CLOSED = "closed"
+    """Nobody wants it."""
+    OPEN = "open"
+    """It sees, or is being opened."""
+    LOST = "lost"
+    """It is wanted but cannot be opened, or was unplugged; tried again until it is there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraStatus:
+    """The eye of this machine."""
+
+    state: CameraState
+    source: str
+    """What is opened, without a password; empty for who may not know."""
+    obstacle: str = ""
+    """What keeps it from being seen through, and what to do; empty if nothing does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraFrame:
+    """One picture that a camera took."""
+
+    jpeg: bytes
+    taken_at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonStatus:
     """The whole report of `edged status`."""
@@ -171,6 +205,8 @@ class DaemonStatus:
     privacy: PrivacyStatus
     voice: VoiceStatus | None = None
     """None where the daemon has no ears of its own."""
+    camera: CameraStatus | None = None
+    """None where no camera is configured."""
 
 
 class Scope(enum.StrEnum):
@@ -187,7 +223,7 @@ class Scope(enum.StrEnum):
     HISTORY_ALL = "history-all"
     """The same with everybody's."""
     ADMIN = "admin"
-    """Manage devices, voices and the daemon's own microphone."""
+    """Manage devices, voices, and the daemon's own microphone and camera."""
 
 
 class DeviceKind(enum.StrEnum):
@@ -276,3 +312,89 @@ class Reader:
 
 OPERATOR = Reader(owner="", sees_all=True)
 """Whoever can open this user's socket."""
+
+
+Corners = tuple[tuple[float, float], ...]
+"""Four points in a picture, clockwise: x from its left and y from its top, each from 0 to 1 of the upright picture."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextLine:
+    """A line of text in a picture."""
+
+    text: str
+    confidence: float
+    """0 to 1."""
+    corners: Corners
+    """The first is where the text begins, the second where it ends."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureText:
+    """All text in a picture, in reading order."""
+
+    width: int
+    """Of the upright picture, in pixels; so is height."""
+    height: int
+    lines: tuple[TextLine, ...]
+    rows: tuple[tuple[str, ...], ...]
+    """What stands beside each other, such as a dish and its price. All cells after each other are the lines."""
+    text: str
+    """A row a line, tabs between cells."""
+    markdown: str
+    """Rows of several cells as tables."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisualCode:
+    """A QR code or barcode in a picture."""
+
+    kind: str
+    """"QR", or that of a barcode as OpenCV names it, e.g. "EAN_13"."""
+    text: str
+    corners: Corners
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColourShare:
+    """How much of a picture has a colour."""
+
+    name: str
+    share: float
+    """0 to 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenObject:
+    """A thing in a picture."""
+
+    name: str
+    """An English word, such as "person"."""
+    confidence: float
+    """0 to 1."""
+    corners: Corners
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureDescription:
+    """What can be said of a picture without a model that sees."""
+
+    text: str
+    """All of it in words, as a model is told; cut where there is much."""
+    read: PictureText
+    codes: tuple[VisualCode, ...]
+    colours: tuple[ColourShare, ...]
+    """The most common ones, most first."""
+    objects: tuple[SeenObject, ...] | None = None
+    """The surest first; None where nothing is installed that knows any."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundText:
+    """A place in a picture where words were found."""
+
+    text: str
+    """As it stands there."""
+    confidence: float
+    """Of its line, 0 to 1."""
+    corners: Corners

@@ -89,6 +89,7 @@ def _help() -> str:
     for path, command in commands():
         context = click.Context(command, info_name=path, max_content_width=100, terminal_width=100)
         context.help_option_names = ["-h", "--help"]
+        command._help_option = None  # click keeps the first one that anybody asked for, by whatever names
         blocks.append(f"$ {path} --help\n{command.get_help(context).rstrip()}")
     return "```text\n" + "\n\n".join(blocks) + "\n```"
 

@@ -93,6 +93,18 @@ def test_every_key_is_also_an_environment_variable(tmp_path: Path, name: str, te
         ("[daemon]\ntcp = '127.0.0.1:99999'", "daemon.tcp must be HOST:PORT with a port from 0 to 65535"),
         ("[wyoming]\nlisten = '0.0.0.0:10300'", "wyoming.listen must name a loopback address"),
         ("[wyoming]\nsatellite = 'localhost'", "wyoming.satellite must be HOST:PORT with a port from 0 to 65535"),
+        *(
+            (f"[camera]\nsource = '{text}'", f"camera.source must {message}")
+            for text, message in (
+                ("camera", "be a camera's number, a path that begins with /, http://ADDRESS:PORT/PATH in digits"),
+                ("64", "be a camera's number"),
+                ("rtsp://192.168.1.20/live", "be a camera's number"),
+                ("http://camera.local/live", "be http://ADDRESS:PORT/PATH with an IP address in digits, and no name"),
+                ("http://8.8.8.8/live", "have an address of this machine or of a private network"),
+                ("http://[::ffff:8.8.8.8]/live", "have an address of this machine or of a private network"),
+                ("http://192.168.1.20:0/", "have a port from 1 to 65535"),
+            )
+        ),
         ("[daemon", "not valid TOML"),
         ("[daemon]\nsocket = 'x'\nsocket = 'y'", "not valid TOML"),
     ],

@@ -15,6 +15,7 @@ from edged import events, records, voice_events, wire
 from edged.errors import InvalidInput
 from edged.v1 import (
     assistant_pb2,
+    capture_pb2,
     conversation_pb2,
     message_pb2,
     model_pb2,
@@ -41,7 +42,7 @@ metrics = st.builds(
 )
 parts = st.one_of(
     st.builds(events.Text, text=TEXT),
-    st.builds(events.Image, data=st.binary(max_size=20), media_type=TEXT),
+    st.builds(events.Image, data=st.binary(max_size=20), media_type=TEXT, description=TEXT),
     st.builds(events.Audio, data=st.binary(max_size=20), media_type=TEXT, transcript=TEXT),
 )
 messages = st.builds(
@@ -129,6 +130,8 @@ transcripts = st.builds(
     records.Transcript, conversation=conversations, messages=st.lists(messages, max_size=3).map(tuple)
 )
 hits = st.builds(records.SearchHit, conversation=conversations)
+cameras = st.builds(records.CameraStatus, state=st.sampled_from(records.CameraState), source=TEXT, obstacle=TEXT)
+frames = st.builds(records.CameraFrame, jpeg=st.binary(max_size=20), taken_at=TIME)
 speakers = st.builds(records.EnrolledSpeaker, name=TEXT, created_at=TIME)
 models = st.builds(
     records.ModelInfo,
@@ -163,6 +166,7 @@ statuses = st.builds(
     | st.builds(
         records.VoiceStatus, overruns=INT32, underruns=INT32, reconnects=INT32, volume_percent=st.integers(0, 100)
     ),
+    camera=st.none() | cameras,
 )
 
 
@@ -220,6 +224,12 @@ def test_transcripts(transcript: records.Transcript) -> None:
 @given(hits)
 def test_hits(hit: records.SearchHit) -> None:
     assert round_trips(wire.hit_to_wire, wire.hit_from_wire, hit)
+
+
+@given(cameras, frames)
+def test_cameras_and_frames(camera: records.CameraStatus, frame: records.CameraFrame) -> None:
+    assert round_trips(wire.camera_to_wire, wire.camera_from_wire, camera)
+    assert round_trips(wire.frame_to_wire, wire.frame_from_wire, frame)
 
 
 @given(speakers)
@@ -299,6 +309,8 @@ def test_every_enum_value_on_the_wire_has_a_member() -> None:
         ),
         (wire.hit_from_wire, conversation_pb2.SearchHit(), "role"),
         (wire.status_from_wire, status_pb2.GetStatusResponse(), "state"),
+        (wire.camera_from_wire, status_pb2.CameraStatus(state=99), "camera.state"),
+        (wire.frame_from_wire, capture_pb2.Frame(taken_at=Timestamp(seconds=2**62)), "taken_at"),
         (wire.speaker_from_wire, speaker_pb2.Speaker(created_at=Timestamp(seconds=2**62)), "created_at"),
         (
             wire.conversation_from_wire,

@@ -53,6 +53,10 @@ class ScriptedEngine:
         """Part of LanguageModel."""
         return False
 
+    async def sees(self, model: str) -> bool:
+        """Part of LanguageModel."""
+        return False
+
     async def check(self, request: GenerationRequest) -> None:
         """Part of LanguageModel."""
         match request.messages[-1].text.split():

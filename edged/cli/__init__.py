@@ -12,6 +12,7 @@ from edged import __version__
 from edged.cli.ask import ask
 from edged.cli.bench import bench
 from edged.cli.border import ErrorBorder
+from edged.cli.camera import camera
 from edged.cli.chat import chat
 from edged.cli.conversations import conversations
 from edged.cli.devices import devices
@@ -19,8 +20,10 @@ from edged.cli.doctor import doctor
 from edged.cli.join import daemons, join
 from edged.cli.listen import listen, mute
 from edged.cli.models import models
+from edged.cli.ocr import ocr
 from edged.cli.pair import pair
 from edged.cli.privacy import privacy
+from edged.cli.see import see
 from edged.cli.serve import serve
 from edged.cli.speakers import speakers
 from edged.cli.status import status
@@ -33,8 +36,11 @@ from edged.cli.talk import talk
         chat,
         ask,
         talk,
+        see,
+        ocr,
         listen,
         mute,
+        camera,
         serve,
         status,
         doctor,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from edged.cli.output import print_json, say
 from edged.cli.parameters import InOrder, given_order, utf8
 from edged.config import Config, load_config
 from edged.errors import InvalidInput
-from edged.events import FinishReason, OutputFormat, Part, Text
+from edged.events import FinishReason, Image, OutputFormat, Part, Text
 
 if TYPE_CHECKING:
     from edged.client import Client
@@ -30,6 +30,7 @@ _file = click.Path(path_type=Path)
 @click.command(cls=InOrder)
 @click.argument("text", type=utf8, required=False)
 @click.option("--image", type=_file, multiple=True, metavar="FILE", help="A picture to ask about; repeatable.")
+@click.option("--camera", is_flag=True, help="Show what the daemon's camera sees now (camera.source).")
 @click.option("--audio", type=_file, multiple=True, metavar="FILE", help="A recording to hear; repeatable.")
 @click.option("--conversation", type=utf8, default="", metavar="ID", help="Go on with this conversation.")
 @generation_options
@@ -41,6 +42,7 @@ def ask(
     /,
     text: str | None,
     image: tuple[Path, ...],
+    camera: bool,
     audio: tuple[Path, ...],
     conversation: str,
     as_json: bool,
@@ -52,15 +54,16 @@ def ask(
     themselves. They come before TEXT, in the order in which they are given. Starts a daemon for itself when none is
     running.
     """
-    if text is None and not image and not audio:
+    if text is None and not (image or audio or camera):
         raise click.UsageError("Missing argument 'TEXT', or a picture or recording.", context)
     config = load_config()
     limit = config.daemon.max_message_bytes
     parts = _files(given_order(context, "image", "audio"), image, audio, max_bytes=limit)
-    if question := _question(text or "", max_bytes=limit, may_be_empty=bool(parts)):
+    if question := _question(text or "", max_bytes=limit, may_be_empty=bool(parts) or camera):
         parts.append(Text(text=question))
     answer = Answer(is_streamed=not as_json)
-    asyncio.run(_ask(config, tuple(parts), conversation, generation_from(options), output_from(options), answer))
+    generation, output = generation_from(options), output_from(options)
+    asyncio.run(_ask(config, tuple(parts), conversation, generation, output, answer, camera=camera))
     if as_json:
         print_json(answer.report())
     elif answer.finish_reason is FinishReason.LENGTH:
@@ -102,10 +105,13 @@ async def _ask(
     generation: Generation,
     output: OutputFormat | None,
     answer: Answer,
+    *,
+    camera: bool,
 ) -> None:
-    def question(client: Client) -> Coroutine[None, None, None]:
+    async def question(client: Client) -> None:
+        seen = [Image(data=(await client.camera.snapshot()).jpeg, media_type="image/jpeg")] if camera else []
         events = client.ask(
-            parts,
+            (*seen, *parts),
             conversation_id=conversation_id,
             model=generation.model,
             sampling=generation.sampling,
@@ -114,6 +120,6 @@ async def _ask(
             system_prompt=generation.system_prompt,
             output=output,
         )
-        return answer.follow(events)
+        await answer.follow(events)
 
     await with_client(config, question, may_repeat=lambda: answer.started is None)

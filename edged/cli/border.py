@@ -59,7 +59,11 @@ def errors_in_one_line() -> Iterator[None]:
     """Turn every error into `Failure`, but those that click handles better."""
     try:
         yield
-    except (click.ClickException, click.Abort, click.exceptions.Exit):
+    except click.Abort as exc:
+        if isinstance(exc.__context__, (KeyboardInterrupt, EOFError)):
+            raise Stopped("stopped") from exc
+        raise Failure("nothing was changed") from exc
+    except (click.ClickException, click.exceptions.Exit):
         raise
     except KeyboardInterrupt as exc:
         raise Stopped("stopped") from exc

@@ -82,7 +82,7 @@ class Chat:
         self._client = client
         self._introduce(self._runner.run(self._client.get_model(self._generation.model)))
         if continue_latest:
-            latest = self._runner.run(self._client.list_conversations(page_size=1)).conversations
+            latest = self._runner.run(self._client.list_conversations(own=True, page_size=1)).conversations
             if latest:
                 conversation_id = latest[0].id
             else:

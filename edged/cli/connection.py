@@ -106,5 +106,7 @@ async def _elsewhere(config: Config, tell: Callable[[str], None] = say) -> Async
         pairing = await daemons.renew_if_due(pairing)
     except ImportError:
         tell("this machine's certificate runs out soon, and its renewal needs an extra: pip install 'edged[client]'")
+    except (EdgedError, OSError) as exc:  # it is good for weeks still
+        tell(f"this machine's certificate runs out soon, and could not be renewed now: {exc}")
     async with Client(pairing.grpc_address, pairing.credentials) as client:
         yield client

@@ -14,6 +14,9 @@ from edged.launch import listens
 
 def lan_checks(config: Config) -> Iterator[Check]:
     """Nothing is made and nothing opened for good."""
+    if not config.lan.enabled and listens(config.socket_path):
+        yield judged("lan", "off in edged.toml; `edged status` says where the daemon that runs listens")
+        return
     if not config.lan.enabled:
         yield judged("lan", "off: only this machine is served (`edged serve --lan` lets paired devices in)")
         return

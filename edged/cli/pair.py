@@ -16,7 +16,7 @@ import click
 from edged.cli.border import Failure
 from edged.cli.connection import running
 from edged.cli.devices import days_option, described, expiry, scope_option
-from edged.cli.output import as_json, printable
+from edged.cli.output import as_json, printable, say
 from edged.cli.parameters import utf8
 from edged.cli.qr_code import qr_lines
 from edged.cli.talk import typed_line
@@ -82,7 +82,7 @@ async def _confirm(client: Client, short_string: str) -> Device:
 
 async def _follow(client: Client, offer: PairingOffer, yes: bool) -> Device:
     """Ask about each device that knows the code, until one is let in."""
-    async with aclosing(client.watch_pairing(offer.pairing_id)) as events:
+    async with aclosing(client.watch_pairing(offer.pairing_id, closes=True)) as events:
         async for event in events:
             if isinstance(event, PairingEnd):
                 if event.device:
@@ -92,8 +92,14 @@ async def _follow(client: Client, offer: PairingOffer, yes: bool) -> Device:
             with contextlib.suppress(TimeoutError):  # it has ended then, and the next event says so
                 async with asyncio.timeout((offer.expires_at - datetime.now(UTC)).total_seconds()):
                     is_the_one = yes or await _asked(event)
-                await client.confirm_pairing(offer.pairing_id, event.short_string, is_the_one=is_the_one)
+                await _decide(client, offer, event, is_the_one)
     raise Failure(NO_END)
+
+
+async def _decide(client: Client, offer: PairingOffer, candidate: PairingCandidate, is_the_one: bool) -> None:
+    await client.confirm_pairing(offer.pairing_id, candidate.short_string, is_the_one=is_the_one)
+    if not is_the_one:
+        say("refused; still open for another device, Ctrl-C closes")
 
 
 async def _asked(candidate: PairingCandidate) -> bool:
@@ -111,7 +117,7 @@ def _show_offer(offer: PairingOffer) -> None:
         ("code", f"{offer.code[:3]} {offer.code[3:]}, for `edged join {first}`"),
         *((("or at", ", ".join(others)),) if others else ()),
         ("fingerprint", offer.fingerprint),
-        ("open for", f"{seconds} s; Ctrl-C stops waiting"),
+        ("open for", f"{seconds} s; Ctrl-C closes"),
     ):
         click.echo(printable(f"{what:<12} {value}"))
     click.echo("A browser warns of a certificate that it does not know: go on only where it has this fingerprint.")

@@ -16,9 +16,18 @@ import click
 
 from edged.cli.connection import require_daemon
 from edged.cli.output import print_json, printable, say
-from edged.config import ClientConfig, Config, HttpConfig, LanConfig, WyomingConfig, environment_for, load_config
+from edged.config import (
+    CameraConfig,
+    ClientConfig,
+    Config,
+    HttpConfig,
+    LanConfig,
+    WyomingConfig,
+    environment_for,
+    load_config,
+)
 from edged.errors import EdgedError
-from edged.records import DaemonStatus, MicrophoneState
+from edged.records import CameraState, DaemonStatus, MicrophoneState
 
 
 @click.group()
@@ -40,6 +49,7 @@ def report(json_wanted: bool) -> None:
                 "refused_connections": status.privacy.refused_connections,
                 "content_logging": status.privacy.content_logging,
                 "microphone": status.voice.microphone if status.voice else None,
+                "camera": status.camera.state if status.camera else None,
                 "listening_on": status.listening_on,
                 "store": status.store,
             }
@@ -63,6 +73,7 @@ def _report(status: DaemonStatus) -> list[str]:
         f"{privacy.refused_connections} connections refused since the daemon started",
         *(f"listening on {place}" for place in status.listening_on),
         f"microphone {_microphone(status)}",
+        f"camera {_camera(status)}",
         f"stored: {store.conversations} conversations, {store.messages} messages in {store.database}",
         f"{'encrypted, key in ' + store.key_source if store.encrypted else 'NOT ENCRYPTED'}. {store.protection}",
         *(["WHAT IS SAID GOES TO THE LOG (logging.content)"] if privacy.content_logging else []),
@@ -73,6 +84,12 @@ def _microphone(status: DaemonStatus) -> str:
     if status.voice is None:
         return "none: this daemon has no ears"
     return "OPEN" if status.voice.microphone is MicrophoneState.OPEN else status.voice.microphone.value
+
+
+def _camera(status: DaemonStatus) -> str:
+    if status.camera is None:
+        return "none: camera.source is empty"
+    return "OPEN" if status.camera.state is CameraState.OPEN else status.camera.state.value
 
 
 @privacy.command()
@@ -107,6 +124,7 @@ def _thrown_away(config: Config, folder: Path) -> Config:
         paths=replace(config.paths, state=folder / "state"),
         daemon=replace(config.daemon, socket=str(folder / "socket"), tcp="", linger_seconds=0.0),
         store=replace(config.store, key="file", key_directory=str(folder / "key")),
+        camera=CameraConfig(),  # one on the LAN would be counted
         wyoming=WyomingConfig(),
         lan=LanConfig(enabled=_can_serve_the_lan(), announce=False),  # which would be meant for the LAN, and be counted
         http=HttpConfig(),

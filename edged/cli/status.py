@@ -11,6 +11,8 @@ from edged.cli.output import as_json, human_bytes, local_time, print_json, print
 from edged.config import Config, load_config
 from edged.errors import Unavailable
 from edged.records import (
+    CameraState,
+    CameraStatus,
     DaemonStatus,
     EngineStatus,
     MicrophoneState,
@@ -61,6 +63,7 @@ def _sections(report: DaemonStatus, model: ModelInfo | None) -> list[tuple[str, 
         ("Engine", _engine(report.engine, model)),
         ("Conversations", _store(report.store)),
         *([("Voice", _voice(report.voice))] if report.voice else []),
+        *([("Camera", _camera(report.camera))] if report.camera else []),
         ("Privacy", _privacy(report.privacy)),
     ]
 
@@ -94,6 +97,8 @@ def _experts(load: tuple[tuple[float, ...], ...]) -> list[str]:
 
 
 def _store(store: StoreStatus) -> list[str]:
+    if not store.database:  # which devices are not told
+        return [f"{'encrypted' if store.encrypted else 'NOT encrypted'}. {store.protection}"]
     sealed = f"encrypted, key in {store.key_source}" if store.encrypted else "NOT encrypted"
     return [
         f"{store.conversations} conversations, {store.messages} messages, {human_bytes(store.database_bytes)}",
@@ -112,6 +117,11 @@ def _voice(voice: VoiceStatus) -> list[str]:
         *([voice.obstacle] if voice.obstacle else []),
         f"volume {voice.volume_percent} %, {trouble}",
     ]
+
+
+def _camera(camera: CameraStatus) -> list[str]:
+    state = "OPEN" if camera.state is CameraState.OPEN else camera.state.value
+    return [f"{state} {camera.source}".rstrip(), *([camera.obstacle] if camera.obstacle else [])]
 
 
 def _privacy(privacy: PrivacyStatus) -> list[str]:

@@ -16,9 +16,14 @@ from edged.records import Conversation, SearchHit, Transcript
 
 def print_conversations(conversations: Iterable[Conversation]) -> None:
     """A table, as ordered."""
-    rows = [(item.id, local_time(item.updated_at), str(item.message_count), item.title) for item in conversations]
-    if rows:
-        print_table(("ID", "LAST USED", "MESSAGES", "TITLE"), rows)
+    rows = [
+        (item.id, local_time(item.updated_at), str(item.message_count), item.owner.partition(":")[2], item.title)
+        for item in conversations
+    ]
+    if any(row[3] for row in rows):  # on a daemon that others use as well
+        print_table(("ID", "LAST USED", "MESSAGES", "FROM", "TITLE"), rows)
+    elif rows:
+        print_table(("ID", "LAST USED", "MESSAGES", "TITLE"), [(*row[:3], row[4]) for row in rows])
     else:
         click.echo("No conversations.")
 

@@ -10,8 +10,10 @@ from functools import partial
 from typing import Any, Self
 
 from edged import wire
+from edged.client.camera import Camera
 from edged.client.channel import Credentials, check_address, open_channel
 from edged.client.remote_error import encodable, remote_errors
+from edged.client.vision import VisionCalls
 from edged.client.voice_call import VoiceCall
 from edged.errors import Code, EdgedError, Unavailable
 from edged.events import Audio, OutputFormat, Part, SamplingOptions, TurnEvent
@@ -112,6 +114,8 @@ class Client:
         self._speakers: Any = speaker_pb2_grpc.SpeakerServiceStub(self._channel)
         self._status: Any = status_pb2_grpc.StatusServiceStub(self._channel)
         self._devices: Any = device_pb2_grpc.DeviceServiceStub(self._channel)
+        self.camera = Camera(self._channel, self._call, self._remote_errors)
+        self.vision = VisionCalls(self._channel, self._call)
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -175,10 +179,12 @@ class Client:
         request = assistant_pb2.SetMicrophoneRequest(muted=muted)
         return bool((await self._call(self._assistant.SetMicrophone, request)).muted)
 
-    async def list_conversations(self, *, page_size: int = 0, page_token: str = "") -> ConversationPage:
-        """A page of conversations, last used first. page_size: 1 to 200, 0 for 50."""
+    async def list_conversations(
+        self, *, own: bool = False, page_size: int = 0, page_token: str = ""
+    ) -> ConversationPage:
+        """A page of conversations, last used first; `own` without those of others. page_size: 1 to 200, 0 for 50."""
         with encodable():
-            request = conversation_pb2.ListConversationsRequest(page_size=page_size, page_token=page_token)
+            request = conversation_pb2.ListConversationsRequest(own=own, page_size=page_size, page_token=page_token)
         page = await self._call(self._conversations.ListConversations, request)
         return ConversationPage(
             conversations=tuple(map(wire.conversation_from_wire, page.conversations)),
@@ -266,10 +272,15 @@ class Client:
             )
         return wire.offer_from_wire(await self._call(self._devices.OpenPairing, request))
 
-    async def watch_pairing(self, pairing_id: str) -> AsyncGenerator[PairingCandidate | PairingEnd, None]:
-        """The devices that know the code, and last how the pairing ended; from its beginning."""
+    async def watch_pairing(
+        self, pairing_id: str, *, closes: bool = False
+    ) -> AsyncGenerator[PairingCandidate | PairingEnd, None]:
+        """The devices that know the code, and last how the pairing ended; from its beginning.
+
+        closes: nobody is let in any more once this is not read.
+        """
         with encodable():
-            request = device_pb2.WatchPairingRequest(pairing_id=pairing_id)
+            request = device_pb2.WatchPairingRequest(pairing_id=pairing_id, closes=closes)
         call = self._devices.WatchPairing(request)
         try:
             with self._remote_errors():

@@ -4,10 +4,12 @@ Order: environment `EDGED_<SECTION>__<KEY>` over drop-ins `edged.d/*.toml` over 
 defaults in `schema`. Only this package reads the environment.
 """
 
+from edged.config.camera_source import CameraKind, CameraSource, parse_camera
 from edged.config.load import environment_for, load_config
 from edged.config.schema import (
     ENVIRONMENT,
     SECTIONS,
+    CameraConfig,
     ClientConfig,
     Config,
     DaemonConfig,
@@ -29,6 +31,9 @@ from edged.config.schema import (
 __all__ = [
     "ENVIRONMENT",
     "SECTIONS",
+    "CameraConfig",
+    "CameraKind",
+    "CameraSource",
     "ClientConfig",
     "Config",
     "DaemonConfig",
@@ -45,6 +50,7 @@ __all__ = [
     "WyomingConfig",
     "environment_for",
     "load_config",
+    "parse_camera",
     "parse_devices",
     "parse_loopback",
 ]

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
 
-from edged.config.schema import CHOICES, ENVIRONMENT, RANGES, SECTIONS, parse_devices, parse_loopback
+from edged.config.camera_source import parse_camera
+from edged.config.schema import CHOICES, ENVIRONMENT, RANGES, SECTIONS, parse_devices, parse_ip, parse_loopback
 from edged.errors import ConfigError, nearest
 
 
@@ -93,16 +94,21 @@ def _check_text(full: str, value: object, source: str) -> None:
         try:
             parse(str(value))
         except ValueError as exc:
-            raise ConfigError(f"{source}{full} {exc}, not {value!r}") from exc
+            shown = "" if full in _WITH_SECRETS else f", not {value!r}"
+            raise ConfigError(f"{source}{full} {exc}{shown}") from exc
 
 
 _PARSERS: Mapping[str, Callable[[str], object]] = types.MappingProxyType(
     {
+        "camera.source": parse_camera,
         "daemon.tcp": parse_loopback,
         "engine.devices": parse_devices,
         "http.listen": parse_loopback,
+        "lan.host": parse_ip,
         "wyoming.listen": parse_loopback,
         "wyoming.satellite": parse_loopback,
     }
 )
 """Texts with a form of their own."""
+_WITH_SECRETS = frozenset({"camera.source"})
+"""Texts that may hold a password."""

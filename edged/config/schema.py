@@ -8,6 +8,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edged.config.camera_source import CameraSource, parse_camera
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonConfig:
@@ -122,6 +124,20 @@ class VoiceConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CameraConfig:
+    """[camera]: the daemon's eye (extra vision), open only while somebody looks through it; none unless it is named."""
+
+    source: str = ""
+    """Its number, its path, http://ADDRESS:PORT/PATH on this machine or the LAN, or gst:PIPELINE; empty for none."""
+    max_fps: int = 10
+    """Most pictures a second taken from it, for all who look together."""
+    warm_up_frames: int = 5
+    """Pictures dropped after it was opened; then it gets a second more until its exposure has settled."""
+    led: str = ""
+    """A file that gets "1" before the camera opens and "0" once it is closed, e.g. /sys/class/leds/NAME/brightness."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WyomingConfig:
     """[wyoming]: Home Assistant's voice protocol (extra wyoming), off unless an address is named."""
 
@@ -144,7 +160,7 @@ class LanConfig:
     web_port: int = 8443
     """For browsers and for pairing."""
     name: str = ""
-    """What other devices call this daemon; empty takes the name of the machine."""
+    """What other devices call this daemon; empty takes the machine's, and says "edged" by mDNS."""
     hosts: str = ""
     """Further names and addresses under which it is reached, with commas between, for its certificate."""
     announce: bool = True
@@ -238,6 +254,7 @@ class Config:
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     assistant: AssistantConfig = field(default_factory=AssistantConfig)
     voice: VoiceConfig = field(default_factory=VoiceConfig)
+    camera: CameraConfig = field(default_factory=CameraConfig)
     wyoming: WyomingConfig = field(default_factory=WyomingConfig)
     lan: LanConfig = field(default_factory=LanConfig)
     http: HttpConfig = field(default_factory=HttpConfig)
@@ -258,6 +275,11 @@ class Config:
     def key_directory(self) -> Path:
         """Where the file with the database key lies."""
         return absolute(self.store.key_directory) if self.store.key_directory else self.paths.config
+
+    @property
+    def camera_source(self) -> CameraSource | None:
+        """What camera.source names; None where there is no camera."""
+        return parse_camera(self.camera.source) if self.camera.source else None
 
     @property
     def tcp_address(self) -> tuple[str, int] | None:
@@ -282,6 +304,7 @@ SECTIONS: dict[str, type] = {
     "sampling": SamplingConfig,
     "assistant": AssistantConfig,
     "voice": VoiceConfig,
+    "camera": CameraConfig,
     "wyoming": WyomingConfig,
     "lan": LanConfig,
     "http": HttpConfig,
@@ -322,6 +345,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "voice.silence_seconds": (0.2, 5),
     "voice.follow_up_seconds": (0, 120),
     "voice.max_recording_seconds": (1, 7200),
+    "camera.max_fps": (1, 30),
+    "camera.warm_up_frames": (0, 100),
     "lan.grpc_port": (1, 65_535),
     "lan.web_port": (1, 65_535),
     "store.max_text_bytes": (1024, 256 * 1024 * 1024),
@@ -352,6 +377,15 @@ def parse_loopback(text: str) -> tuple[str, int]:
     if not loopback:
         raise ValueError("must name a loopback address such as 127.0.0.1 or [::1]")
     return host, int(port)
+
+
+def parse_ip(text: str) -> str:
+    """The same, of an IP address. Raises ValueError: to look a name up is to ask the network."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        raise ValueError("must be an IP address of this machine such as 192.168.1.7") from None
+    return text
 
 
 def absolute(path: str) -> Path:

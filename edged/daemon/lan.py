@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from edged.config import Config
-from edged.errors import MissingExtra
+from edged.errors import ConfigError, MissingExtra, StoreError, Unavailable
 from edged.server import Server
 from edged.server.device_registry import DeviceRegistry
 from edged.server.listen import LanPort, device_credentials
@@ -24,6 +25,12 @@ except ModuleNotFoundError as exc:
 PAIRING_SERVICE = "edged.v1.PairingService"
 MDNS_NAME = "edged"
 """Told to the LAN where the operator chose no name: the machine's own is often somebody's."""
+LOOK_SECONDS = 15.0
+"""Between two looks whether this machine's addresses are others."""
+RENEWAL_SECONDS = 3600.0
+"""Between two looks whether the certificate ends soon."""
+
+_log = logging.getLogger(__name__)
 
 
 class Lan:
@@ -31,12 +38,15 @@ class Lan:
 
     def __init__(self, config: Config, registry: DeviceRegistry, clock: asyncio.AbstractEventLoop) -> None:
         """Makes keys and certificates where there are none. Raises StoreError, ConfigError."""
+        if config.lan.grpc_port == config.lan.web_port:
+            raise ConfigError("lan.grpc_port and lan.web_port must differ")
         self._config = config.lan
         self._max_message_bytes = config.daemon.max_message_bytes
         self._registry = registry
         self.authority = Authority.open(config.paths.state / "trust", config.lan.name or host_name())
         extra = [name.strip() for name in config.lan.hosts.split(",") if name.strip()]
-        self._identity = self.authority.server_identity([*_without_zone(own_addresses()), *extra])
+        self._names = [*_without_zone(own_addresses()), *extra]
+        self._identity = self.authority.server_identity(self._names)
         self.desk = PairingDesk(
             registry=registry,
             issuer=self.authority,
@@ -49,8 +59,7 @@ class Lan:
     @property
     def grpc(self) -> LanPort:
         """For programs."""
-        identity = self._identity
-        credentials = device_credentials(identity.certificate_pem, identity.key_pem, self.authority.certificate_pem)
+        credentials = device_credentials(lambda: self._identity, self.authority.certificate_pem)
         return LanPort(host=self._config.host, port=self._config.grpc_port, credentials=credentials)
 
     def listen(self, server: Server) -> str:
@@ -71,6 +80,7 @@ class Lan:
         assert self._web is not None
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._web.run())
+            tasks.create_task(self._renew(self._web))
             if self._config.announce:
                 tasks.create_task(self._announce())
 
@@ -79,23 +89,53 @@ class Lan:
         if self._web:
             await self._web.close(seconds)
 
+    async def _renew(self, web: WebServer) -> None:
+        """A daemon may outlive its certificate. Its names stay as they are: people compare a fingerprint no oftener."""
+        while True:
+            await asyncio.sleep(RENEWAL_SECONDS)
+            try:
+                identity = await asyncio.to_thread(self.authority.server_identity, self._names)
+            except StoreError as exc:
+                _log.warning("the certificate cannot be renewed: %s", exc.message)
+                continue
+            if identity != self._identity:
+                self._identity = identity
+                web.reload(identity)
+                _log.info("the certificate was renewed: browsers are shown another fingerprint")
+
     async def _announce(self) -> None:
-        announcer = Announcer(
+        """Anew where the addresses have changed: networks come late, and routers give out others."""
+        announcer, told = None, None
+        try:
+            while True:
+                hosts = self._hosts()
+                if hosts != told:
+                    if announcer:
+                        await announcer.close()
+                    announcer, told = self._announcer(hosts), hosts
+                    await announcer.start()
+                await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            if announcer:
+                await announcer.close()
+
+    def _announcer(self, hosts: list[str]) -> Announcer:
+        return Announcer(
             name=self._config.name or MDNS_NAME,
             host=f"{MDNS_NAME}-{self.authority.short_id}",
-            addresses=[self._config.host] if self._config.host else _without_zone(own_addresses()),
+            addresses=hosts,
             grpc_port=self._config.grpc_port,
             web_port=self._config.web_port,
         )
-        try:
-            await announcer.start()
-            await asyncio.Event().wait()
-        finally:
-            await announcer.close()
 
     def _web_addresses(self) -> list[str]:
-        hosts = [self._config.host] if self._config.host else _without_zone(own_addresses())
+        """Raises Unavailable where there is none."""
+        if not (hosts := self._hosts()):
+            raise Unavailable("this machine has no network address: connect it to a network, then try again")
         return [endpoint(host, self._config.web_port) for host in hosts]
+
+    def _hosts(self) -> list[str]:
+        return [self._config.host] if self._config.host else _without_zone(own_addresses())
 
 
 def _without_zone(addresses: tuple[str, ...]) -> list[str]:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 from edged import __version__
 from edged.config import Config
+from edged.daemon.camera import camera_of
 from edged.daemon.content_log import ContentLog
 from edged.daemon.lifeline import Lifeline
 from edged.daemon.notify import Notifier, ping_watchdog
 from edged.daemon.speech import Speech
 from edged.daemon.stop import StopRequest, follow_starter
+from edged.daemon.vision import sight
 from edged.daemon.voice import VoiceComposer
 from edged.engine.worker import EngineWorker
 from edged.events import Sampling
@@ -27,6 +29,8 @@ from edged.privacy.guard import Guard
 from edged.server import Server
 from edged.server.device_registry import DeviceRegistry
 from edged.store import AsyncStore, KeySource
+from edged.vision.camera import Camera
+from edged.vision.sight import Sight
 
 if TYPE_CHECKING:  # extras
     from edged.daemon.lan import Lan
@@ -55,13 +59,16 @@ async def live(config: Config, guard: Guard, lifeline: Lifeline) -> bool:
         stack.push_async_callback(worker.close)
         speech = Speech(config)
         stack.callback(speech.close)
-        turns = _turns(config, worker, store, speech)
+        eyes = sight(config)
+        stack.callback(eyes.close)
+        turns = _turns(config, worker, store, speech, eyes)
         composer = VoiceComposer(config, speech, turns, store, worker)
         room = composer.room()
         registry = await DeviceRegistry.open(store)
         lan = await _lan(config, registry)
         people = Enrolment(speech.speakers, store)
-        server = _server(config, guard, worker, store, turns, composer, room, people, registry, lan)
+        camera = camera_of(config)
+        server = _server(config, guard, worker, store, turns, composer, room, people, registry, lan, eyes, camera)
         wyoming = await _wyoming(config, speech, room)
         for port in wyoming:
             stack.callback(port.close)
@@ -80,14 +87,14 @@ async def live(config: Config, guard: Guard, lifeline: Lifeline) -> bool:
         )
         _log.info("edged %s listens on %s", __version__, ", ".join(addresses))
         try:
-            await _load_and_serve(config, worker, server, room, registry, wyoming, lan, http, stop, lifeline)
+            await _load_and_serve(config, worker, server, room, camera, registry, wyoming, lan, http, stop, lifeline)
         except ExceptionGroup as group:
             # The first thing that went wrong took the others down.
             raise group.exceptions[0] from group
     return worker.is_running
 
 
-def _turns(config: Config, worker: EngineWorker, store: AsyncStore, speech: Speech) -> TurnConductor:
+def _turns(config: Config, worker: EngineWorker, store: AsyncStore, speech: Speech, eyes: Sight) -> TurnConductor:
     return TurnConductor(
         worker,
         ContentLog(store) if config.logging.content else store,
@@ -96,6 +103,7 @@ def _turns(config: Config, worker: EngineWorker, store: AsyncStore, speech: Spee
         tells_time=config.assistant.tell_time,
         speech=speech.recognizer,
         max_recording_seconds=config.voice.max_recording_seconds,
+        vision=eyes,
     )
 
 
@@ -110,6 +118,8 @@ def _server(
     speakers: Enrolment,
     registry: DeviceRegistry,
     lan: Lan | None,
+    eyes: Sight,
+    camera: Camera | None,
 ) -> Server:
     return Server(
         turns=turns,
@@ -124,6 +134,8 @@ def _server(
         composer=composer,
         room=room,
         speakers=speakers,
+        vision=eyes,
+        camera=camera,
     )
 
 
@@ -159,6 +171,7 @@ async def _load_and_serve(
     worker: EngineWorker,
     server: Server,
     room: Room,
+    camera: Camera | None,
     registry: DeviceRegistry,
     wyoming: Sequence[WyomingServer],
     lan: Lan | None,
@@ -169,10 +182,10 @@ async def _load_and_serve(
     notifier = Notifier(config.supervisor.notify_socket)
     linger, watchdog = config.daemon.linger_seconds, config.supervisor.watchdog_seconds
     async with asyncio.TaskGroup() as tasks:
-        busy = partial(_is_busy, worker, server, room)
+        busy = partial(_is_busy, worker, server, room, camera)
         helpers = [tasks.create_task(follow_starter(lifeline, stop, linger_seconds=linger, busy=busy))]
         ports = [tasks.create_task(port.run()) for port in wyoming]
-        helpers += [tasks.create_task(door.run()) for door in (lan, http) if door]
+        helpers += [tasks.create_task(part.run()) for part in (lan, http, camera) if part]
         try:
             await _start_unless_stopped(worker, stop)
             if not stop.wanted.is_set():
@@ -214,10 +227,11 @@ async def _live_in(room: Room, *, always: bool) -> None:
         await room.run()
 
 
-def _is_busy(worker: EngineWorker, server: Server, room: Room) -> bool:
-    """Somebody is answered or talked with, or listened to."""
+def _is_busy(worker: EngineWorker, server: Server, room: Room, camera: Camera | None) -> bool:
+    """Somebody is answered or talked with, or listened to, or looks."""
     status = worker.status()
-    return status.active_requests + status.queued_requests + server.conversations_by_voice > 0 or room.is_wanted
+    calls = status.active_requests + status.queued_requests + server.conversations_by_voice
+    return calls > 0 or room.is_wanted or (camera is not None and camera.is_wanted)
 
 
 async def _drain(server: Server, seconds: float, stop: StopRequest) -> None:

@@ -10,7 +10,6 @@ import resource
 import time
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeGuard
 
 from edged.engine.answer import Answer, Step
 from edged.engine.encoder import MediaType
@@ -97,27 +96,31 @@ def require_readable(request: GenerationRequest, name: str, media: Collection[Me
     """Raises UnsupportedPart if the last message holds what the model, which reads text and these, cannot read."""
     readable = " and ".join(["text", *(words for kind, words in MEDIA_NAMES.items() if kind in media)])
     for part in request.messages[-1].parts if request.messages else ():
-        if not isinstance(part, Text) and type(part) not in media and not _is_heard(part):
+        if not isinstance(part, Text) and type(part) not in media and not _in_words(part):
             kind = type(part).__name__.lower()
             only = "" if media else " only"
             raise UnsupportedPart(f"{name} reads {readable}{only}, not {kind}; choose another engine with --model")
 
 
 def told(messages: Sequence[Message], media: Collection[MediaType]) -> tuple[Message, ...]:
-    """The messages as text where the model reads no more: what was heard in a recording, that there was a picture."""
+    """The messages as text where the model reads no more: what was heard in a recording and seen in a picture."""
 
     def as_read(part: Part) -> Part:
         if isinstance(part, Text) or type(part) in media:
             return part
-        if _is_heard(part):
-            return Text(text=part.transcript)
+        if words := _in_words(part):
+            return Text(text=words)
         return Text(text=f"(a {'picture' if isinstance(part, Image) else 'recording'} that you cannot perceive)")
 
     return tuple(replace(message, parts=tuple(map(as_read, message.parts))) for message in messages)
 
 
-def _is_heard(part: Part) -> TypeGuard[Audio]:
-    return isinstance(part, Audio) and bool(part.transcript)
+def _in_words(part: Part) -> str:
+    """What was heard or seen in it, for who cannot perceive it; empty where nobody wrote that down."""
+    match part:
+        case Audio(transcript=words) | Image(description=words):
+            return words
+    return ""
 
 
 def _prefill(

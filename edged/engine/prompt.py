@@ -130,6 +130,22 @@ class PromptWriter:
         files = [perceived[part] for message in messages for part in message.parts if self._is_readable(part)]
         return self._placed(Prompt(tokens=tokens, is_thinking=is_thinking), files)
 
+    def _first_writable(self, system: Sequence[Message], turns: Sequence[Sequence[Message]]) -> int:
+        """The first turn from which on it is worth counting tokens, which takes a microsecond and much memory a byte.
+
+        Raises ContextOverflow where the last one has too many bytes for any tokens.
+        """
+        left = self._context * self._tokenizer.longest_token_bytes - _size(system)
+        for index in range(len(turns) - 1, -1, -1):
+            left -= _size(turns[index])
+            if left < 0:
+                if index == len(turns) - 1:
+                    raise ContextOverflow(
+                        f"the message is far longer than the {self._context} tokens that the context holds; shorten it"
+                    )
+                return index + 1
+        return 0
+
     def _is_readable(self, part: Part) -> TypeGuard[Media]:
         return not isinstance(part, Text) and type(part) in self._readers
 
@@ -174,11 +190,12 @@ class PromptWriter:
             return self._write([*system, *kept], perceived, enable_thinking)
 
         limit = self._context - min(max_tokens, self._context // 4)
-        prompt, first = write(0), 0
-        if len(prompt.tokens) > limit and len(turns) > 1:
-            candidates = range(1, len(turns) - 1)
+        first = self._first_writable(system, turns)
+        prompt = write(first)
+        if len(prompt.tokens) > limit and first < len(turns) - 1:
+            candidates = range(first + 1, len(turns) - 1)
             fits = bisect.bisect_left(candidates, True, key=lambda turn: len(write(turn).tokens) <= limit)
-            first = fits + 1
+            first += fits + 1
             prompt = write(first)
         if not prompt.tokens:
             raise InvalidInput("there is nothing to answer", field="messages")
@@ -189,6 +206,11 @@ class PromptWriter:
             )
         dropped = sum(len(turn) for turn in turns[:first])
         return replace(prompt, dropped_messages=dropped)
+
+
+def _size(messages: Sequence[Message]) -> int:
+    """Bytes of text."""
+    return sum(len(message.text.encode()) for message in messages)
 
 
 def _turns(messages: Sequence[Message]) -> list[list[Message]]:

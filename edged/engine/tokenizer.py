@@ -7,6 +7,7 @@ concatenating, so a stream of tokens becomes text in linear time and no characte
 from __future__ import annotations
 
 import codecs
+import functools
 import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -20,6 +21,8 @@ from edged.errors import ArtefactError
 Speller = Callable[[str], bytes]
 """Entry of the vocabulary -> the bytes it stands for."""
 
+LONG_CHARACTERS = 16 * 1024
+"""Texts from here on are encoded by a call that lets other threads run meanwhile; for a short one it costs more."""
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
@@ -52,9 +55,16 @@ class Tokenizer:
         """Number of tokens, added ones included."""
         return self._tokenizer.get_vocab_size()
 
+    @functools.cached_property
+    def longest_token_bytes(self) -> int:
+        """No token stands for more of a text than this."""
+        return max((len(entry.encode()) for entry in self._tokenizer.get_vocab()), default=1)
+
     def encode(self, text: str) -> list[int]:
         """Tokens of a text; control tokens written in it are recognised, none are added."""
-        return self._tokenizer.encode(text, add_special_tokens=False).ids
+        if len(text) < LONG_CHARACTERS:
+            return self._tokenizer.encode(text, add_special_tokens=False).ids
+        return self._tokenizer.encode_batch_fast([text], add_special_tokens=False)[0].ids
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of all tokens; bytes that are not UTF-8 become U+FFFD."""

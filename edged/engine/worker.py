@@ -62,6 +62,10 @@ class EngineWorker:
         """See LanguageModel."""
         return self._manifest(model).audio is not None
 
+    async def sees(self, model: str) -> bool:
+        """See LanguageModel."""
+        return self._manifest(model).vision is not None
+
     async def check(self, request: GenerationRequest) -> None:
         """See LanguageModel. Of an engine that is not in memory the context is not known yet."""
         validate_request(request)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # who only writes needs no numpy
 
     from edged.audio.mel import Samples
     from edged.audio.pcm import Pcm
-    from edged.records import EnrolledSpeaker, Reader
+    from edged.records import EnrolledSpeaker, PictureDescription, Reader
 
     Voiceprint = NDArray[np.float32]
     """Of a voice, of length 1; two are as alike as their dot product is near 1."""
@@ -37,6 +37,10 @@ class LanguageModel(Protocol):
 
     async def hears(self, model: str) -> bool:
         """Whether this engine, named in full, takes recordings as they are. Raises NotFound, ArtefactError."""
+        ...
+
+    async def sees(self, model: str) -> bool:
+        """Whether this engine, named in full, takes pictures as they are. Raises NotFound, ArtefactError."""
         ...
 
     async def check(self, request: GenerationRequest) -> None:
@@ -63,6 +67,17 @@ class SpeechToText(Protocol):
         """What is said in 16 kHz samples; empty where nobody speaks. Cancelling it stops the computation soon.
 
         Raises QueueFull, MissingExtra, ArtefactError.
+        """
+        ...
+
+
+class Sight(Protocol):
+    """Puts pictures in words."""
+
+    async def describe(self, data: bytes, *, field: str) -> PictureDescription:
+        """What can be said of an encoded picture. Cancelling it stops the work soon.
+
+        Raises InvalidInput naming that field of the request, QueueFull, MissingExtra, ArtefactError.
         """
         ...
 

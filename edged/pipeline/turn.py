@@ -14,6 +14,7 @@ from edged.events import (
     FinishReason,
     GenerationEvent,
     GenerationRequest,
+    Image,
     Measured,
     Message,
     MessageState,
@@ -30,8 +31,9 @@ from edged.events import (
     Usage,
 )
 from edged.pipeline.hearing import transcript_of, write_down
-from edged.pipeline.ports import LanguageModel, Memory, OpenTurn, SpeechToText
+from edged.pipeline.ports import LanguageModel, Memory, OpenTurn, Sight, SpeechToText
 from edged.pipeline.prompt import prompted
+from edged.pipeline.seeing import put_in_words
 from edged.records import Reader
 
 ENDING_SECONDS = 1.0
@@ -52,14 +54,17 @@ class TurnConductor:
         tells_time: bool = False,
         speech: SpeechToText | None = None,
         max_recording_seconds: int = 600,
+        vision: Sight | None = None,
     ) -> None:
         """`system_prompt` is told to the model where a conversation has none of its own, with the date and time
         if `tells_time`; neither is stored.
 
         speech: writes down recordings of at most `max_recording_seconds` for models that cannot hear.
+        vision: puts pictures in words for models that cannot see.
         """
         self._model = model
         self._speech = speech
+        self._vision = vision
         self._max_recording_seconds = max_recording_seconds
         self._system_prompt = system_prompt
         self._tells_time = tells_time
@@ -92,7 +97,7 @@ class TurnConductor:
         check_parts(parts, self._max_text_bytes)
         check_text_size(system_prompt or "", self._max_text_bytes, field="system_prompt")
         model = await self._model.resolve(model)
-        parts = await self._heard(parts, model)
+        parts = await self._seen(await self._heard(parts, model), model)
         request = GenerationRequest(
             messages=self._prompted(_new_messages(parts, system_prompt)),
             sampling=sampling or Sampling(),
@@ -153,6 +158,15 @@ class TurnConductor:
         if self._speech is None or await self._model.hears(model):
             return parts
         return await write_down(parts, self._speech, max_seconds=self._max_recording_seconds)
+
+    async def _seen(self, parts: tuple[Part, ...], model: str) -> tuple[Part, ...]:
+        """The same of pictures and their descriptions."""
+        if not any(isinstance(part, Image) for part in parts):
+            return parts
+        parts = tuple(replace(part, description="") if isinstance(part, Image) else part for part in parts)
+        if self._vision is None or await self._model.sees(model):
+            return parts
+        return await put_in_words(parts, self._vision)
 
     def _prompted(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
         return prompted(messages, self._system_prompt, tells_time=self._tells_time)

@@ -28,7 +28,7 @@ class AuditHook:
     def __init__(self, egress: Egress) -> None:
         self.refused = 0
         """Attempts refused since the start."""
-        self._announces = egress.announces
+        self._egress = egress
         self._rules: dict[str, Callable[..., bool]] = {
             "socket.connect": _to_address(egress),
             "socket.sendto": _by_datagram(egress),
@@ -42,11 +42,12 @@ class AuditHook:
     def install(self) -> Enforcement:
         """From here on, for the life of the process."""
         sys.addaudithook(self)
-        also = "; mDNS tells the LAN that a daemon is here (lan.announce)" if self._announces else ""
+        also = "; mDNS tells the LAN that a daemon is here (lan.announce)" if self._egress.announces else ""
+        camera = ", and the camera's (camera.source)" if self._egress.connect_to else ""
         return Enforcement(
             name="audit hook",
             active=True,
-            detail=f"Python code reaches unix sockets and loopback addresses, no names{also}",
+            detail=f"Python code reaches unix sockets and loopback addresses{camera}, no names{also}",
         )
 
     def __call__(self, event: str, arguments: tuple[object, ...]) -> None:

@@ -21,6 +21,8 @@ class Egress:
 
     bind_ports: frozenset[int]
     """TCP ports it may listen on; port 0 stands for any that the kernel picks."""
+    connect_to: frozenset[tuple[str, int]] = frozenset()
+    """IP addresses and TCP ports beside loopback that it may reach: those of the camera."""
     announces: bool = False
     """Whether it may tell those on the same network, by mDNS, that it is there."""
 
@@ -28,7 +30,9 @@ class Egress:
         """Whether a socket of this family may talk to this address (as the socket module writes it)."""
         if family in _LOCAL_FAMILIES:
             return True
-        return isinstance(address, tuple) and bool(address) and self.may_resolve(address[0])
+        if not isinstance(address, tuple) or not address:
+            return False
+        return any(address[:2] == one for one in self.connect_to) or self._is_loopback(address[0])
 
     def may_announce(self, from_port: int, address: object) -> bool:
         """Whether a datagram socket of this port may send to this address: mDNS to its groups, and to who asked nearby.
@@ -47,9 +51,13 @@ class Egress:
         return ip.is_private or ip.is_link_local
 
     def may_resolve(self, host: object) -> bool:
-        """Whether this host may be handed to the resolver: only what needs no look-up, loopback in digits."""
+        """Whether this host may be handed to the resolver: only what needs no look-up, addresses in digits."""
         if isinstance(host, bytes):
             host = host.decode("ascii", "replace")
+        return self._is_loopback(host) or any(host == address for address, _ in self.connect_to)
+
+    @staticmethod
+    def _is_loopback(host: object) -> bool:
         try:
             return ipaddress.ip_address(str(host)).is_loopback
         except ValueError:
@@ -57,10 +65,16 @@ class Egress:
 
 
 def egress_of(config: Config) -> Egress:
-    """What this configuration lets out: no connection; listening where daemon.tcp, [wyoming], [http] and [lan] say."""
+    """What this configuration lets out: no connection but to its camera; listening where daemon.tcp and others say."""
     single = [address for address in (config.tcp_address, config.http_address) if address]
     addresses = [*single, *config.wyoming_addresses.values()]
     ports = {port for _, port in addresses}
     if config.lan.enabled:
         ports |= {config.lan.grpc_port, config.lan.web_port}
-    return Egress(bind_ports=frozenset(ports), announces=config.lan.enabled and config.lan.announce)
+    camera = config.camera_source
+    address = camera.address if camera else None
+    return Egress(
+        bind_ports=frozenset(ports),
+        connect_to=frozenset([address] if address else []),
+        announces=config.lan.enabled and config.lan.announce,
+    )

@@ -43,7 +43,9 @@ def put_in_force(config: Config) -> Guard:
     # The environment is written here and read in edged.config: these variables are not ours.
     enforcements = [telemetry.switch_off(os.environ), _refuse_core_files()]
     if config.privacy.sandbox:
-        enforcements += [sandbox.refuse_tcp(bind_ports=egress.bind_ports), hook.install()]
+        connect_ports = {port for _, port in egress.connect_to}
+        landlock = sandbox.refuse_tcp(bind_ports=egress.bind_ports, connect_ports=connect_ports)
+        enforcements += [landlock, hook.install()]
     else:
         off = "switched off by privacy.sandbox = false"
         enforcements += [Enforcement(name=name, active=False, detail=off) for name in ("landlock", "audit hook")]

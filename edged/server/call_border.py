@@ -10,15 +10,17 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, TypeVar
 
-from edged.errors import EdgedError, Unauthenticated, Unavailable, where_it_broke
-from edged.records import Device
-from edged.server.caller import Caller, answer_for
+from edged.errors import EdgedError, PermissionDenied, Unauthenticated, Unavailable, where_it_broke
+from edged.records import Device, Scope
+from edged.server.caller import NEEDED, Caller, answer_for
 from edged.server.lifecycle import RETRY_SECONDS, Lifecycle
 
 POLLED = "/edged.v1.StatusService/"
 """Monitors and waiting clients call this all the time; their lines would bury the others."""
 STORE_SECONDS = 10.0
 """What calls that were cut off get to store what they had; a disk that takes longer must not hold up the end."""
+
+NOT_PAIRED = "this device is not paired, or no longer: `edged pair` on the daemon's machine lets it in again"
 
 _log = logging.getLogger("edged.server")
 _Answer = TypeVar("_Answer")
@@ -76,10 +78,11 @@ class CallBorder:
             if call.caller.device is None or call.caller.device.id != device_id:
                 continue
             if now is None:
-                self._cut(task, Unauthenticated("this device is no longer paired: pair it again"))
+                self._cut(task, Unauthenticated(NOT_PAIRED))
                 continue
             try:
                 Caller(device=now).require(call.method)
+                _require_sight(call, now)
             except EdgedError as exc:
                 self._cut(task, exc)
 
@@ -113,6 +116,14 @@ class CallBorder:
         finally:
             self._running.pop(task, None)
             self._cut_off.pop(task, None)
+
+
+def _require_sight(call: _Call, now: Device) -> None:
+    """Raises PermissionDenied where the call sees conversations that the device does not see any more."""
+    before, after = call.caller.reader, Caller(device=now).reader
+    touches_conversations = NEEDED.get(call.method) in (Scope.CHAT, Scope.VOICE, Scope.HISTORY)
+    if touches_conversations and (before.owner != after.owner or before.sees_all > after.sees_all):
+        raise PermissionDenied("what this device may see was changed: begin again")
 
 
 def _internal(method: str, exc: Exception) -> EdgedError:

@@ -5,7 +5,7 @@ The operator, who can open this user's socket, may do everything; a device what 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -20,6 +20,11 @@ NEEDED: Mapping[str, Scope | None] = MappingProxyType(
         # They open the daemon's own microphone, and tell what is said in its room.
         "/edged.v1.AssistantService/WatchEvents": Scope.ADMIN,
         "/edged.v1.AssistantService/SetMicrophone": Scope.ADMIN,
+        "/edged.v1.CaptureService/Snapshot": Scope.CAMERA,
+        "/edged.v1.CaptureService/StreamFrames": Scope.CAMERA,
+        "/edged.v1.CaptureService/GetCamera": Scope.CAMERA,
+        "/edged.v1.CaptureService/WatchCamera": Scope.CAMERA,
+        "/edged.v1.CaptureService/SetCamera": Scope.ADMIN,
         "/edged.v1.ConversationService/ListConversations": Scope.HISTORY,
         "/edged.v1.ConversationService/GetConversation": Scope.HISTORY,
         "/edged.v1.ConversationService/SearchConversations": Scope.HISTORY,
@@ -32,6 +37,9 @@ NEEDED: Mapping[str, Scope | None] = MappingProxyType(
         "/edged.v1.SpeakerService/ListSpeakers": Scope.ADMIN,
         "/edged.v1.SpeakerService/DeleteSpeaker": Scope.ADMIN,
         "/edged.v1.StatusService/GetStatus": None,
+        "/edged.v1.VisionService/ReadText": Scope.CHAT,
+        "/edged.v1.VisionService/Describe": Scope.CHAT,
+        "/edged.v1.VisionService/Find": Scope.CHAT,
         "/edged.v1.DeviceService/OpenPairing": Scope.ADMIN,
         "/edged.v1.DeviceService/WatchPairing": Scope.ADMIN,
         "/edged.v1.DeviceService/ConfirmPairing": Scope.ADMIN,
@@ -90,8 +98,12 @@ class Caller:
             return
         raise PermissionDenied(
             f"this device lacks the scope {needed}: on the daemon's machine, "
-            f"`edged devices update {self.device.id} --scope {needed}` grants it"
+            f"`edged devices update {self.device.id} {_options({*self.device.scopes, needed})}` grants it"
         )
+
+
+def _options(scopes: Iterable[Scope]) -> str:
+    return " ".join(f"--scope {scope}" for scope in Scope if scope in set(scopes))
 
 
 def _not_paired() -> Unauthenticated:

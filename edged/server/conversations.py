@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import grpc
@@ -60,8 +61,11 @@ class ConversationServicer(conversation_pb2_grpc.ConversationServiceServicer):
     async def ListConversations(  # noqa: D102, N802
         self, request: pb.ListConversationsRequest, context: grpc.aio.ServicerContext
     ) -> pb.ListConversationsResponse:
+        reader = caller().reader
         page, token = await self._conversations.list(
-            reader=caller().reader, page_size=request.page_size, page_token=request.page_token
+            reader=replace(reader, sees_all=False) if request.own else reader,
+            page_size=request.page_size,
+            page_token=request.page_token,
         )
         return pb.ListConversationsResponse(conversations=map(wire.conversation_to_wire, page), next_page_token=token)
 

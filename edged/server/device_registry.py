@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from typing import Any, Protocol
 
 from edged.errors import InvalidInput, NotFound, QueueFull, StoreError, Unauthenticated
 from edged.records import AuditEvent, Device, DeviceKind, Scope
+from edged.server.call_border import NOT_PAIRED
 from edged.store.devices import KnownDevice, checked_device_name, no_device
 
 MAX_DEVICES = 256
@@ -19,6 +21,10 @@ LOOK_SECONDS = 10.0
 """Between two looks whether a device has expired."""
 SEEN_SECONDS = 60.0
 """Between two times that it is written down when devices were last seen."""
+
+RENEWAL_SECONDS = 3600.0
+"""Between two times that the audit log says that a device has a new certificate: one that renews without end would
+push all else out of it."""
 
 _log = logging.getLogger("edged.server")
 
@@ -67,6 +73,8 @@ class DeviceRegistry:
         self._seen: dict[str, datetime] = {}
         self._promoted: set[str] = set()
         self._expired: set[str] = set()
+        self._renewals: dict[str, float] = {}
+        """When they were last noted, by the loop's clock."""
         self._leaving: dict[str, Device] = {}
         """Revoked, and not yet gone from the disk."""
         self._changing = asyncio.Lock()
@@ -83,7 +91,7 @@ class DeviceRegistry:
         known = self._known.get(self._owners.get(credential, ""))
         now = datetime.now(UTC)
         if known is None or _is_over(known.device, now):
-            raise Unauthenticated("this device is not paired, or no longer: pair it again (`edged pair`)")
+            raise Unauthenticated(NOT_PAIRED)
         if credential == known.next_credential:
             self._promote(known)
         self._seen[known.device.id] = now
@@ -123,14 +131,17 @@ class DeviceRegistry:
             await self._store.add_device(known)
             self._known[device_id] = known
             self._recognise(known)
-        await self.note("paired", device=device, address=address)
+        await self._noted("paired", device, address)  # it is in, whatever becomes of the log
         return device
 
     async def replace_credential(self, device_id: str, credential: bytes) -> None:
         """Recognise it by another one; the old one is good until this is shown. Raises NotFound."""
         async with self._changing:
             known = await self._change(device_id, lambda now: replace(now, next_credential=credential))
-        await self.note("renewed", device=known.device)
+        time = asyncio.get_running_loop().time()
+        if time - self._renewals.get(device_id, -math.inf) >= RENEWAL_SECONDS:
+            self._renewals[device_id] = time
+            await self.note("renewed", device=known.device)
 
     async def update(
         self,
@@ -171,6 +182,7 @@ class DeviceRegistry:
             self._seen.pop(device_id, None)
             self._promoted.discard(device_id)
             self._expired.discard(device_id)
+            self._renewals.pop(device_id, None)
             self.on_change(device_id, None)
         await self._erase(device_id)
 
@@ -207,15 +219,16 @@ class DeviceRegistry:
     async def _end_expired(self) -> None:
         now = datetime.now(UTC)
         over = [one.device for one in self._known.values() if _is_over(one.device, now)]
+        self._expired &= {device.id for device in over}  # clocks are set back
         for device in over:
             if device.id not in self._expired:
                 self._expired.add(device.id)
                 self.on_change(device.id, None)
                 await self._noted("expired", device)
 
-    async def _noted(self, action: str, device: Device) -> None:
+    async def _noted(self, action: str, device: Device, address: str = "") -> None:
         try:
-            await self.note(action, device=device)
+            await self.note(action, device=device, address=address)
         except StoreError as exc:
             _log.warning("the audit log cannot be written: %s", exc.message)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
@@ -28,6 +29,10 @@ class Desk(Protocol):
 
     def watch(self, pairing_id: str) -> AsyncIterator[PairingCandidate | PairingEnd]:
         """What becomes of it, from its beginning."""
+        ...
+
+    def close(self, pairing_id: str) -> None:
+        """Let nobody in any more."""
         ...
 
     async def confirm(self, pairing_id: str, short_string: str, is_the_one: bool) -> Device | None:
@@ -99,11 +104,17 @@ class DeviceServicer(device_pb2_grpc.DeviceServiceServicer):
     async def WatchPairing(  # noqa: D102, N802
         self, request: pb.WatchPairingRequest, context: grpc.aio.ServicerContext
     ) -> None:
-        async for event in _on_lan(self._desk).watch(request.pairing_id):
-            if isinstance(event, PairingEnd):
-                await context.write(pb.WatchPairingResponse(end=wire.pairing_end_to_wire(event)))
-            else:
-                await context.write(pb.WatchPairingResponse(candidate=wire.candidate_to_wire(event)))
+        desk = _on_lan(self._desk)
+        try:
+            async for event in desk.watch(request.pairing_id):
+                if isinstance(event, PairingEnd):
+                    await context.write(pb.WatchPairingResponse(end=wire.pairing_end_to_wire(event)))
+                else:
+                    await context.write(pb.WatchPairingResponse(candidate=wire.candidate_to_wire(event)))
+        finally:
+            if request.closes:
+                with contextlib.suppress(NotFound):
+                    desk.close(request.pairing_id)
 
     async def ConfirmPairing(  # noqa: D102, N802
         self, request: pb.ConfirmPairingRequest, context: grpc.aio.ServicerContext
@@ -173,5 +184,7 @@ def _changes(request: pb.UpdateDeviceRequest) -> dict[str, Any]:
 def _on_lan(part: _Part | None) -> _Part:
     """Raises ConfigError where the daemon has none, since it does not listen on the LAN."""
     if part is None:
-        raise ConfigError("edged does not listen on the LAN: `edged serve --lan`")
+        raise ConfigError(
+            "the daemon does not listen on the LAN: end it and start `edged serve --lan`, or set lan.enabled = true"
+        )
     return part

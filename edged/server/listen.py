@@ -6,10 +6,12 @@ import errno
 import os
 import socket
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import quote
 
 import grpc
@@ -32,9 +34,40 @@ class LanPort:
     credentials: grpc.ServerCredentials
 
 
-def device_credentials(certificate: bytes, key: bytes, authority: bytes) -> grpc.ServerCredentials:
-    """Of a server with this certificate, which shakes hands with who has one by this authority. All three as PEM."""
-    return grpc.ssl_server_credentials([(key, certificate)], root_certificates=authority, require_client_auth=True)
+class ServerIdentity(Protocol):
+    """What both ports for devices show."""
+
+    @property
+    def certificate_pem(self) -> bytes:
+        """X.509."""
+        ...
+
+    @property
+    def key_pem(self) -> bytes:
+        """PKCS #8, of the certificate."""
+        ...
+
+
+def device_credentials(shown: Callable[[], ServerIdentity], authority_pem: bytes) -> grpc.ServerCredentials:
+    """Of a server that shakes hands with who has a certificate by this authority.
+
+    shown: asked with each connection, from any thread.
+    """
+    last = shown()
+
+    def newer() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal last
+        if (now := shown()) is last:
+            return None
+        last = now
+        return _configuration(now, authority_pem)
+
+    return grpc.dynamic_ssl_server_credentials(_configuration(last, authority_pem), newer, True)
+
+
+def _configuration(identity: ServerIdentity, authority_pem: bytes) -> grpc.ServerCertificateConfiguration:
+    pair = (identity.key_pem, identity.certificate_pem)
+    return grpc.ssl_server_certificate_configuration([pair], root_certificates=authority_pem)
 
 
 def listen_unix(server: grpc.aio.Server, path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from edged.records import DaemonState, DaemonStatus, Device, PrivacyStatus
 from edged.server.assistant import AssistantServicer
 from edged.server.call_border import CallBorder
 from edged.server.caller import Caller
+from edged.server.capture import Camera, CaptureServicer
 from edged.server.conversations import Conversations, ConversationServicer
 from edged.server.converse import Composer, VoiceCalls
 from edged.server.device_registry import DeviceRegistry
@@ -32,9 +34,12 @@ from edged.server.listen import LanPort, listen_lan, listen_tcp, listen_unix
 from edged.server.models import Engines, ModelServicer
 from edged.server.speakers import Speakers, SpeakerServicer
 from edged.server.status import StatusServicer
+from edged.server.vision import Sight, VisionServicer
 from edged.v1 import (
     assistant_pb2,
     assistant_pb2_grpc,
+    capture_pb2,
+    capture_pb2_grpc,
     conversation_pb2,
     conversation_pb2_grpc,
     device_pb2,
@@ -45,22 +50,33 @@ from edged.v1 import (
     speaker_pb2_grpc,
     status_pb2,
     status_pb2_grpc,
+    vision_pb2,
+    vision_pb2_grpc,
 )
 
 _STUBS: Mapping[str, tuple[Any, Any]] = MappingProxyType(
     {
         "AssistantService": (assistant_pb2, assistant_pb2_grpc),
+        "CaptureService": (capture_pb2, capture_pb2_grpc),
         "ConversationService": (conversation_pb2, conversation_pb2_grpc),
         "DeviceService": (device_pb2, device_pb2_grpc),
         "ModelService": (model_pb2, model_pb2_grpc),
         "SpeakerService": (speaker_pb2, speaker_pb2_grpc),
         "StatusService": (status_pb2, status_pb2_grpc),
+        "VisionService": (vision_pb2, vision_pb2_grpc),
     }
 )
 SERVICES = tuple(module.DESCRIPTOR.services_by_name[name].full_name for name, (module, _) in _STUBS.items())
 MAX_CONCURRENT_CALLS = 64
-"""One more is refused with RESOURCE_EXHAUSTED. The engine's own queue is much shorter: this bounds the others,
-and the memory of requests that arrive at once."""
+"""Of the operator's programs, and as many of devices. One more is refused with RESOURCE_EXHAUSTED. The engine's own
+queue is much shorter: this bounds the others, and the memory of requests that arrive at once."""
+MAX_LAN_CONNECTIONS = 256
+"""One more is closed at once; those that have not shaken hands yet count, or strangers took up all file descriptors."""
+_LAN_OPTIONS = (
+    ("grpc.max_allowed_incoming_connections", MAX_LAN_CONNECTIONS),
+    ("grpc.server_handshake_timeout_ms", 10_000),
+    ("grpc.max_connection_idle_ms", 600_000),  # machines that went to sleep leave theirs behind
+)
 FLUSH_SECONDS = 0.2
 """What the last answers of a stopping server get to leave the process."""
 
@@ -83,11 +99,15 @@ class Server:
         composer: Composer | None = None,
         room: Room | None = None,
         speakers: Speakers | None = None,
+        camera: Camera | None = None,
+        vision: Sight | None = None,
     ) -> None:
         """sampling: what requests leave unset. max_message_bytes: a longer request is RESOURCE_EXHAUSTED.
 
         registry: devices that are known. desk, issuer: how more get to be; None where none can reach the daemon.
         composer, room: ears and mouths of clients, and of this machine. speakers: whose voices are known.
+        camera: the eye of this machine.
+        vision: reads pictures.
         """
         self._conversations = conversations
         self._engines = engines
@@ -101,26 +121,26 @@ class Server:
         self._registry = registry
         registry.on_change = self._device_changed
         self._room = room
+        self._camera = camera
         self.voice_calls = VoiceCalls(composer, self.lifecycle) if composer else None
         self.servicers: Mapping[str, Any] = {
             "AssistantService": AssistantServicer(turns, sampling, self.lifecycle, self.voice_calls, room),
+            "CaptureService": CaptureServicer(camera, self.lifecycle),
             "ConversationService": ConversationServicer(conversations),
             "DeviceService": DeviceServicer(desk, registry, issuer),
             "ModelService": ModelServicer(engines),
             "SpeakerService": SpeakerServicer(speakers),
             "StatusService": StatusServicer(self.status),
+            "VisionService": VisionServicer(vision),
         }
         """By the name of the service, for whatever carries its calls."""
-        self._grpc = grpc.aio.server(
-            interceptors=[CallInterceptor(self.border, self._identify)],
-            options=_options(max_message_bytes),
-            maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS,
-        )
-        for name, servicer in self.servicers.items():
-            getattr(_STUBS[name][1], f"add_{name}Servicer_to_server")(servicer, self._grpc)
+        self._grpc = self._made(_options(max_message_bytes))
         health_pb2_grpc.add_HealthServicer_to_server(health, self._grpc)
         health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
         reflection.enable_server_reflection((*SERVICES, health_name, reflection.SERVICE_NAME), self._grpc)
+        # Devices have a server of their own, so that none of them can take up the operator's calls. It has no health
+        # and no reflection: those pass no border, and a device that was revoked still shakes hands.
+        self._lan_grpc = self._made([*_options(max_message_bytes), *_LAN_OPTIONS])
 
     async def start(
         self,
@@ -140,11 +160,12 @@ class Server:
         try:
             ports = [listen_tcp(self._grpc, *tcp)] if tcp else []
             if lan:
-                ports.append(f"{listen_lan(self._grpc, lan)} (gRPC, paired devices)")
+                ports.append(f"{listen_lan(self._lan_grpc, lan)} (gRPC, paired devices)")
+                await self._lan_grpc.start()
             self._addresses = (listen_unix(self._grpc, socket), *ports, *others)
             await self._grpc.start()
         except BaseException:
-            await self._grpc.stop(None)
+            await self._stop(None)
             raise
         self._socket = socket
         return self._addresses
@@ -167,9 +188,22 @@ class Server:
         await self.border.finish(seconds)
         if self.voice_calls:
             await self.voice_calls.close()
-        await self._grpc.stop(FLUSH_SECONDS)
+        await self._stop(FLUSH_SECONDS)
         if self._socket:
             self._socket.unlink(missing_ok=True)
+
+    def _made(self, options: list[tuple[str, int]]) -> grpc.aio.Server:
+        server = grpc.aio.server(
+            interceptors=[CallInterceptor(self.border, self._identify)],
+            options=options,
+            maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS,
+        )
+        for name, servicer in self.servicers.items():
+            getattr(_STUBS[name][1], f"add_{name}Servicer_to_server")(servicer, server)
+        return server
+
+    async def _stop(self, seconds: float | None) -> None:
+        await asyncio.gather(self._grpc.stop(seconds), self._lan_grpc.stop(seconds))
 
     def _identify(self, context: grpc.aio.ServicerContext) -> Caller:
         """Raises Unauthenticated for the certificate of nobody who is known."""
@@ -195,6 +229,7 @@ class Server:
             store=await self._conversations.status(),
             privacy=self._privacy(),
             voice=self._room.status() if self._room else None,
+            camera=self._camera.status() if self._camera else None,
         )
 
 

@@ -8,9 +8,11 @@ from dataclasses import replace
 import grpc
 
 from edged import wire
-from edged.records import DaemonStatus
+from edged.records import CameraStatus, DaemonStatus
 from edged.server.caller import caller
 from edged.v1 import status_pb2, status_pb2_grpc
+
+_PROTECTION = "Copies and backups of the database cannot be read without its key."
 
 
 class StatusServicer(status_pb2_grpc.StatusServiceServicer):
@@ -28,5 +30,13 @@ class StatusServicer(status_pb2_grpc.StatusServiceServicer):
 
 def _without_places(report: DaemonStatus) -> DaemonStatus:
     """What a device needs to know: not where things lie, nor how much others have said."""
-    store = replace(report.store, database="", key_source="", database_bytes=0, conversations=0, messages=0)
-    return replace(report, listening_on=(), store=store)
+    protection = _PROTECTION if report.store.encrypted else report.store.protection
+    store = replace(report.store, database="", key_source="", protection=protection)
+    store = replace(store, database_bytes=0, conversations=0, messages=0)
+    camera = without_source(report.camera) if report.camera else None
+    return replace(report, listening_on=(), store=store, camera=camera)
+
+
+def without_source(camera: CameraStatus) -> CameraStatus:
+    """What a device needs to know of it."""
+    return replace(camera, source="")

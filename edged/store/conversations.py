@@ -72,4 +72,5 @@ def conversation_from(row: Row) -> Conversation:
         created_at=as_datetime(row["created_at"]),
         updated_at=as_datetime(row["updated_at"]),
         message_count=row["message_count"],
+        owner=row["owner"],
     )

@@ -32,8 +32,8 @@ def insert_parts(db: sqlite_utils.Database, message: int, parts: Iterable[Part])
         match part:
             case Text(text=text):
                 values: tuple[object, ...] = ("text", text, None, None, None)
-            case Image(data=data, media_type=media_type):
-                values = ("image", None, media_type, _attachment(db, data), None)
+            case Image(data=data, media_type=media_type, description=description):
+                values = ("image", None, media_type, _attachment(db, data), description or None)
             case Audio(data=data, media_type=media_type, transcript=transcript):
                 values = ("audio", None, media_type, _attachment(db, data), transcript or None)
         db.execute(
@@ -122,7 +122,7 @@ def _part(row: Row) -> Part:
         case "text":
             return Text(text=row["text"])
         case "image":
-            return Image(data=row["data"], media_type=row["media_type"])
+            return Image(data=row["data"], media_type=row["media_type"], description=row["transcript"] or "")
         case _:
             return Audio(data=row["data"], media_type=row["media_type"], transcript=row["transcript"] or "")
 

@@ -11,8 +11,11 @@ from pathlib import Path
 import ifaddr
 
 ROUTES = Path("/proc/net/route")
+IPV6_ADDRESSES = Path("/proc/net/if_inet6")
 _UP = 1
 """RTF_UP in a route's flags."""
+_TEMPORARY = 1
+"""IFA_F_TEMPORARY in an address's flags: RFC 8981."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,14 +35,17 @@ def host_name() -> str:
 def own_addresses() -> tuple[str, ...]:
     """IP addresses, the one first that devices on the LAN most likely reach; link-local ones of IPv6 with their zone.
 
-    Those of this machine alone (loopback) come last.
+    Those of this machine alone (loopback) come last. Temporary ones of IPv6, which change each day, are left out: a
+    certificate that names them would have to be made, and compared by people, anew as often.
     """
+    passing = _temporary(_text(IPV6_ADDRESSES))
     found = (
         InterfaceAddress(interface=adapter.name, ip=ip.ip if isinstance(ip.ip, str) else ip.ip[0])
         for adapter in ifaddr.get_adapters()
         for ip in adapter.ips
     )
-    return most_likely_first(found, _leading_out(ROUTES.read_text(encoding="ascii") if ROUTES.exists() else ""))
+    lasting = (address for address in found if ip_address(address.ip) not in passing)
+    return most_likely_first(lasting, _leading_out(_text(ROUTES)))
 
 
 def most_likely_first(found: Iterable[InterfaceAddress], leading_out: Collection[str]) -> tuple[str, ...]:
@@ -64,6 +70,17 @@ def endpoint(host: str, port: int) -> str:
 def _with_zone(address: InterfaceAddress) -> str:
     ip = ip_address(address.ip)
     return f"{address.ip}%{address.interface}" if isinstance(ip, IPv6Address) and ip.is_link_local else address.ip
+
+
+def _text(table: Path) -> str:
+    """One of the kernel's; empty where it has none."""
+    return table.read_text(encoding="ascii") if table.exists() else ""
+
+
+def _temporary(addresses: str) -> set[IPv4Address | IPv6Address]:
+    """From the kernel's table of IPv6: address, number of the interface, length of the prefix, scope, flags, name."""
+    rows = [line.split() for line in addresses.splitlines()]
+    return {IPv6Address(int(row[0], 16)) for row in rows if len(row) == 6 and int(row[4], 16) & _TEMPORARY}
 
 
 def _leading_out(routes: str) -> set[str]:

@@ -141,8 +141,18 @@ class PairingDesk:
         async for event in self._named(pairing_id).events():
             yield event
 
+    def close(self, pairing_id: str) -> None:
+        """Let nobody in any more. One that was just said yes to comes in all the same. Raises NotFound."""
+        offer = self._named(pairing_id)
+        if not self._deciding.locked():
+            offer.finish(PairingEnd(device=None, reason="the operator closed it"), no_pairing)
+
     async def confirm(self, pairing_id: str, short_string: str, is_the_one: bool) -> Device | None:
         """The operator's word on the device that shows this string. Raises NotFound while none does."""
+        # Carried out also if who said it does not wait: half let in, a device is listed that has no certificate.
+        return await asyncio.shield(self._decide(pairing_id, short_string, is_the_one))
+
+    async def _decide(self, pairing_id: str, short_string: str, is_the_one: bool) -> Device | None:
         async with self._deciding:
             offer = self._named(pairing_id)
             attempt, candidate = offer.waiting(short_string)
@@ -292,7 +302,7 @@ class PairingDesk:
         if self._deciding.locked():  # the operator said yes in time: the disk may take longer
             self._timer = self._clock.call_later(1.0, lambda: self._run_out(offer))
             return
-        offer.finish(PairingEnd(device=None, reason="nobody was let in within two minutes"), _late)
+        offer.finish(PairingEnd(device=None, reason="two minutes are over"), _late)
 
     def _open_offer(self) -> Offer:
         if self._offer is None or self._offer.end:

@@ -94,10 +94,12 @@ class OpenPairingResponse(_message.Message):
     def __init__(self, pairing_id: _Optional[str] = ..., code: _Optional[str] = ..., link: _Optional[str] = ..., secret: _Optional[str] = ..., fingerprint: _Optional[str] = ..., addresses: _Optional[_Iterable[str]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class WatchPairingRequest(_message.Message):
-    __slots__ = ("pairing_id",)
+    __slots__ = ("pairing_id", "closes")
     PAIRING_ID_FIELD_NUMBER: _ClassVar[int]
+    CLOSES_FIELD_NUMBER: _ClassVar[int]
     pairing_id: str
-    def __init__(self, pairing_id: _Optional[str] = ...) -> None: ...
+    closes: bool
+    def __init__(self, pairing_id: _Optional[str] = ..., closes: bool = ...) -> None: ...
 
 class WatchPairingResponse(_message.Message):
     __slots__ = ("candidate", "end")

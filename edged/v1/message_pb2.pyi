@@ -56,16 +56,18 @@ class Blob(_message.Message):
     def __init__(self, data: _Optional[bytes] = ..., media_type: _Optional[str] = ...) -> None: ...
 
 class Part(_message.Message):
-    __slots__ = ("text", "image", "audio", "transcript")
+    __slots__ = ("text", "image", "audio", "transcript", "description")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     AUDIO_FIELD_NUMBER: _ClassVar[int]
     TRANSCRIPT_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     text: str
     image: Blob
     audio: Blob
     transcript: str
-    def __init__(self, text: _Optional[str] = ..., image: _Optional[_Union[Blob, _Mapping]] = ..., audio: _Optional[_Union[Blob, _Mapping]] = ..., transcript: _Optional[str] = ...) -> None: ...
+    description: str
+    def __init__(self, text: _Optional[str] = ..., image: _Optional[_Union[Blob, _Mapping]] = ..., audio: _Optional[_Union[Blob, _Mapping]] = ..., transcript: _Optional[str] = ..., description: _Optional[str] = ...) -> None: ...
 
 class Message(_message.Message):
     __slots__ = ("id", "role", "parts", "reasoning", "state", "created_at", "finish_reason", "usage", "model")

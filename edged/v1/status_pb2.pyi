@@ -24,6 +24,14 @@ class MicrophoneState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MICROPHONE_STATE_OPEN: _ClassVar[MicrophoneState]
     MICROPHONE_STATE_MUTED: _ClassVar[MicrophoneState]
     MICROPHONE_STATE_LOST: _ClassVar[MicrophoneState]
+
+class CameraState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CAMERA_STATE_UNSPECIFIED: _ClassVar[CameraState]
+    CAMERA_STATE_OFF: _ClassVar[CameraState]
+    CAMERA_STATE_CLOSED: _ClassVar[CameraState]
+    CAMERA_STATE_OPEN: _ClassVar[CameraState]
+    CAMERA_STATE_LOST: _ClassVar[CameraState]
 DAEMON_STATE_UNSPECIFIED: DaemonState
 DAEMON_STATE_LOADING: DaemonState
 DAEMON_STATE_SERVING: DaemonState
@@ -33,13 +41,18 @@ MICROPHONE_STATE_CLOSED: MicrophoneState
 MICROPHONE_STATE_OPEN: MicrophoneState
 MICROPHONE_STATE_MUTED: MicrophoneState
 MICROPHONE_STATE_LOST: MicrophoneState
+CAMERA_STATE_UNSPECIFIED: CameraState
+CAMERA_STATE_OFF: CameraState
+CAMERA_STATE_CLOSED: CameraState
+CAMERA_STATE_OPEN: CameraState
+CAMERA_STATE_LOST: CameraState
 
 class GetStatusRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("version", "state", "started_at", "listening_on", "engine", "store", "privacy", "voice")
+    __slots__ = ("version", "state", "started_at", "listening_on", "engine", "store", "privacy", "voice", "camera")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
@@ -48,6 +61,7 @@ class GetStatusResponse(_message.Message):
     STORE_FIELD_NUMBER: _ClassVar[int]
     PRIVACY_FIELD_NUMBER: _ClassVar[int]
     VOICE_FIELD_NUMBER: _ClassVar[int]
+    CAMERA_FIELD_NUMBER: _ClassVar[int]
     version: str
     state: DaemonState
     started_at: _timestamp_pb2.Timestamp
@@ -56,7 +70,8 @@ class GetStatusResponse(_message.Message):
     store: StoreStatus
     privacy: PrivacyStatus
     voice: VoiceStatus
-    def __init__(self, version: _Optional[str] = ..., state: _Optional[_Union[DaemonState, str]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., listening_on: _Optional[_Iterable[str]] = ..., engine: _Optional[_Union[EngineStatus, _Mapping]] = ..., store: _Optional[_Union[StoreStatus, _Mapping]] = ..., privacy: _Optional[_Union[PrivacyStatus, _Mapping]] = ..., voice: _Optional[_Union[VoiceStatus, _Mapping]] = ...) -> None: ...
+    camera: CameraStatus
+    def __init__(self, version: _Optional[str] = ..., state: _Optional[_Union[DaemonState, str]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., listening_on: _Optional[_Iterable[str]] = ..., engine: _Optional[_Union[EngineStatus, _Mapping]] = ..., store: _Optional[_Union[StoreStatus, _Mapping]] = ..., privacy: _Optional[_Union[PrivacyStatus, _Mapping]] = ..., voice: _Optional[_Union[VoiceStatus, _Mapping]] = ..., camera: _Optional[_Union[CameraStatus, _Mapping]] = ...) -> None: ...
 
 class EngineStatus(_message.Message):
     __slots__ = ("model", "device", "context_length", "active_requests", "queued_requests", "max_queued_requests", "cached_conversations", "kv_cache_bytes", "kv_cache_limit_bytes", "load_seconds", "expert_load")
@@ -143,3 +158,13 @@ class VoiceStatus(_message.Message):
     reconnects: int
     volume_percent: int
     def __init__(self, microphone: _Optional[_Union[MicrophoneState, str]] = ..., obstacle: _Optional[str] = ..., overruns: _Optional[int] = ..., underruns: _Optional[int] = ..., reconnects: _Optional[int] = ..., volume_percent: _Optional[int] = ...) -> None: ...
+
+class CameraStatus(_message.Message):
+    __slots__ = ("state", "source", "obstacle")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    OBSTACLE_FIELD_NUMBER: _ClassVar[int]
+    state: CameraState
+    source: str
+    obstacle: str
+    def __init__(self, state: _Optional[_Union[CameraState, str]] = ..., source: _Optional[str] = ..., obstacle: _Optional[str] = ...) -> None: ...

@@ -3,51 +3,27 @@
 The numbers are those of transformers' Glm4vImageProcessorPil, bit for bit: RGB, resized bicubically to multiples
 of a merged patch within a limit of pixels, scaled, normalized. Patches are cut from that, four neighbours after each
 other; pixels are all of it.
-Files come from anywhere, so their size is judged by the header before a pixel is decoded, and they are decoded one
-after another, in the order they came, by a thread of their own: the largest take more than a gigabyte.
 """
 
 from __future__ import annotations
 
-import io
-import logging
 import math
-import warnings
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edged.errors import EdgedError, InvalidInput, MissingExtra
+from edged.errors import InvalidInput
+from edged.vision.pictures import DECODER, TURNED, opened, orientation, upright
 
 if TYPE_CHECKING:
     from PIL import Image
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
-MAX_PICTURE_PIXELS = 64 * 1024 * 1024
-"""As the file has them; decoding takes ten bytes each, of a WebP sixteen. Telephones make 50 million."""
 MAX_ASPECT_RATIO = 200
-_MAX_JPEG_SCANS = 200
-"""A progressive JPEG has about ten. Each is a pass over all pixels, however few bytes it takes."""
-_DECODER = ThreadPoolExecutor(1, thread_name_prefix="edged-picture")
-_START_OF_SCAN = b"\xff\xda"
 _BICUBIC = 3
 """PIL.Image.Resampling.BICUBIC, whose import waits until there is a picture."""
-_ORIENTATION_TAG = 0x0112
-_MAX_EXIF_BYTES = 64 * 1024
-"""What a JPEG segment holds. Pillow reads every tag of it, and tags may all point to the same bytes."""
-_TRANSPOSITIONS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
-"""Orientation -> PIL.Image.Transpose that undoes it."""
-_TURNED = (5, 6, 7, 8)
-
-
-# Pillow would log at DEBUG what EXIF says, places and owners too, and warn of a hostile file in thousands of lines.
-logging.getLogger("PIL").setLevel(logging.INFO)
-warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +73,8 @@ Patches stand in squares of merge_size, row by row; a patch is channels, frames,
 
 def read_grid(data: bytes, image_format: ImageFormat) -> Grid:
     """The patches a picture will have, without its pixels. Raises InvalidInput, MissingExtra."""
-    with _opened(data) as picture:
-        turned = _orientation(picture) in _TURNED
+    with opened(data) as picture:
+        turned = orientation(picture) in TURNED
         height, width = (picture.width, picture.height) if turned else (picture.height, picture.width)
     return _grid(height, width, image_format)
 
@@ -120,19 +96,19 @@ def read_pixels(data: bytes, image_format: ImageFormat) -> Pixels:
 
 def begin_patches(data: bytes, image_format: ImageFormat) -> Future[Patches]:
     """The same once the files before it are read; who no longer wants it may cancel it until then."""
-    return _DECODER.submit(read_patches, data, image_format)
+    return DECODER.submit(read_patches, data, image_format)
 
 
 def begin_pixels(data: bytes, image_format: ImageFormat) -> Future[Pixels]:
     """As `begin_patches`, and by the same thread."""
-    return _DECODER.submit(read_pixels, data, image_format)
+    return DECODER.submit(read_pixels, data, image_format)
 
 
 def _resized(data: bytes, image_format: ImageFormat) -> tuple[NDArray[np.uint8], Grid]:
     """Resized RGB pixels.  # (height, width, 3)"""
-    with _opened(data) as opened:
-        orientation = _orientation(opened)  # of the header, as `read_grid` sees it
-        picture = _upright(_rgb(opened), orientation)
+    with opened(data) as file:
+        turned = orientation(file)  # of the header, as `read_grid` sees it
+        picture = upright(_rgb(file), turned)
         grid = _grid(picture.height, picture.width, image_format)
         size = (grid.width * image_format.patch_size, grid.height * image_format.patch_size)
         return np.asarray(picture.resize(size, resample=_BICUBIC)), grid
@@ -190,61 +166,6 @@ def _grid(height: int, width: int, image_format: ImageFormat) -> Grid:
     return Grid(height=high // image_format.patch_size, width=wide // image_format.patch_size)
 
 
-@contextmanager
-def _opened(data: bytes) -> Iterator[Image.Image]:
-    """The picture, its size checked, its pixels not decoded; whatever goes wrong within becomes InvalidInput."""
-    try:
-        from PIL import Image, UnidentifiedImageError
-    except ImportError as exc:
-        raise MissingExtra("pictures need an extra: `make setup EXTRAS=media` or pip install 'edged[media]'") from exc
-    try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-            if picture.width * picture.height > MAX_PICTURE_PIXELS:
-                raise _too_large()
-            if picture.format in ("JPEG", "MPO") and data.count(_START_OF_SCAN) > _MAX_JPEG_SCANS:
-                raise InvalidInput("the picture takes too much work to decode; save it again", field="parts")
-            yield picture
-    except EdgedError:
-        raise
-    except UnidentifiedImageError as exc:
-        raise InvalidInput("the picture is not a JPEG, PNG, WebP or GIF file", field="parts") from exc
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
-        raise _too_large() from exc
-    except Exception as exc:  # decoders of foreign bytes raise anything
-        raise InvalidInput(f"the picture is damaged: {_one_line(exc)}", field="parts") from exc
-
-
-def _too_large() -> InvalidInput:
-    return InvalidInput(
-        f"the picture has more than {MAX_PICTURE_PIXELS / 1e6:.0f} million pixels; send a smaller one", field="parts"
-    )
-
-
-def _one_line(exc: Exception) -> str:
-    return " ".join(str(exc).split())[:100] or type(exc).__name__
-
-
 def _rgb(picture: Image.Image) -> Image.Image:
     """The first frame's colours; what is transparent keeps the colour it hides, as in training."""
     return picture if picture.mode == "RGB" else picture.convert("RGB")
-
-
-def _orientation(picture: Image.Image) -> int:
-    """EXIF's word in the header of how the camera was held; 1 where there is none that can be read."""
-    from PIL import Image
-
-    data, exif = picture.info.get("exif", b""), Image.Exif()  # picture.getexif() would decode a PNG to look behind it
-    if len(data) > _MAX_EXIF_BYTES:
-        return 1
-    try:
-        exif.load(data)
-        value = exif.get(_ORIENTATION_TAG, 1)
-    except Exception:  # noqa: BLE001  # a damaged tag is no reason to refuse the picture
-        return 1
-    return int(value) if value in _TRANSPOSITIONS else 1
-
-
-def _upright(picture: Image.Image, orientation: int) -> Image.Image:
-    from PIL import Image
-
-    return picture.transpose(Image.Transpose(_TRANSPOSITIONS[orientation])) if orientation != 1 else picture

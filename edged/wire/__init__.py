@@ -6,6 +6,7 @@ not know; `_to_wire` raises ValueError for a value that protobuf cannot hold (a 
 range, a string that is not Unicode text).
 """
 
+from edged.wire.capture import camera_from_wire, camera_to_wire, frame_from_wire, frame_to_wire
 from edged.wire.devices import (
     audit_event_from_wire,
     audit_event_to_wire,
@@ -57,6 +58,14 @@ from edged.wire.records import (
 )
 from edged.wire.turn import event_from_wire, event_to_wire
 from edged.wire.values import time_from_wire, time_to_wire
+from edged.wire.vision import (
+    description_from_wire,
+    description_to_wire,
+    found_text_from_wire,
+    found_text_to_wire,
+    picture_text_from_wire,
+    picture_text_to_wire,
+)
 from edged.wire.voice import (
     input_from_wire,
     input_to_wire,
@@ -69,10 +78,14 @@ from edged.wire.voice import (
 __all__ = [
     "audit_event_from_wire",
     "audit_event_to_wire",
+    "camera_from_wire",
+    "camera_to_wire",
     "candidate_from_wire",
     "candidate_to_wire",
     "conversation_from_wire",
     "conversation_to_wire",
+    "description_from_wire",
+    "description_to_wire",
     "device_from_wire",
     "device_kind_from_wire",
     "device_kind_to_wire",
@@ -81,6 +94,10 @@ __all__ = [
     "engine_to_wire",
     "event_from_wire",
     "event_to_wire",
+    "found_text_from_wire",
+    "found_text_to_wire",
+    "frame_from_wire",
+    "frame_to_wire",
     "hit_from_wire",
     "hit_to_wire",
     "input_from_wire",
@@ -102,6 +119,8 @@ __all__ = [
     "part_from_wire",
     "part_to_wire",
     "parts_from_wire",
+    "picture_text_from_wire",
+    "picture_text_to_wire",
     "sampling_from_wire",
     "sampling_to_wire",
     "scopes_from_wire",

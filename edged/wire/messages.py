@@ -21,8 +21,9 @@ def part_to_wire(part: events.Part) -> message_pb2.Part:
     match part:
         case events.Text(text=text):
             return message_pb2.Part(text=text)
-        case events.Image(data=data, media_type=media_type):
-            return message_pb2.Part(image=message_pb2.Blob(data=data, media_type=media_type))
+        case events.Image(data=data, media_type=media_type, description=description):
+            blob = message_pb2.Blob(data=data, media_type=media_type)
+            return message_pb2.Part(image=blob, description=description)
         case events.Audio(data=data, media_type=media_type, transcript=transcript):
             blob = message_pb2.Blob(data=data, media_type=media_type)
             return message_pb2.Part(audio=blob, transcript=transcript)
@@ -33,7 +34,8 @@ def part_from_wire(part: message_pb2.Part, field: str = "part") -> events.Part:
         case "text":
             return events.Text(text=part.text)
         case "image":
-            return events.Image(data=part.image.data, media_type=part.image.media_type)
+            blob = part.image
+            return events.Image(data=blob.data, media_type=blob.media_type, description=part.description)
         case "audio":
             blob = part.audio
             return events.Audio(data=blob.data, media_type=blob.media_type, transcript=part.transcript)

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from edged import records
 from edged.v1 import conversation_pb2, model_pb2, speaker_pb2, status_pb2
+from edged.wire.capture import camera_from_wire, camera_to_wire
 from edged.wire.messages import ROLE_OF, ROLES, message_from_wire, message_to_wire
 from edged.wire.values import copy_from_wire, copy_to_wire, inverse, member, numbers, time_from_wire, time_to_wire
 
@@ -23,6 +24,7 @@ def conversation_to_wire(conversation: records.Conversation) -> conversation_pb2
         created_at=time_to_wire(conversation.created_at),
         updated_at=time_to_wire(conversation.updated_at),
         message_count=conversation.message_count,
+        owner=conversation.owner,
     )
 
 
@@ -33,6 +35,7 @@ def conversation_from_wire(conversation: conversation_pb2.Conversation) -> recor
         created_at=time_from_wire(conversation.created_at, "created_at"),
         updated_at=time_from_wire(conversation.updated_at, "updated_at"),
         message_count=conversation.message_count,
+        owner=conversation.owner,
     )
 
 
@@ -129,6 +132,7 @@ def status_to_wire(status: records.DaemonStatus) -> status_pb2.GetStatusResponse
             content_logging=privacy.content_logging,
         ),
         voice=voice_to_wire(status.voice) if status.voice else None,
+        camera=camera_to_wire(status.camera) if status.camera else None,
     )
 
 
@@ -147,4 +151,5 @@ def status_from_wire(status: status_pb2.GetStatusResponse) -> records.DaemonStat
             content_logging=privacy.content_logging,
         ),
         voice=voice_from_wire(status.voice) if status.HasField("voice") else None,
+        camera=camera_from_wire(status.camera) if status.HasField("camera") else None,
     )

@@ -34,6 +34,7 @@ async def main():
         known = pairing(kitchen, address)
         await run(replace(known, credentials=credentials(kitchen, trusting=other)))
         await run(replace(known, credentials=credentials(other, trusting=kitchen)))
+        await run(pairing(kitchen, address, days=50))  # it renews none, and lists no models
     await run(known)
     print(json.dumps(said))
 
@@ -53,10 +54,12 @@ def test_each_is_one_line_that_says_what_to_do(tmp_path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    another, sent_away, not_there = json.loads(done.stdout)
+    another, sent_away, not_renewed, not_there = json.loads(done.stdout)
     assert all(
         code == 1 and not shown and said.count("\n") == 1 for code, shown, said in (another, sent_away, not_there)
     )
     assert another[2].startswith("edged: what answers at ADDRESS is not the daemon that was paired with: `edged join`")
     assert sent_away[2].startswith("edged: the daemon at ADDRESS hung up") and "`edged join`" in sent_away[2]
+    remark, went_on = not_renewed[2].splitlines()
+    assert remark.startswith("edged: this machine's certificate runs out soon, and could not be renewed") and went_on
     assert not_there[2].startswith("edged: no daemon answers at ADDRESS: is it on, with `edged serve --lan`")

@@ -158,7 +158,7 @@ def test_a_daemon_that_is_not_on_the_lan(home: Path, edged: Edged) -> None:
     finally:
         daemon.end()
     assert (done.exit_code, done.stdout) == (1, "")
-    assert done.stderr == "edged: edged does not listen on the LAN: `edged serve --lan`\n"
+    assert done.stderr.startswith("edged: the daemon does not listen on the LAN: end it and start `edged serve --lan`")
 
 
 def test_no_daemon(home: Path, edged: Edged) -> None:

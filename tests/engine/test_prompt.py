@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from edged.engine.chat_template import ChatTemplate
 from edged.engine.prompt import ControlTokens, PromptWriter
 from edged.engine.tokenizer import Tokenizer
-from edged.errors import InvalidInput
+from edged.errors import ContextOverflow, InvalidInput
 from tests.engine.scripted import assistant, system, user
 from tests.tiny_artefact import CHATML, SPECIALS, tiny_tokenizer
 
@@ -101,6 +101,19 @@ def test_is_first_message_dropped_when_history_starts_with_an_answer(tokenizer: 
     prompts = PromptWriter(tokenizer, ChatTemplate(CHATML, name="t"), context=128, think_mark=None)
     prompt = prompts.fit([assistant("y" * 90), user("hi")], enable_thinking=False, max_tokens=8)
     assert prompt.dropped_messages == 1
+
+
+def test_what_can_never_fit_is_not_encoded(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[int] = []
+    encode = tokenizer.encode
+    monkeypatch.setattr(tokenizer, "encode", lambda text: encoded.append(len(text)) or encode(text))
+    prompts = PromptWriter(tokenizer, ChatTemplate(CHATML, name="t"), context=512, think_mark=None)
+    history = [message for _ in range(8) for message in (user("x" * 100_000), assistant("y"))]
+    prompt = prompts.fit([system("s"), *history, user("hi")], enable_thinking=False, max_tokens=8)
+    assert prompt.dropped_messages == len(history) and sum(encoded) < 2_000
+    with pytest.raises(ContextOverflow, match="far longer than the 512 tokens"):
+        prompts.fit([user("x" * 1_000_000)], enable_thinking=False, max_tokens=8)
+    assert sum(encoded) < 2_000
 
 
 def test_nothing_to_read_is_refused(tokenizer: Tokenizer) -> None:

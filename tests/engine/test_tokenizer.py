@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import decoders, models
 
-from edged.engine.tokenizer import Detokenizer, Tokenizer
+from edged.engine.tokenizer import LONG_CHARACTERS, Detokenizer, Tokenizer
 from edged.errors import ArtefactError
 from tests.tiny_artefact import SPECIALS, tiny_tokenizer
 
@@ -73,6 +73,12 @@ def test_sentencepiece_bytes_make_whole_characters(sentencepiece: Tokenizer, tex
     emitted = pieces(sentencepiece, [first_byte + byte for byte in text.encode()])
     assert "".join(emitted) == text.removeprefix(" ")
     assert "\ufffd" in text or not any("\ufffd" in piece for piece in emitted)
+
+
+def test_long_texts_are_encoded_as_short_ones_are(byte_level: Tokenizer) -> None:
+    text = "Grüße, <|im_end|>\n" * (LONG_CHARACTERS // 8)
+    assert byte_level.encode(text) == REFERENCE.encode(text, add_special_tokens=False).ids
+    assert max(len(byte_level.spell(token)) for token in byte_level.encode(text)) <= byte_level.longest_token_bytes
 
 
 def test_texts_are_never_cut_or_padded_whatever_the_file_asks_for(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from tiny_sensing_phone import save_sensing_phone, sensing_phone
 from tests.docs import ROOT
 
 NANO = "engines/checkpoints/autoglm-phone-nano"
-STAMP = ".venv/.installed-build,daemon,voice,web"
+STAMP = ".venv/.installed-build,daemon,vision,voice,web"
 
 
 @pytest.fixture(scope="module")

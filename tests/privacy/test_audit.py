@@ -54,6 +54,25 @@ asyncio.run(loop())
 print(json.dumps([right.recv(1).decode(), hook.refused]))
 """
 
+SEEING = """
+import json, socket
+from edged.privacy.audit import AuditHook
+from edged.privacy.egress import Egress
+hook = AuditHook(Egress(bind_ports=frozenset(), connect_to=frozenset({("192.0.2.1", 8081)})))
+hook.install()
+def attempt(host, port):
+    with socket.socket() as sock:
+        sock.setblocking(False)
+        try:
+            sock.connect((host, port))
+        except PermissionError:
+            return False
+        except OSError:
+            return True  # under way, or no way there from this machine
+        return True
+print(json.dumps([attempt("192.0.2.1", 8081), attempt("192.0.2.1", 80), attempt("192.0.2.2", 8081), hook.refused]))
+"""
+
 ANNOUNCING = """
 import json, socket
 from edged.privacy.audit import AuditHook
@@ -123,6 +142,10 @@ def test_announcing_is_mdns_and_nothing_else() -> None:
     assert json.loads(run_guarded(ANNOUNCING)) == [True, False, False, False]
 
 
+def test_a_camera_on_the_lan_is_the_one_address_beside_loopback() -> None:
+    assert json.loads(run_guarded(SEEING)) == [True, False, False, 2]
+
+
 def test_the_guard_comes_first_and_reports() -> None:
     controls, refused, environ, core_limit = json.loads(
         run_guarded(GUARD, https_proxy="http://192.0.2.1:3128", ALL_PROXY="socks://192.0.2.1:1080")
@@ -153,6 +176,6 @@ def test_switches_overrule_what_was_set_before() -> None:
 
 
 def test_whoever_imports_onnx_runtime_through_us_has_its_telemetry_off() -> None:
-    for package in ("edged.engine", "engines"):
+    for package in ("edged.engine", "edged.speech", "edged.vision", "engines"):
         said = run_guarded(f"import os, {package}; print(os.environ.get('ORT_DISABLE_TELEMETRY'))")
         assert said == "1\n", package

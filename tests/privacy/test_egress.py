@@ -92,6 +92,34 @@ def test_announcements(port: int, address: object, allowed: bool) -> None:
     assert not EGRESS.may_announce(port, address)
 
 
+SEEING = Egress(bind_ports=frozenset(), connect_to=frozenset({("192.168.1.20", 8081)}))
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [
+        (("192.168.1.20", 8081), True),
+        (("127.0.0.1", 80), True),
+        (("192.168.1.20", 80), False),
+        (("192.168.1.21", 8081), False),
+        (("8.8.8.8", 8081), False),
+        (([], 8081), False),
+    ],
+)
+def test_the_camera_is_one_address_and_one_port(address: object, allowed: bool) -> None:
+    assert SEEING.may_connect(socket.AF_INET, address) is allowed
+
+
+def test_only_a_camera_on_the_network_is_reached() -> None:
+    for source, reached in (
+        ("http://192.168.1.20:8081/live", {("192.168.1.20", 8081)}),
+        ("http://127.0.0.1/", {("127.0.0.1", 80)}),
+        ("/dev/video0", set()),
+    ):
+        assert egress_of(load_config({"HOME": "/x", "EDGED_CAMERA__SOURCE": source})).connect_to == reached
+    assert SEEING.may_resolve("192.168.1.20") and not SEEING.may_resolve("192.168.1.21")
+
+
 def test_the_lan_opens_its_two_ports_and_no_connection() -> None:
     closed, lan = load_config({}), load_config({"EDGED_LAN__ENABLED": "true"})
     assert egress_of(closed) == EGRESS

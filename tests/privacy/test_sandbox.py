@@ -45,6 +45,20 @@ def bind(port):
 print(json.dumps([bind(allowed), bind(other), bind(0), enforcement.detail]))
 """
 
+CONNECT = """
+import json, socket, sys
+from edged.privacy.sandbox import refuse_tcp
+allowed, other = int(sys.argv[1]), int(sys.argv[2])
+enforcement = refuse_tcp(bind_ports=[], connect_ports=[allowed])
+def connect(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except PermissionError:
+        return "refused"
+    return "connected"
+print(json.dumps([connect(allowed), connect(other), enforcement.detail]))
+"""
+
 UNIX_AND_THREADS = """
 import json, socket, sys, threading
 from edged.privacy.sandbox import refuse_tcp
@@ -99,6 +113,15 @@ def test_only_configured_ports_can_be_bound() -> None:
     *results, detail = json.loads(run_guarded(BIND, str(allowed), str(other)))
     assert results == ["bound", "refused", "refused"]
     assert f"bind only on port {allowed}" in detail
+
+
+def test_only_the_port_of_the_camera_can_be_reached(listening_port: int) -> None:
+    require_landlock()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        said = run_guarded(CONNECT, str(listening_port), str(other.getsockname()[1]))
+    *results, detail = json.loads(said)
+    assert results == ["connected", "refused"]
+    assert f"TCP connect only to port {listening_port} (camera.source)" in detail
 
 
 def test_unix_sockets_stay_and_later_threads_are_bound_too(listening_port: int) -> None:

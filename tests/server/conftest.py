@@ -14,6 +14,8 @@ from edged.events import Sampling
 from edged.pipeline.enrolment import Enrolment
 from edged.pipeline.turn import TurnConductor
 from edged.server import Server
+from edged.vision.camera import Camera
+from edged.vision.sight import Sight
 from tests.pipeline.people import DictPeople, LoudnessEncoder
 from tests.server.device_store import no_devices
 from tests.server.scripted import DictMemory, ScriptedModel, privacy
@@ -30,10 +32,12 @@ class Daemon:
     memory: DictMemory = field(default_factory=DictMemory)
     encoder: LoudnessEncoder = field(default_factory=LoudnessEncoder)
     people: DictPeople = field(default_factory=DictPeople)
+    sight: Sight | None = None
+    camera: Camera | None = None
 
     def __post_init__(self) -> None:
         self.server = Server(
-            turns=TurnConductor(self.model, self.memory, MAX_TEXT_BYTES),
+            turns=TurnConductor(self.model, self.memory, MAX_TEXT_BYTES, vision=self.sight),
             conversations=self.memory,
             engines=self.model,
             privacy=privacy,
@@ -41,6 +45,8 @@ class Daemon:
             max_message_bytes=MAX_MESSAGE_BYTES,
             registry=no_devices(),
             speakers=Enrolment(self.encoder, self.people),
+            vision=self.sight,
+            camera=self.camera,
         )
 
     @property

@@ -31,6 +31,7 @@ from edged.server.server import SERVICES
 from edged.server.web.server import WebServer
 from edged.trust.authority import Authority
 from edged.trust.pairing import PairingDesk
+from edged.vision.camera import Camera
 from tests.pipeline.people import DictPeople, LoudnessEncoder
 from tests.server.conversing import Composer
 from tests.server.device_store import DictDevices
@@ -49,7 +50,7 @@ class Program:
 
 
 class LanServer:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, camera: Camera | None = None) -> None:
         self.model, self.memory, self.store = ScriptedModel(), DictMemory(), DictDevices()
         self.registry = DeviceRegistry(self.store, ())
         self.authority = Authority.open(folder / "trust", "test")
@@ -74,6 +75,7 @@ class LanServer:
             issuer=self.authority,
             composer=Composer(turns),
             speakers=Enrolment(LoudnessEncoder(), DictPeople()),
+            camera=camera,
         )
         self.socket = folder / "s"
         self.grpc_port = self.web_port = 0
@@ -81,7 +83,7 @@ class LanServer:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[LanServer]:
         identity = self.identity
-        credentials = device_credentials(identity.certificate_pem, identity.key_pem, self.authority.certificate_pem)
+        credentials = device_credentials(lambda: self.identity, self.authority.certificate_pem)
         lan = LanPort(host="127.0.0.1", port=0, credentials=credentials)
         _, address = await self.server.start(self.socket, lan=lan)
         self.grpc_port = int(address.partition(" ")[0].rpartition(":")[2])

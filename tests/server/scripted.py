@@ -66,6 +66,7 @@ class ScriptedModel:
         self.requests: list[GenerationRequest] = []
         self.checked: list[GenerationRequest] = []
         self.can_hear = False
+        self.can_see = False
         self.emitted = 0
         self.running = 0
         self.stopped_early = 0
@@ -78,6 +79,9 @@ class ScriptedModel:
 
     async def hears(self, model: str) -> bool:
         return self.can_hear
+
+    async def sees(self, model: str) -> bool:
+        return self.can_see
 
     async def check(self, request: GenerationRequest) -> None:
         self.checked.append(request)

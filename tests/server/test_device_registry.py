@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
 
 from edged.errors import InvalidInput, NotFound, QueueFull, StoreError, Unauthenticated
-from edged.records import Device, DeviceKind, Scope
+from edged.records import AuditEvent, Device, DeviceKind, Scope
 from edged.server import device_registry
 from edged.server.device_registry import DeviceRegistry
 from edged.store import AsyncStore, KeySource
@@ -154,6 +154,15 @@ async def test_the_old_certificate_is_good_until_the_new_one_is_shown(registry: 
     assert is_known(registry, NEW)
 
 
+async def test_who_renews_without_end_does_not_fill_the_log(registry: DeviceRegistry, store: DictDevices) -> None:
+    await paired(registry)
+    await paired(registry, "d2", credential=b"2" * 32)
+    for n in range(5):
+        await registry.replace_credential("d1", bytes([n]) * 32)
+    await registry.replace_credential("d2", NEW)
+    assert [event.device_id for event in store.events if event.action == "renewed"] == ["d1", "d2"]
+
+
 async def test_who_lost_the_answer_to_a_renewal_renews_again(registry: DeviceRegistry) -> None:
     await paired(registry)
     await registry.replace_credential("d1", NEW)
@@ -224,6 +233,31 @@ async def test_an_expired_device_is_no_device_and_its_calls_end(
     later = datetime.now(UTC) + timedelta(days=1)
     assert (await registry.update("d1", expires_at=later)).expires_at == later
     assert is_known(registry, OLD)
+
+
+async def test_a_device_expires_again_when_the_clock_was_set_back(
+    registry: DeviceRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Clock:
+            return cls.fromtimestamp(seconds[0], tz)
+
+    seconds, told = [1_000_000.0], []
+    monkeypatch.setattr(device_registry, "datetime", Clock)
+    registry.on_change = lambda device_id, now: told.append(device_id)
+    await paired(registry, expires_at=datetime.fromtimestamp(1_000_010, UTC))
+    for seconds[0] in (1_000_020.0, 1_000_000.0, 1_000_020.0):
+        await registry._end_expired()
+    assert told == ["d1", "d1"]
+
+
+async def test_who_is_let_in_is_in_whatever_becomes_of_the_log(registry: DeviceRegistry, store: DictDevices) -> None:
+    async def full(event: AuditEvent) -> None:
+        raise StoreError("the disk is full")
+
+    store.append_audit = full  # type: ignore[method-assign]
+    assert (await paired(registry)).id == "d1" and is_known(registry, OLD)
 
 
 async def test_names_are_made_unique_and_checked(registry: DeviceRegistry) -> None:

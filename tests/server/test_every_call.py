@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import socket
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -13,6 +16,7 @@ import pytest
 from edged.client import Client
 from edged.records import Scope
 from edged.server.caller import INCLUDES, NEEDED
+from edged.server.server import MAX_CONCURRENT_CALLS, MAX_LAN_CONNECTIONS
 from edged.v1 import assistant_pb2
 from tests.server.lan_server import LanServer
 from tests.server.scripted import WAIT, says, until
@@ -22,6 +26,8 @@ ASK = "/edged.v1.AssistantService/Ask"
 CONVERSE = "/edged.v1.AssistantService/Converse"
 RENEW = "/edged.v1.DeviceService/RenewCertificate"
 UNAUTHENTICATED, DENIED = "UNAUTHENTICATED", "PERMISSION_DENIED"
+HEALTH = "/grpc.health.v1.Health/Watch"
+REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 REFUSED = (UNAUTHENTICATED, DENIED)
 OPEN = assistant_pb2.ConverseRequest(open={"mode": 2, "encoding": 1})
 Calls = dict[str, bool]
@@ -156,9 +162,73 @@ async def test_revoking_breaks_off_what_runs(lan: LanServer, door: str) -> None:
         await channel.close()
 
 
+@pytest.mark.parametrize("changed", [{"scopes": frozenset({Scope.CHAT})}, {"person": "Ben"}])
+async def test_who_sees_less_sees_no_more_of_it(lan: LanServer, changed: dict[str, Any]) -> None:
+    lan.model.script = [*says("a", "b")[:2], WAIT]
+    program = await lan.program(Scope.CHAT, Scope.HISTORY_ALL)
+    ask = assistant_pb2.AskRequest(parts=[{"text": "Hello"}]).SerializeToString()
+    async with lan.channel(program) as channel:
+        asking = asyncio.create_task(lan.grpc_outcome(channel, ASK, ask))
+        await until(lambda: lan.model.running)
+        await lan.registry.update(program.device_id, name="other", scopes=frozenset(Scope))
+        await asyncio.sleep(0.05)
+        assert lan.model.running
+        await lan.registry.update(program.device_id, **changed)
+        assert await asking == DENIED
+
+
 async def test_a_device_is_not_told_where_things_lie(lan: LanServer) -> None:
     for scopes, is_told in (((Scope.CHAT,), False), ((Scope.ADMIN,), True)):
         program = await lan.program(*scopes)
         async with lan.channel(program) as channel:
             call = channel.unary_unary("/edged.v1.StatusService/GetStatus")
             assert (b"memory" in await call(b"")) is is_told
+
+
+async def test_no_device_takes_up_the_operators_calls(lan: LanServer) -> None:
+    """Whoever has a certificate shakes hands, and need not say what it wants."""
+    revoked = await lan.program(*Scope)
+    await lan.registry.revoke(revoked.device_id)
+    async with lan.channel(revoked) as channel, Client(f"unix:{lan.socket}") as operator:
+        for method in (HEALTH, REFLECTION):
+            assert await lan.grpc_outcome(channel, method) == "UNIMPLEMENTED"
+        silent = [channel.stream_stream(ASK)() for _ in range(MAX_CONCURRENT_CALLS)]
+        async with asyncio.timeout(30):
+            while await lan.grpc_outcome(channel, ASK) != "RESOURCE_EXHAUSTED":
+                pass  # nothing else tells that all have arrived
+        assert (await operator.status()).state
+        for call in silent:
+            call.cancel()
+
+
+async def test_strangers_take_up_a_bounded_number_of_connections(lan: LanServer) -> None:
+    connections = [socket.create_connection(("127.0.0.1", lan.grpc_port)) for _ in range(MAX_LAN_CONNECTIONS + 8)]
+    try:
+        for connection in connections:
+            connection.setblocking(False)
+        await until(lambda: sum(map(is_closed, connections)) >= 8)
+        assert not is_closed(connections[0])
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+def is_closed(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1, socket.MSG_PEEK) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+async def test_new_connections_are_shown_a_renewed_certificate(lan: LanServer) -> None:
+    before, program = lan.identity.fingerprint, await lan.program(Scope.CHAT)
+    lan.identity = lan.authority.server_identity(["another-name"])
+    assert lan.identity.fingerprint != before
+    _, writer = await asyncio.open_connection("127.0.0.1", lan.grpc_port, ssl=lan.trust())
+    shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    assert hashlib.sha256(shown).digest().hex(":").upper() == lan.identity.fingerprint
+    writer.transport.abort()
+    async with lan.channel(program) as channel:
+        assert await lan.grpc_outcome(channel, "/edged.v1.StatusService/GetStatus") == "OK"

@@ -19,6 +19,7 @@ from tests.server.scripted import says
 PROTOS = Path(__file__).resolve().parents[2] / "protos"
 EXPECTED = {
     "edged.v1.AssistantService": {"Ask", "Converse", "WatchEvents", "SetMicrophone"},
+    "edged.v1.CaptureService": {"Snapshot", "StreamFrames", "GetCamera", "WatchCamera", "SetCamera"},
     "edged.v1.ConversationService": {
         "ListConversations",
         "GetConversation",
@@ -41,6 +42,7 @@ EXPECTED = {
     "edged.v1.ModelService": {"ListModels", "GetModel"},
     "edged.v1.SpeakerService": {"EnrolSpeaker", "ListSpeakers", "DeleteSpeaker"},
     "edged.v1.StatusService": {"GetStatus"},
+    "edged.v1.VisionService": {"ReadText", "Describe", "Find"},
     "grpc.health.v1.Health": {"Check", "Watch", "List"},
     "grpc.reflection.v1alpha.ServerReflection": {"ServerReflectionInfo"},
 }

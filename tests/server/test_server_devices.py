@@ -32,7 +32,7 @@ from edged.v1.device_pb2_grpc import DeviceServiceStub, add_DeviceServiceService
 from tests.trust.desk import Desk, Guest, Registry
 
 SECONDS = 20
-REFUSAL = "edged does not listen on the LAN: `edged serve --lan`"
+REFUSAL = "the daemon does not listen on the LAN: end it and start `edged serve --lan`, or set lan.enabled = true"
 
 
 class Devices(Registry):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import subprocess
+from pathlib import Path
 
+import ifaddr
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ifaddr import IP, Adapter
 
+from edged.trust import addresses as addresses_module
 from edged.trust.addresses import InterfaceAddress, endpoint, host_name, most_likely_first, own_addresses
 
 
@@ -56,6 +60,23 @@ def test_this_machine_has_what_the_system_says() -> None:
     assert len(ours) == len(set(ours))
     told = subprocess.run(["hostname"], capture_output=True, text=True, check=True).stdout.strip()
     assert host_name() == told.partition(".")[0]
+
+
+def test_what_changes_each_day_is_no_address(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Lines of a laptop's kernel; 01 are the flags of a temporary address."""
+    table = tmp_path / "if_inet6"
+    table.write_text(
+        "fd000000000000000000000000000009 02 40 00 00    wlan0\n"
+        "fd00000000000000a1b2c3d4e5f60718 02 40 00 01    wlan0\n"
+        "00000000000000000000000000000001 01 80 10 80       lo\n"
+    )
+    addresses = ("fd00::9", "fd00::a1b2:c3d4:e5f6:718", "::1", "192.168.7.1")
+    ips = [IP(ip if "." in ip else (ip, 0, 2), 64, "wlan0") for ip in addresses]
+    monkeypatch.setattr(ifaddr, "get_adapters", lambda: [Adapter("wlan0", "wlan0", ips)])
+    monkeypatch.setattr(addresses_module, "IPV6_ADDRESSES", table)
+    assert own_addresses() == ("192.168.7.1", "fd00::9", "::1")
+    monkeypatch.setattr(addresses_module, "IPV6_ADDRESSES", tmp_path / "none")
+    assert set(own_addresses()) == set(addresses)
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,13 @@ import hashlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
 
 from edged.errors import InvalidInput, NotFound, PairingClosed, PairingExpired, PermissionDenied, QueueFull
-from edged.records import DeviceKind, PairingCandidate, PairingEnd, PairingOffer, Scope
+from edged.records import Device, DeviceKind, PairingCandidate, PairingEnd, PairingOffer, Scope
 from edged.trust.pairing import DEFAULT_SCOPES, OFFER_SECONDS, PairingMeans
 from tests.trust.desk import ADDRESS, Desk, Guest, certificate_request
 
@@ -145,7 +146,7 @@ async def test_after_two_minutes_everything_is_void(desk: Desk, offer: PairingOf
             await comes()
     assert not desk.registry.devices
     (_, end) = await reading(desk.desk.watch(offer.pairing_id))
-    assert end == PairingEnd(device=None, reason="nobody was let in within two minutes")
+    assert end == PairingEnd(device=None, reason="two minutes are over")
 
 
 async def test_a_new_pairing_takes_the_place_of_the_last(desk: Desk, offer: PairingOffer) -> None:
@@ -237,13 +238,34 @@ async def test_an_operator_who_says_yes_in_time_is_not_too_late(desk: Desk, offe
 
     desk.registry.add = slow_add  # type: ignore[method-assign, assignment]
     confirming = asyncio.create_task(desk.desk.confirm(offer.pairing_id, shown, True))
-    await asyncio.sleep(0)
+    await asyncio.sleep(0.01)
     desk.clock.pass_seconds(OFFER_SECONDS + 1)
     disk.set()
     device = await confirming
     assert device is not None
     desk.clock.pass_seconds(10)
     assert (await reading(desk.desk.watch(offer.pairing_id)))[-1] == PairingEnd(device=device, reason="")
+
+
+async def test_an_operator_who_says_yes_need_not_wait(
+    desk: Desk, offer: PairingOffer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, add = asyncio.Event(), desk.registry.add
+
+    async def slow(**known: Any) -> Device:
+        device = await add(**known)
+        await go_on.wait()
+        return device
+
+    monkeypatch.setattr(desk.registry, "add", slow)
+    phone = Guest(desk.desk, offer.code)
+    confirming = asyncio.create_task(desk.desk.confirm(offer.pairing_id, await phone.come(), True))
+    await asyncio.sleep(0.01)
+    confirming.cancel()
+    await asyncio.gather(confirming, return_exceptions=True)
+    go_on.set()
+    async with asyncio.timeout(5):
+        assert (await desk.desk.claim(phone.attempt_id)).device.id in desk.registry.devices
 
 
 async def test_a_device_that_goes_away_may_ask_again(desk: Desk, offer: PairingOffer) -> None:
@@ -261,3 +283,13 @@ async def test_no_id_names_the_pairing_that_was_opened_last(desk: Desk, offer: P
     shown = await Guest(desk.desk, offer.code).come()
     assert await desk.desk.confirm("", shown, True)
     assert await reading(desk.desk.watch("")) == await reading(desk.desk.watch(offer.pairing_id))
+
+
+async def test_the_operator_closes_it(desk: Desk) -> None:
+    offer = await desk.desk.open(frozenset(), "", None)
+    desk.desk.close(offer.pairing_id)
+    assert await reading(desk.desk.watch(offer.pairing_id)) == [
+        PairingEnd(device=None, reason="the operator closed it")
+    ]
+    with pytest.raises(PairingClosed):
+        await Guest(desk.desk, offer.code).start()

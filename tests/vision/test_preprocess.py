@@ -21,8 +21,8 @@ from PIL import Image
 from transformers.models.glm4v.image_processing_pil_glm4v import Glm4vImageProcessorPil
 
 from edged.errors import InvalidInput, MissingExtra
+from edged.vision.pictures import MAX_PICTURE_PIXELS
 from edged.vision.preprocess import (
-    MAX_PICTURE_PIXELS,
     Grid,
     ImageFormat,
     Patches,
@@ -32,7 +32,7 @@ from edged.vision.preprocess import (
 )
 
 pytestmark = pytest.mark.filterwarnings(r"ignore::UserWarning:PIL\.")
-"""As edged.vision.preprocess has it, which pytest forgets."""
+"""As edged.vision.pictures has it, which pytest forgets."""
 GLM4V = ImageFormat(
     patch_size=14,
     temporal_patch_size=2,

@@ -24,7 +24,7 @@ SEND_SECONDS = 60.0
 
 async def answered(border: CallBorder, request: Request, work: Callable[[], Awaitable[Response]]) -> Response:
     """What `work` returns, or the error as a response; cancelled when the client leaves meanwhile."""
-    working = asyncio.create_task(border.answer(request.url.path, _loopback, work))
+    working = asyncio.create_task(border.answer(method_of(request), _loopback, work))
     leaving = asyncio.create_task(_left(request))
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -38,6 +38,11 @@ async def answered(border: CallBorder, request: Request, work: Callable[[], Awai
         for task in (working, leaving):
             task.cancel()
         await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+def method_of(request: Request) -> str:
+    """For the log: the path as it is declared, since what stands for a name in it is the client's."""
+    return str(request.scope["route"].path)
 
 
 async def _left(request: Request) -> None:
@@ -59,6 +64,7 @@ class EventStream(Response):
     media_type = "text/event-stream"
 
     def __init__(self, border: CallBorder, path: str, pieces: AsyncGenerator[dict[str, Any], None]) -> None:
+        """path: see `method_of`."""
         super().__init__(headers={"cache-control": "no-cache"})
         del self.headers["content-length"]
         self._border = border
@@ -90,7 +96,7 @@ class EventStream(Response):
                         await _patiently(
                             send, {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
                         )
-                    await _patiently(send, _event(json.dumps(piece, ensure_ascii=False)))
+                    await _patiently(send, _event(json.dumps(piece)))  # some clients take U+2028 for a line's end
 
         try:
             await self._border.answer(self._path, _loopback, work)

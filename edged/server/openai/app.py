@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Annotated, Any, Protocol
 from fastapi import FastAPI, File, Form, UploadFile
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartParser
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
@@ -22,10 +24,10 @@ from edged.pipeline.hearing import transcript_of, write_down
 from edged.pipeline.ports import LanguageModel, SpeechToText, TextToSpeech
 from edged.records import DaemonState, ModelInfo
 from edged.server.call_border import CallBorder
-from edged.server.openai.answers import EventStream, answered, as_json
+from edged.server.openai.answers import EventStream, answered, as_json, method_of
 from edged.server.openai.chat import Completion
 from edged.server.openai.conversation import generation_request
-from edged.server.openai.failures import body, invalid
+from edged.server.openai.failures import RESPONSES, body, invalid
 from edged.server.openai.schema import ChatRequest, SpeechRequest
 
 DOCS = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>edged</title>
@@ -34,6 +36,7 @@ DOCS = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>edge
 <script>SwaggerUIBundle({url: "/openapi.json", dom_id: "#swagger-ui"})</script></body></html>"""
 
 _log = logging.getLogger("edged.server.openai")
+MultiPartParser.spool_max_size = sys.maxsize  # a recording never reaches a disk; `Door` bounds what it takes in memory
 
 
 class Models(Protocol):
@@ -75,7 +78,7 @@ class Parts:
 
 def make_app(parts: Parts) -> FastAPI:
     """The ASGI application; needs `Door` around it."""
-    app = FastAPI(title="edged", version=edged.__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(title="edged", version=edged.__version__, docs_url=None, redoc_url=None, responses=RESPONSES)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(Exception, _on_broken)
@@ -115,7 +118,7 @@ def _add_chat(app: FastAPI, parts: Parts) -> None:
             completion = await _completion(parts, asked)
             if asked.stream:
                 with_usage = bool(asked.stream_options and asked.stream_options.include_usage)
-                return EventStream(parts.border, request.url.path, completion.chunks(with_usage=with_usage))
+                return EventStream(parts.border, method_of(request), completion.chunks(with_usage=with_usage))
             return as_json(await completion.whole())
 
         return await answered(parts.border, request, work)
@@ -123,7 +126,7 @@ def _add_chat(app: FastAPI, parts: Parts) -> None:
 
 async def _completion(parts: Parts, asked: ChatRequest) -> Completion:
     """Checked as far as that is possible before it is computed."""
-    name = await parts.model.resolve(_engine(parts, asked.model))
+    name = await parts.model.resolve(_engine(parts, asked.model or ""))
     wanted = generation_request(asked, parts.sampling, name)
     if not await parts.model.hears(name):
         seconds = parts.max_recording_seconds
@@ -135,7 +138,7 @@ async def _completion(parts: Parts, asked: ChatRequest) -> Completion:
         ]
         wanted = replace(wanted, messages=tuple(messages))
     await parts.model.check(wanted)
-    return Completion(parts.model, wanted, asked.n, asked.return_reasoning)
+    return Completion(parts.model, wanted, asked.n or 1, asked.return_reasoning is not False)
 
 
 def _add_audio(app: FastAPI, parts: Parts) -> None:
@@ -201,7 +204,7 @@ async def _on_invalid(request: Request, exc: Exception) -> Response:
 
 async def _on_http(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
-    return JSONResponse(body(str(exc.detail).lower(), exc.status_code, code="http"), exc.status_code)
+    return JSONResponse(body(str(exc.detail).lower(), exc.status_code, code="http"), exc.status_code, exc.headers)
 
 
 async def _on_broken(request: Request, exc: Exception) -> Response:

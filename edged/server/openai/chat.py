@@ -9,7 +9,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from edged.errors import ContextOverflow
 from edged.events import (
+    ContextTrimmed,
     Finished,
     GenerationRequest,
     Measured,
@@ -35,9 +37,19 @@ class Completion:
     async def chunks(self, *, with_usage: bool) -> AsyncGenerator[dict[str, Any], None]:
         """Of a stream. The first of each choice has the role, the last the reason; usage comes at the very end."""
         for index in range(self.count):
-            yield self._chunk(index, {"role": "assistant", "content": ""})
+            if index and self.request.output:
+                await self.model.check(self.request)  # a compiled grammar serves one answer
+            has_begun = False
             async with aclosing(self.model.generate(self._seeded(index))) as events:
                 async for event in events:
+                    if isinstance(event, ContextTrimmed):
+                        raise ContextOverflow(
+                            "the messages do not fit the context with room for an answer; leave old ones out",
+                            field="messages",
+                        )
+                    if not has_begun:  # only now, so that a request that cannot be answered still gets its status
+                        has_begun = True
+                        yield self._chunk(index, {"role": "assistant", "content": ""})
                     match event:
                         case TextDelta(text=text):
                             yield self._chunk(index, {"content": text})

@@ -27,6 +27,13 @@ _DATA_URL = re.compile(r"data:(image/[a-z0-9.+-]{1,40});base64,", re.IGNORECASE)
 _AUDIO_TYPES = {"wav": "audio/wav", "mp3": "audio/mpeg", "flac": "audio/flac", "ogg": "audio/ogg"}
 _ROLES = {"system": Role.SYSTEM, "developer": Role.SYSTEM, "user": Role.USER, "assistant": Role.ASSISTANT}
 MAX_STOPS = 4
+_OTHER_FORMS = (
+    "grammar",
+    "json_schema",
+    "structured_outputs",
+    *map("guided_{}".format, ("json", "regex", "choice", "grammar")),
+)
+"""How llama.cpp and vLLM name the form of an answer besides."""
 
 
 def generation_request(request: ChatRequest, defaults: Sampling, model: str) -> GenerationRequest:
@@ -39,6 +46,7 @@ def generation_request(request: ChatRequest, defaults: Sampling, model: str) -> 
         messages=messages,
         sampling=_sampling(request, defaults),
         enable_thinking=request.thinks,
+        max_reasoning_tokens=request.thinking.budget_tokens if request.thinking else None,
         model=model,
         output=_output(request.response_format),
     )
@@ -48,8 +56,16 @@ def _refuse_what_is_not_there(request: ChatRequest) -> None:
     """To ignore these would change what the answer means."""
     if request.tools and request.tool_choice != "none":
         raise InvalidInput("this version calls no tools: leave tools out, or ask for a json_schema", field="tools")
-    if request.logprobs:
-        raise InvalidInput("this version gives no logprobs", field="logprobs")
+    if request.functions:
+        raise InvalidInput("this version calls no functions: ask for a json_schema", field="functions")
+    if request.logprobs or request.top_logprobs:
+        field = "logprobs" if request.logprobs else "top_logprobs"
+        raise InvalidInput("this version gives no logprobs", field=field)
+    if "audio" in (request.modalities or ()):
+        raise InvalidInput("answers are text; /v1/audio/speech reads them aloud", field="modalities")
+    for name in _OTHER_FORMS:
+        if getattr(request, name) is not None:
+            raise InvalidInput("ask for a form as response_format, with a json_schema", field=name)
     if request.store:
         raise InvalidInput("this version stores nothing that comes over HTTP", field="store")
 
@@ -115,8 +131,9 @@ def _bias(given: dict[str, float]) -> dict[int, float]:
 def _output(form: ResponseFormat | None) -> OutputFormat | None:
     if form is None or form.type == "text":
         return None
-    if form.type == "json_object":
+    if form.type == "json_object" and form.schema_ is None:
         return OutputFormat(kind=OutputKind.JSON)
-    if form.json_schema is None:
+    schema = form.schema_ if form.type == "json_object" else form.json_schema and form.json_schema.schema_
+    if schema is None:
         raise InvalidInput("json_schema is missing", field="response_format.json_schema")
-    return OutputFormat(kind=OutputKind.JSON_SCHEMA, text=json.dumps(form.json_schema.schema_, ensure_ascii=False))
+    return OutputFormat(kind=OutputKind.JSON_SCHEMA, text=json.dumps(schema, ensure_ascii=False))

@@ -14,6 +14,10 @@ from edged.server.openai.failures import body
 
 BODY_SECONDS = 20.0
 """How long a client may send nothing of its request."""
+MAX_VALUES = 250_000
+"""Of JSON in a request, about: each takes a hundred times the memory that it took to send."""
+_SEPARATORS = (b",", b":", b"[", b"{")
+_NOT_IN_A_HOST = frozenset("@/?#\\")
 _TOO_LARGE = "the request is too large"
 
 
@@ -27,13 +31,17 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or pass on."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close"})  # before it is accepted: 403
+            return
         if scope["type"] != "http":
             return
         headers = Headers(scope=scope)
         if not _is_meant_for_loopback(headers):
             await _refusal(403, "this port is for programs on this machine")(scope, receive, send)
             return
-        limited = _Limited(receive, self._max_bytes)
+        is_json = not headers.get("content-type", "").lower().startswith("multipart/form-data")
+        limited = _Limited(receive, self._max_bytes, MAX_VALUES if is_json else None)
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit()) or int(length) > self._max_bytes:
             await _refusal(413, _TOO_LARGE)(scope, receive, send)
@@ -64,7 +72,8 @@ class _Refused(Exception):
 
 
 class _Limited:
-    def __init__(self, receive: Receive, max_bytes: int) -> None:
+    def __init__(self, receive: Receive, max_bytes: int, max_values: int | None) -> None:
+        self._values_left = max_values
         self._receive = receive
         self._left = max_bytes
         self._is_read = False
@@ -78,19 +87,26 @@ class _Limited:
             self.problem = _Refused(408, "the request came too slowly")
             raise self.problem from None
         if message["type"] == "http.request":
-            self._left -= len(message.get("body", b""))
+            body = message.get("body", b"")
+            self._left -= len(body)
+            if self._values_left is not None:
+                self._values_left -= sum(map(body.count, _SEPARATORS))
             self._is_read = not message.get("more_body", False)
             if self._left < 0:
                 self.problem = _Refused(413, _TOO_LARGE)
+                raise self.problem
+            if self._is_read and self._values_left is not None and self._values_left < 0:
+                self.problem = _Refused(413, "the request holds too many values")
                 raise self.problem
         return message
 
 
 def _is_meant_for_loopback(headers: Headers) -> bool:
     """Not so for a page whose name was made to mean 127.0.0.1, nor for one from elsewhere that posts here."""
-    names = [_host(f"//{headers.get('host', '')}")]
-    if origin := headers.get("origin"):
-        names.append(_host(origin))
+    host = headers.get("host", "")
+    if not _NOT_IN_A_HOST.isdisjoint(host):
+        return False
+    names = [_host(f"//{host}"), *map(_host, headers.getlist("origin"))]
     return all(_is_loopback(name) for name in names)
 
 

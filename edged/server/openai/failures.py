@@ -7,12 +7,39 @@ from itertools import groupby
 from types import MappingProxyType
 from typing import Any
 
+from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
 from edged.errors import Code, EdgedError, QueueFull
 from edged.server.openai.schema import PARTS, WORDS
 from edged.server.status_details import status_message
 
+_CODES: Mapping[str, str] = MappingProxyType({"CONTEXT_OVERFLOW": "context_length_exceeded"})
+"""Those that clients look for; theirs are otherwise edged's own."""
+
+
+class Problem(BaseModel):
+    """What went wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class Failure(BaseModel):
+    """An answer that is none."""
+
+    error: Problem
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": Failure, "description": "The request is at fault, or too many wait"},
+    "5XX": {"model": Failure, "description": "The daemon is at fault, or not ready"},
+}
+"""For the description of the API."""
+_WHOLE = frozenset({"logit_bias", "stop"})
+"""Fields inside which places are named by the client's own words, or by pydantic's."""
 _STATUS: Mapping[Code, int] = MappingProxyType({Code.UNIMPLEMENTED: 400, Code.FAILED_PRECONDITION: 400})
 """Where the one of `Code` would make clients try again, or give up on the server."""
 
@@ -20,7 +47,13 @@ _STATUS: Mapping[Code, int] = MappingProxyType({Code.UNIMPLEMENTED: 400, Code.FA
 def failure(error: EdgedError) -> tuple[int, dict[str, Any]]:
     """Status and body."""
     status = _STATUS.get(error.code, error.code.http_status)
-    return status, body(status_message(error), status, code=error.reason.lower(), param=error.field or None)
+    code = _CODES.get(error.reason, error.reason.lower())
+    return status, body(status_message(error), status, code=code, param=_param(error.field))
+
+
+def _param(field: str) -> str | None:
+    """The engine's name of a field as the request has it."""
+    return "response_format" if field.startswith("output.") else field.removeprefix("sampling.") or None
 
 
 def body(message: str, status: int, *, code: str | None, param: str | None = None) -> dict[str, Any]:
@@ -41,6 +74,10 @@ def failed(error: EdgedError) -> Response:
 def invalid(problems: Sequence[Any]) -> Response:
     """What pydantic found; the first problem, since clients show one line. What was sent is not quoted."""
     first = problems[0]
+    if first["type"] == "json_invalid":
+        return JSONResponse(body("the body is no JSON", 400, code="invalid_input"), 400)
     steps = [str(step) for step in first["loc"][1:] if step not in (WORDS, PARTS)]
+    if steps and steps[0] in _WHOLE:
+        steps = steps[:1]
     place = ".".join(step for step, _ in groupby(steps)) or "body"  # pydantic names the kind of a part, then its field
     return JSONResponse(body(f"{place}: {first['msg']}", 400, code="invalid_input", param=place), 400)

@@ -10,20 +10,22 @@ MAX_MESSAGES = 1000
 MAX_PARTS = 64
 MAX_CHOICES = 8
 _Name = Annotated[str, StringConstraints(max_length=200)]
+_Words = Annotated[str, StringConstraints(min_length=0)]
+"""Text that is one: pydantic lets half of a surrogate pair through where there is nothing else to check."""
 
 
 class TextPart(BaseModel):
     """Words."""
 
     type: Literal["text"]
-    text: str
+    text: _Words
 
 
 class ImageUrl(BaseModel):
     """A picture in the request itself."""
 
     url: str = Field(description="data:image/...;base64,... alone: nothing is fetched from anywhere")
-    detail: str = "auto"
+    detail: str | None = "auto"
 
 
 class ImagePart(BaseModel):
@@ -53,7 +55,7 @@ ContentPart = Annotated[TextPart | ImagePart | AudioPart, Field(discriminator="t
 WORDS, PARTS = "words", "parts"
 """How pydantic tells, in the place of an error, which of the two a content was taken for."""
 Content = Annotated[
-    Annotated[str, Tag(WORDS)] | Annotated[list[ContentPart], Field(max_length=MAX_PARTS), Tag(PARTS)],
+    Annotated[_Words, Tag(WORDS)] | Annotated[list[ContentPart], Field(max_length=MAX_PARTS), Tag(PARTS)],
     Discriminator(lambda content: PARTS if isinstance(content, list) else WORDS),
 ]
 
@@ -79,18 +81,22 @@ class ResponseFormat(BaseModel):
 
     type: Literal["text", "json_object", "json_schema"]
     json_schema: JsonSchema | None = None
+    schema_: dict[str, Any] | None = Field(
+        default=None, alias="schema", description="Of a json_object, as llama.cpp has it"
+    )
 
 
 class StreamOptions(BaseModel):
     """Of a stream."""
 
-    include_usage: bool = False
+    include_usage: bool | None = False
 
 
 class Thinking(BaseModel):
     """Whether the model thinks first, as DeepSeek and GLM have it."""
 
     type: Literal["enabled", "disabled"]
+    budget_tokens: int | None = Field(default=None, ge=0, description="How many tokens may be thought")
 
 
 class TemplateArguments(BaseModel):
@@ -102,11 +108,11 @@ class TemplateArguments(BaseModel):
 class ChatRequest(BaseModel):
     """Of /v1/chat/completions."""
 
-    model: _Name = ""
+    model: _Name | None = ""
     messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
-    stream: bool = False
+    stream: bool | None = False
     stream_options: StreamOptions | None = None
-    n: int = Field(default=1, ge=1, le=MAX_CHOICES)
+    n: int | None = Field(default=1, ge=1, le=MAX_CHOICES)
     max_tokens: int | None = Field(default=None, ge=1)
     max_completion_tokens: int | None = Field(default=None, ge=1)
     temperature: float | None = Field(default=None, ge=0, le=2)
@@ -118,7 +124,7 @@ class ChatRequest(BaseModel):
     repetition_penalty: float | None = Field(default=None, gt=0, le=10)
     logit_bias: dict[str, float] | None = None
     seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
-    stop: str | list[str] | None = None
+    stop: _Words | list[_Words] | None = None
     response_format: ResponseFormat | None = None
     logprobs: bool | None = None
     store: bool | None = None
@@ -127,8 +133,18 @@ class ChatRequest(BaseModel):
     enable_thinking: bool | None = None
     chat_template_kwargs: TemplateArguments | None = None
     thinking: Thinking | None = None
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = None
-    return_reasoning: bool = True
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
+    return_reasoning: bool | None = True
+    top_logprobs: int | None = None
+    functions: list[Any] | None = None
+    modalities: list[str] | None = None
+    grammar: Any = None
+    json_schema: Any = None
+    structured_outputs: Any = None
+    guided_json: Any = None
+    guided_regex: Any = None
+    guided_choice: Any = None
+    guided_grammar: Any = None
 
     @property
     def thinks(self) -> bool:
@@ -148,4 +164,6 @@ class SpeechRequest(BaseModel):
     input: str = Field(min_length=1, max_length=4096)
     model: _Name = ""
     voice: Any = None
+    speed: Literal[1] | None = None
+    stream_format: Literal["audio"] | None = None
     response_format: Literal["wav", "pcm"] = "wav"

@@ -19,6 +19,9 @@ from edged.server.web.headers import SECURITY
 
 HEAD_SECONDS = 20.0
 """From the moment that a client may send a request until its headers must be here."""
+UNREAD_SECONDS = 90.0
+"""How long a client may read nothing while more is written than the connection holds; answers end before, by clocks of
+their own, but what they wrote would keep the connection open for as long as the client likes."""
 IDLE_SECONDS = 15
 """Between two requests, after which the connection is closed in good order."""
 _REFUSAL = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close"), *SECURITY]
@@ -34,6 +37,7 @@ class HttpConnection(H11Protocol):
         super().__init__(config=config, server_state=state, app_state={}, _loop=loop)
         self._on_lost = on_lost
         self._clock: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Called by the transport."""
@@ -48,8 +52,20 @@ class HttpConnection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the transport."""
         self._stop_clock()
+        self._stop_unread()
         super().connection_lost(exc)
         self._on_lost()
+
+    def pause_writing(self) -> None:
+        """Called by the transport when it holds more than it wants."""
+        super().pause_writing()
+        self._stop_unread()
+        self._unread = self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Called by the transport."""
+        self._stop_unread()
+        super().resume_writing()
 
     def on_response_complete(self) -> None:
         """Called when a response was handed to the transport."""
@@ -60,6 +76,7 @@ class HttpConnection(H11Protocol):
         """From here on it is a `WebSocketConnection`, which has clocks of its own."""
         super().handle_websocket_upgrade(event)
         self._stop_clock()
+        self._stop_unread()
         other = self.transport.get_protocol()
         assert isinstance(other, WebSocketConnection)
         other.on_lost = self._on_lost
@@ -86,6 +103,11 @@ class HttpConnection(H11Protocol):
         if self._clock:
             self._clock.cancel()
             self._clock = None
+
+    def _stop_unread(self) -> None:
+        if self._unread:
+            self._unread.cancel()
+            self._unread = None
 
 
 class WebSocketConnection(WebSocketsSansIOProtocol):

@@ -89,12 +89,10 @@ class Method:
         for response in responses:
             yield response
 
-    def _work(
-        self, request: Unparsed, context: _Context, write: Callable[[Message], Awaitable[None]]
-    ) -> Awaitable[Any]:
+    async def _work(self, request: Unparsed, context: _Context, write: Callable[[Message], Awaitable[None]]) -> Any:
         headers = context.response_headers()
         web_context = WebContext(current_call().scope, write, lambda value: headers.add("set-cookie", value))
-        return self._behaviour(request.take(self._request_type), web_context)
+        return await self._behaviour(await request.take(self._request_type), web_context)
 
     async def _answer(self, context: _Context, work: Callable[[], Awaitable[Any]]) -> Any:
         milliseconds = context.timeout_ms()

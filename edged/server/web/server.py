@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edged.server.call_border import CallBorder
+from edged.server.listen import ServerIdentity
 from edged.server.web.app import WebApp
 from edged.server.web.connect import ConnectServices
 from edged.server.web.http_server import HttpServer
 from edged.server.web.identity import Registry
 from edged.server.web.method import methods
 from edged.server.web.pages import CA_CERTIFICATE, PHONE, CertificatePage, app_pages
-from edged.server.web.tls import ServerIdentity, server_context
+from edged.server.web.tls import server_context
 from edged.server.web.websocket import WebSocketMethod
 
 MAX_CONNECTIONS_PER_ADDRESS = 32

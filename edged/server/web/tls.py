@@ -4,21 +4,8 @@ from __future__ import annotations
 
 import os
 import ssl
-from typing import Protocol
 
-
-class ServerIdentity(Protocol):
-    """What the port shows."""
-
-    @property
-    def certificate_pem(self) -> bytes:
-        """X.509."""
-        ...
-
-    @property
-    def key_pem(self) -> bytes:
-        """PKCS #8, of the certificate."""
-        ...
+from edged.server.listen import ServerIdentity
 
 
 def server_context(identity: ServerIdentity) -> ssl.SSLContext:

@@ -59,7 +59,7 @@ class Answer:
 
 
 class HttpDaemon:
-    def __init__(self) -> None:
+    def __init__(self, *, max_bytes: int = MAX_BYTES) -> None:
         self.model = ScriptedModel()
         self.lifecycle = Lifecycle(HealthServicer(()))
         self.lifecycle.enter(DaemonState.SERVING)
@@ -76,7 +76,7 @@ class HttpDaemon:
             max_recording_seconds=60,
             docs=None,
         )
-        app = Door(make_app(parts), max_bytes=MAX_BYTES)
+        app = Door(make_app(parts), max_bytes=max_bytes)
         self.server = HttpServer(app, key="http.listen", tls=None, most_per_address=64)
         self.port = 0
 

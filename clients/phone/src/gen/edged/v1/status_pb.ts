@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file edged/v1/status.proto.
  */
 export const file_edged_v1_status: GenFile = /*@__PURE__*/
-  fileDesc("ChVlZGdlZC92MS9zdGF0dXMucHJvdG8SCGVkZ2VkLnYxIhIKEEdldFN0YXR1c1JlcXVlc3QirgIKEUdldFN0YXR1c1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSJAoFc3RhdGUYAiABKA4yFS5lZGdlZC52MS5EYWVtb25TdGF0ZRIuCgpzdGFydGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxsaXN0ZW5pbmdfb24YBCADKAkSJgoGZW5naW5lGAUgASgLMhYuZWRnZWQudjEuRW5naW5lU3RhdHVzEiQKBXN0b3JlGAYgASgLMhUuZWRnZWQudjEuU3RvcmVTdGF0dXMSKAoHcHJpdmFjeRgHIAEoCzIXLmVkZ2VkLnYxLlByaXZhY3lTdGF0dXMSJAoFdm9pY2UYCCABKAsyFS5lZGdlZC52MS5Wb2ljZVN0YXR1cyKoAgoMRW5naW5lU3RhdHVzEg0KBW1vZGVsGAEgASgJEg4KBmRldmljZRgCIAEoCRIWCg5jb250ZXh0X2xlbmd0aBgDIAEoBRIXCg9hY3RpdmVfcmVxdWVzdHMYBCABKAUSFwoPcXVldWVkX3JlcXVlc3RzGAUgASgFEhsKE21heF9xdWV1ZWRfcmVxdWVzdHMYBiABKAUSHAoUY2FjaGVkX2NvbnZlcnNhdGlvbnMYByABKAUSFgoOa3ZfY2FjaGVfYnl0ZXMYCCABKAMSHAoUa3ZfY2FjaGVfbGltaXRfYnl0ZXMYCSABKAMSFAoMbG9hZF9zZWNvbmRzGAogASgBEigKC2V4cGVydF9sb2FkGAsgAygLMhMuZWRnZWQudjEuTGF5ZXJMb2FkIhwKCUxheWVyTG9hZBIPCgdleHBlcnRzGAEgAygBIpsBCgtTdG9yZVN0YXR1cxIQCghkYXRhYmFzZRgBIAEoCRIRCgllbmNyeXB0ZWQYAiABKAgSEgoKa2V5X3NvdXJjZRgDIAEoCRIWCg5kYXRhYmFzZV9ieXRlcxgEIAEoAxIVCg1jb252ZXJzYXRpb25zGAUgASgFEhAKCG1lc3NhZ2VzGAYgASgFEhIKCnByb3RlY3Rpb24YByABKAkicgoNUHJpdmFjeVN0YXR1cxIrCgxlbmZvcmNlbWVudHMYASADKAsyFS5lZGdlZC52MS5FbmZvcmNlbWVudBIbChNyZWZ1c2VkX2Nvbm5lY3Rpb25zGAIgASgFEhcKD2NvbnRlbnRfbG9nZ2luZxgDIAEoCCI7CgtFbmZvcmNlbWVudBIMCgRuYW1lGAEgASgJEg4KBmFjdGl2ZRgCIAEoCBIOCgZkZXRhaWwYAyABKAkinwEKC1ZvaWNlU3RhdHVzEi0KCm1pY3JvcGhvbmUYASABKA4yGS5lZGdlZC52MS5NaWNyb3Bob25lU3RhdGUSEAoIb2JzdGFjbGUYAiABKAkSEAoIb3ZlcnJ1bnMYAyABKAUSEQoJdW5kZXJydW5zGAQgASgFEhIKCnJlY29ubmVjdHMYBSABKAUSFgoOdm9sdW1lX3BlcmNlbnQYBiABKAUqegoLRGFlbW9uU3RhdGUSHAoYREFFTU9OX1NUQVRFX1VOU1BFQ0lGSUVEEAASGAoUREFFTU9OX1NUQVRFX0xPQURJTkcQARIYChREQUVNT05fU1RBVEVfU0VSVklORxACEhkKFURBRU1PTl9TVEFURV9EUkFJTklORxADKqIBCg9NaWNyb3Bob25lU3RhdGUSIAocTUlDUk9QSE9ORV9TVEFURV9VTlNQRUNJRklFRBAAEhsKF01JQ1JPUEhPTkVfU1RBVEVfQ0xPU0VEEAESGQoVTUlDUk9QSE9ORV9TVEFURV9PUEVOEAISGgoWTUlDUk9QSE9ORV9TVEFURV9NVVRFRBADEhkKFU1JQ1JPUEhPTkVfU1RBVEVfTE9TVBAEMlUKDVN0YXR1c1NlcnZpY2USRAoJR2V0U3RhdHVzEhouZWRnZWQudjEuR2V0U3RhdHVzUmVxdWVzdBobLmVkZ2VkLnYxLkdldFN0YXR1c1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChVlZGdlZC92MS9zdGF0dXMucHJvdG8SCGVkZ2VkLnYxIhIKEEdldFN0YXR1c1JlcXVlc3Qi1gIKEUdldFN0YXR1c1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSJAoFc3RhdGUYAiABKA4yFS5lZGdlZC52MS5EYWVtb25TdGF0ZRIuCgpzdGFydGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxsaXN0ZW5pbmdfb24YBCADKAkSJgoGZW5naW5lGAUgASgLMhYuZWRnZWQudjEuRW5naW5lU3RhdHVzEiQKBXN0b3JlGAYgASgLMhUuZWRnZWQudjEuU3RvcmVTdGF0dXMSKAoHcHJpdmFjeRgHIAEoCzIXLmVkZ2VkLnYxLlByaXZhY3lTdGF0dXMSJAoFdm9pY2UYCCABKAsyFS5lZGdlZC52MS5Wb2ljZVN0YXR1cxImCgZjYW1lcmEYCSABKAsyFi5lZGdlZC52MS5DYW1lcmFTdGF0dXMiqAIKDEVuZ2luZVN0YXR1cxINCgVtb2RlbBgBIAEoCRIOCgZkZXZpY2UYAiABKAkSFgoOY29udGV4dF9sZW5ndGgYAyABKAUSFwoPYWN0aXZlX3JlcXVlc3RzGAQgASgFEhcKD3F1ZXVlZF9yZXF1ZXN0cxgFIAEoBRIbChNtYXhfcXVldWVkX3JlcXVlc3RzGAYgASgFEhwKFGNhY2hlZF9jb252ZXJzYXRpb25zGAcgASgFEhYKDmt2X2NhY2hlX2J5dGVzGAggASgDEhwKFGt2X2NhY2hlX2xpbWl0X2J5dGVzGAkgASgDEhQKDGxvYWRfc2Vjb25kcxgKIAEoARIoCgtleHBlcnRfbG9hZBgLIAMoCzITLmVkZ2VkLnYxLkxheWVyTG9hZCIcCglMYXllckxvYWQSDwoHZXhwZXJ0cxgBIAMoASKbAQoLU3RvcmVTdGF0dXMSEAoIZGF0YWJhc2UYASABKAkSEQoJZW5jcnlwdGVkGAIgASgIEhIKCmtleV9zb3VyY2UYAyABKAkSFgoOZGF0YWJhc2VfYnl0ZXMYBCABKAMSFQoNY29udmVyc2F0aW9ucxgFIAEoBRIQCghtZXNzYWdlcxgGIAEoBRISCgpwcm90ZWN0aW9uGAcgASgJInIKDVByaXZhY3lTdGF0dXMSKwoMZW5mb3JjZW1lbnRzGAEgAygLMhUuZWRnZWQudjEuRW5mb3JjZW1lbnQSGwoTcmVmdXNlZF9jb25uZWN0aW9ucxgCIAEoBRIXCg9jb250ZW50X2xvZ2dpbmcYAyABKAgiOwoLRW5mb3JjZW1lbnQSDAoEbmFtZRgBIAEoCRIOCgZhY3RpdmUYAiABKAgSDgoGZGV0YWlsGAMgASgJIp8BCgtWb2ljZVN0YXR1cxItCgptaWNyb3Bob25lGAEgASgOMhkuZWRnZWQudjEuTWljcm9waG9uZVN0YXRlEhAKCG9ic3RhY2xlGAIgASgJEhAKCG92ZXJydW5zGAMgASgFEhEKCXVuZGVycnVucxgEIAEoBRISCgpyZWNvbm5lY3RzGAUgASgFEhYKDnZvbHVtZV9wZXJjZW50GAYgASgFIlYKDENhbWVyYVN0YXR1cxIkCgVzdGF0ZRgBIAEoDjIVLmVkZ2VkLnYxLkNhbWVyYVN0YXRlEg4KBnNvdXJjZRgCIAEoCRIQCghvYnN0YWNsZRgDIAEoCSp6CgtEYWVtb25TdGF0ZRIcChhEQUVNT05fU1RBVEVfVU5TUEVDSUZJRUQQABIYChREQUVNT05fU1RBVEVfTE9BRElORxABEhgKFERBRU1PTl9TVEFURV9TRVJWSU5HEAISGQoVREFFTU9OX1NUQVRFX0RSQUlOSU5HEAMqogEKD01pY3JvcGhvbmVTdGF0ZRIgChxNSUNST1BIT05FX1NUQVRFX1VOU1BFQ0lGSUVEEAASGwoXTUlDUk9QSE9ORV9TVEFURV9DTE9TRUQQARIZChVNSUNST1BIT05FX1NUQVRFX09QRU4QAhIaChZNSUNST1BIT05FX1NUQVRFX01VVEVEEAMSGQoVTUlDUk9QSE9ORV9TVEFURV9MT1NUEAQqiAEKC0NhbWVyYVN0YXRlEhwKGENBTUVSQV9TVEFURV9VTlNQRUNJRklFRBAAEhQKEENBTUVSQV9TVEFURV9PRkYQARIXChNDQU1FUkFfU1RBVEVfQ0xPU0VEEAISFQoRQ0FNRVJBX1NUQVRFX09QRU4QAxIVChFDQU1FUkFfU1RBVEVfTE9TVBAEMlUKDVN0YXR1c1NlcnZpY2USRAoJR2V0U3RhdHVzEhouZWRnZWQudjEuR2V0U3RhdHVzUmVxdWVzdBobLmVkZ2VkLnYxLkdldFN0YXR1c1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * @generated from message edged.v1.GetStatusRequest
@@ -74,6 +74,13 @@ export type GetStatusResponse = Message<"edged.v1.GetStatusResponse"> & {
    * @generated from field: edged.v1.VoiceStatus voice = 8;
    */
   voice?: VoiceStatus | undefined;
+
+  /**
+   * Unset where no camera is configured.
+   *
+   * @generated from field: edged.v1.CameraStatus camera = 9;
+   */
+  camera?: CameraStatus | undefined;
 };
 
 /**
@@ -335,6 +342,37 @@ export const VoiceStatusSchema: GenMessage<VoiceStatus> = /*@__PURE__*/
   messageDesc(file_edged_v1_status, 7);
 
 /**
+ * @generated from message edged.v1.CameraStatus
+ */
+export type CameraStatus = Message<"edged.v1.CameraStatus"> & {
+  /**
+   * @generated from field: edged.v1.CameraState state = 1;
+   */
+  state: CameraState;
+
+  /**
+   * What is opened, without a password; empty for a device without the scope ADMIN.
+   *
+   * @generated from field: string source = 2;
+   */
+  source: string;
+
+  /**
+   * What keeps the camera from being seen through, and what to do.
+   *
+   * @generated from field: string obstacle = 3;
+   */
+  obstacle: string;
+};
+
+/**
+ * Describes the message edged.v1.CameraStatus.
+ * Use `create(CameraStatusSchema)` to create a new message.
+ */
+export const CameraStatusSchema: GenMessage<CameraStatus> = /*@__PURE__*/
+  messageDesc(file_edged_v1_status, 8);
+
+/**
  * @generated from enum edged.v1.DaemonState
  */
 export enum DaemonState {
@@ -408,10 +446,58 @@ export const MicrophoneStateSchema: GenEnum<MicrophoneState> = /*@__PURE__*/
   enumDesc(file_edged_v1_status, 1);
 
 /**
+ * Of the daemon's own camera; only OPEN sees anything.
+ *
+ * @generated from enum edged.v1.CameraState
+ */
+export enum CameraState {
+  /**
+   * @generated from enum value: CAMERA_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Switched off by hand: it stays closed whoever wants it.
+   *
+   * @generated from enum value: CAMERA_STATE_OFF = 1;
+   */
+  OFF = 1,
+
+  /**
+   * Nobody wants it.
+   *
+   * @generated from enum value: CAMERA_STATE_CLOSED = 2;
+   */
+  CLOSED = 2,
+
+  /**
+   * It sees, or is being opened.
+   *
+   * @generated from enum value: CAMERA_STATE_OPEN = 3;
+   */
+  OPEN = 3,
+
+  /**
+   * It is wanted but cannot be opened, or was unplugged.
+   *
+   * @generated from enum value: CAMERA_STATE_LOST = 4;
+   */
+  LOST = 4,
+}
+
+/**
+ * Describes the enum edged.v1.CameraState.
+ */
+export const CameraStateSchema: GenEnum<CameraState> = /*@__PURE__*/
+  enumDesc(file_edged_v1_status, 2);
+
+/**
  * @generated from service edged.v1.StatusService
  */
 export const StatusService: GenService<{
   /**
+   * A device without the scope ADMIN is not told where things lie, nor how much is stored.
+   *
    * @generated from rpc edged.v1.StatusService.GetStatus
    */
   getStatus: {

@@ -1,0 +1,28 @@
+"""`edged camera`: the switch of the running daemon's camera."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from edged.cli.connection import require_daemon, with_client
+from edged.cli.output import printable
+from edged.config import Config, load_config
+from edged.records import CameraStatus
+
+
+@click.command()
+@click.argument("switch", type=click.Choice(["on", "off"]))
+def camera(switch: str) -> None:
+    """Close the running daemon's camera, whoever looks through it, or allow it to open again.
+
+    It opens only while somebody looks: `edged ask --camera`, or a paired device with the scope camera.
+    """
+    status = asyncio.run(_switch(load_config(), is_on=switch == "on"))
+    click.echo(printable(f"the camera is {status.state}"))
+
+
+async def _switch(config: Config, *, is_on: bool) -> CameraStatus:
+    require_daemon(config)
+    return await with_client(config, lambda client: client.camera.switch(is_on))

@@ -1,0 +1,104 @@
+"""`edged see`: what a picture shows."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edged.cli.answer import CUT_OFF, Answer
+from edged.cli.attachment import read_image
+from edged.cli.connection import with_client
+from edged.cli.output import print_json, print_table, printable, say
+from edged.cli.parameters import utf8
+from edged.config import Config, load_config
+from edged.events import FinishReason, Image, Text
+from edged.records import Corners, FoundText, PictureDescription, SeenObject, TextLine, VisualCode
+
+if TYPE_CHECKING:
+    from edged.client import Client
+
+
+@click.command()
+@click.argument("image", type=click.Path(path_type=Path))
+@click.argument("question", type=utf8, required=False)
+@click.option("--find", "words", type=utf8, metavar="WORDS", help="Say where these words stand in the picture.")
+@click.option("--model", type=utf8, default="", metavar="NAME", help="Engine that answers the question.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--annotate",
+    type=click.Path(path_type=Path),
+    metavar="OUT.png",
+    help="Draw around what was found, in a new picture.",
+)
+def see(image: Path, question: str | None, words: str | None, model: str, as_json: bool, annotate: Path | None) -> None:
+    """Say what can be seen in a picture, or answer a question about it.
+
+    Without QUESTION no model is asked: its text, codes, colours and size are printed. Places are x and y of two
+    opposite corners, from 0 to 1. IMAGE is a JPEG, PNG, WebP or GIF.
+    """
+    if question is not None and words is not None:
+        raise click.UsageError("--find looks for words without a QUESTION")
+    config = load_config()
+    picture = read_image(image, max_bytes=config.daemon.max_message_bytes)
+    if words is not None:
+        found = asyncio.run(with_client(config, lambda client: client.vision.find(picture, words)))
+        _draw(annotate, picture, [place.corners for place in found])
+        _print_found(found, words, as_json=as_json)
+    elif question is None:
+        _print_seen(_described(config, picture, annotate), as_json=as_json)
+    else:
+        if annotate:
+            _described(config, picture, annotate)
+        _answer(config, (picture, Text(text=question)), model, as_json=as_json)
+
+
+def _described(config: Config, picture: Image, annotate: Path | None) -> PictureDescription:
+    seen = asyncio.run(with_client(config, lambda client: client.vision.describe(picture)))
+    places: list[TextLine | VisualCode | SeenObject] = [*seen.read.lines, *seen.codes, *(seen.objects or ())]
+    _draw(annotate, picture, [place.corners for place in places])
+    return seen
+
+
+def _answer(config: Config, parts: tuple[Image, Text], model: str, *, as_json: bool) -> None:
+    answer = Answer(is_streamed=not as_json)
+
+    async def asked(client: Client) -> None:
+        await answer.follow(client.ask(parts, model=model))
+
+    asyncio.run(with_client(config, asked, may_repeat=lambda: answer.started is None))
+    if as_json:
+        print_json(answer.report())
+    elif answer.finish_reason is FinishReason.LENGTH:
+        say(CUT_OFF)
+
+
+def _draw(path: Path | None, picture: Image, places: list[Corners]) -> None:
+    if path:
+        from edged.cli.annotation import write_annotated
+
+        write_annotated(path, picture.data, places)
+
+
+def _print_seen(seen: PictureDescription, *, as_json: bool) -> None:
+    if as_json:
+        print_json(seen)
+    else:
+        click.echo(printable(seen.text))
+
+
+def _print_found(found: tuple[FoundText, ...], words: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"found": found})
+    elif found:
+        print_table(("TEXT", "FROM", "TO"), [(place.text, *_extent(place.corners)) for place in found])
+    else:
+        say(printable(f"{words!r} was not found in the picture"))
+
+
+def _extent(corners: Corners) -> tuple[str, str]:
+    """Left upper and right lower corner of what encloses it."""
+    xs, ys = zip(*corners, strict=True)
+    return f"{min(xs):.3f},{min(ys):.3f}", f"{max(xs):.3f},{max(ys):.3f}"

@@ -1,0 +1,134 @@
+"""`edged ocr` and `edged see` beside a real server that really reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edged.vision.ocr import Ocr
+from edged.vision.sight import Sight
+from edged.vision.weights import text_folder
+from tests.cli.conftest import Edged, ScriptedDaemon
+from tests.server.scripted import says
+from tests.vision.menu import encoded, menu, photographed
+
+
+@pytest.fixture(scope="module")
+def networks() -> Ocr:
+    return Ocr(text_folder(), threads=2)
+
+
+@pytest.fixture
+def seeing(home: Path, networks: Ocr) -> Iterator[ScriptedDaemon]:
+    sight = Sight(lambda: networks)
+    daemon = ScriptedDaemon(home / "socket", sight=sight)
+    daemon.begin()
+    yield daemon
+    daemon.end()
+    sight.close()
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> str:
+    file = tmp_path / "menu.jpg"
+    file.write_bytes(photographed(menu()))
+    return str(file)
+
+
+def test_the_text_of_a_menu(seeing: ScriptedDaemon, edged: Edged, photo: str) -> None:
+    done = edged("ocr", photo)
+    assert done.exit_code == 0
+    (row,) = [line.split("\t") for line in done.stdout.splitlines() if "Mapo" in line]
+    assert row[0].startswith("Mapo Tofu") and row[-1] == "38.00"
+
+
+def test_markdown(seeing: ScriptedDaemon, edged: Edged, photo: str) -> None:
+    lines = edged("ocr", photo, "--md").stdout.splitlines()
+    assert "| --- | --- | --- |" in lines
+    assert any(line.startswith("| Mapo Tofu") and line.endswith("| 38.00 |") for line in lines)
+
+
+def test_json(seeing: ScriptedDaemon, edged: Edged, photo: str) -> None:
+    read = json.loads(edged("ocr", photo, "--json").stdout)
+    assert read["width"] == 1280 and read["rows"][1][-1] == "38.00"
+    assert all(len(line["corners"]) == 4 and line["confidence"] > 0.5 for line in read["lines"])
+
+
+def test_one_form_at_a_time(seeing: ScriptedDaemon, edged: Edged, photo: str) -> None:
+    assert edged("ocr", photo, "--json", "--md").exit_code == 2
+    assert edged("see", photo, "What?", "--find", "x").exit_code == 2
+
+
+@pytest.mark.parametrize("command", [("ocr",), ("see",), ("see", "--find", "kung pao")])
+def test_what_was_found_is_drawn_around(
+    seeing: ScriptedDaemon, edged: Edged, photo: str, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    drawn = tmp_path / "drawn.png"
+    assert edged(*command, photo, "--annotate", str(drawn)).exit_code == 0
+    with Image.open(drawn) as after, Image.open(photo) as before:
+        assert (after.format, after.size) == ("PNG", before.size)
+        changed = (np.asarray(after.convert("RGB")) != np.asarray(before.convert("RGB"))).any(axis=2)
+    assert 0 < changed.mean() < 0.1
+    again = edged(*command, photo, "--annotate", str(drawn))
+    assert again.exit_code == 1 and again.stderr.endswith("drawn.png exists already\n")
+
+
+def test_what_can_be_seen(seeing: ScriptedDaemon, edged: Edged, photo: str) -> None:
+    said = edged("see", photo).stdout
+    assert "1280 x 960 pixels" in said and "Mapo Tofu" in said
+    seen = json.loads(edged("see", photo, "--json").stdout)
+    assert seen["text"] == said.rstrip("\n") and seen["read"]["rows"] and seen["colours"]
+
+
+def test_where_words_stand(seeing: ScriptedDaemon, edged: Edged, photo: str) -> None:
+    heading, found = edged("see", photo, "--find", "kung pao").stdout.splitlines()
+    assert heading.split() == ["TEXT", "FROM", "TO"] and found.startswith("Kung Pao  0.")
+    assert json.loads(edged("see", photo, "--find", "kung pao", "--json").stdout)["found"][0]["text"] == "Kung Pao"
+    nothing = edged("see", photo, "--find", "pizza")
+    assert (nothing.exit_code, nothing.stdout) == (0, "") and "'pizza' was not found" in nothing.stderr
+
+
+def test_a_question_is_answered_by_the_model(seeing: ScriptedDaemon, edged: Edged, photo: str) -> None:
+    seeing.model.script = says("Yes, ", "it is hot.")
+    assert edged("see", photo, "Is the Mapo Tofu spicy?").stdout == "Yes, it is hot.\n"
+    picture, question = seeing.model.requests[0].messages[-1].parts
+    assert "Mapo Tofu" in picture.description and question.text == "Is the Mapo Tofu spicy?"
+    report = json.loads(edged("see", photo, "And the fish?", "--json").stdout)
+    assert report["text"] == "Yes, it is hot." and report["conversation_id"]
+
+
+def test_where_nothing_is_written(seeing: ScriptedDaemon, edged: Edged, tmp_path: Path) -> None:
+    blank = tmp_path / "blank.png"
+    blank.write_bytes(encoded(Image.new("RGB", (300, 200), "white")))
+    done = edged("ocr", str(blank))
+    assert (done.exit_code, done.stdout) == (0, "") and "no text was found" in done.stderr
+    assert "No text was found" in edged("see", str(blank)).stdout
+
+
+@pytest.mark.parametrize("command", ["ocr", "see"])
+@pytest.mark.parametrize(
+    ("name", "data", "problem"),
+    [
+        ("notes.png", b"hello", "not a PNG, JPEG, WebP or GIF"),
+        ("drawing.jpg", b"<svg/>", "not a PNG, JPEG, WebP or GIF"),
+        ("empty.png", b"", "not a PNG, JPEG, WebP or GIF"),
+        ("broken.jpg", photographed(menu(640))[:4000], "damaged"),
+    ],
+)
+def test_what_is_no_picture_is_refused_in_a_line(
+    seeing: ScriptedDaemon, edged: Edged, tmp_path: Path, command: str, name: str, data: bytes, problem: str
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    done = edged(command, str(tmp_path / name))
+    assert done.exit_code == 1 and done.stdout == ""
+    assert problem in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_without_the_extra_it_is_named(daemon: ScriptedDaemon, edged: Edged, photo: str) -> None:
+    done = edged("ocr", photo)
+    assert done.exit_code == 1 and "pip install 'edged[vision]'" in done.stderr
