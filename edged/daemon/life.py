@@ -185,7 +185,7 @@ async def _load_and_serve(
         busy = partial(_is_busy, worker, server, room, camera)
         helpers = [tasks.create_task(follow_starter(lifeline, stop, linger_seconds=linger, busy=busy))]
         ports = [tasks.create_task(port.run()) for port in wyoming]
-        helpers += [tasks.create_task(part.run()) for part in (lan, http, camera) if part]
+        helpers += [tasks.create_task(part.run()) for part in (registry, lan, http, camera) if part]
         try:
             await _start_unless_stopped(worker, stop)
             if not stop.wanted.is_set():
@@ -193,7 +193,6 @@ async def _load_and_serve(
                 notifier.send("READY=1", f"STATUS=serving {config.engine.default}")
                 lifeline.ready(f"unix:{config.socket_path}")
                 _log.info("serving %s", config.engine.default)
-                helpers.append(tasks.create_task(registry.run()))
                 helpers.append(tasks.create_task(_live_in(room, always=config.voice.listen)))
                 helpers.append(tasks.create_task(ping_watchdog(notifier, seconds=watchdog, last_beat=worker.last_beat)))
                 await stop.wanted.wait()
