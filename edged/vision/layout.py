@@ -94,10 +94,16 @@ def _straightened(lines: Sequence[Line]) -> list[_Placed[Line]]:
     lengths = np.hypot(along[:, 0], along[:, 1]) / 2
     leaning = turned[:, 1] - turned[:, 0] + turned[:, 2] - turned[:, 3]
     slopes = leaning[:, 1] / np.where(np.abs(leaning[:, 0]) < 1e-6, 1e-6, leaning[:, 0])
-    slope, change = _leaning(slopes, centres[:, 1] - centre[1], lengths)
     x, y = centres[:, 0] - centre[0], centres[:, 1] - centre[1]
-    # A line of slope a + b*y0 that crosses the middle at y0 is at y0 + (a + b*y0) * x beside it.
-    middles = (y - slope * x) / np.maximum(1 + change * x, 0.2)
+    heights = np.array([line_height(line.quad) for line in lines])
+    middles = _middles(x, y, _leaning(slopes, y, lengths))
+    begins, ends = _neighbours(x, middles, heights)
+    if len(begins):
+        # Where two words stand says more of how their row leans than the outline of either.
+        wide = np.maximum(x[ends] - x[begins], 1e-6)
+        slopes = np.concatenate((slopes, (y[ends] - y[begins]) / wide))
+        beside = np.concatenate((y, (y[ends] + y[begins]) / 2))
+        middles = _middles(x, y, _leaning(slopes, beside, np.concatenate((lengths, wide))))
     return [
         _Placed(
             line,
@@ -108,6 +114,25 @@ def _straightened(lines: Sequence[Line]) -> list[_Placed[Line]]:
         )
         for line, corners, quad, middle in zip(lines, turned, quads, middles, strict=True)
     ]
+
+
+def _middles(x: Floats, y: Floats, leaning: tuple[float, float]) -> Floats:
+    """Where lines would be in a straight picture. One of slope a + b*y0 that crosses the middle at y0 is at
+    y0 + (a + b*y0) * x beside it."""
+    slope, change = leaning
+    return np.asarray((y - slope * x) / np.maximum(1 + change * x, 0.2))
+
+
+def _neighbours(x: Floats, middles: Floats, heights: Floats) -> tuple[list[int], list[int]]:
+    """Lines, and of each the next to its right that is on its row as far as can be told."""
+    begins, ends = [], []
+    for index in range(len(x)):
+        near = np.abs(middles - middles[index]) < _SAME_ROW * np.minimum(heights, heights[index])
+        right = np.flatnonzero(near & (x > x[index] + heights[index]))
+        if len(right):
+            begins.append(index)
+            ends.append(int(right[np.argmin(x[right])]))
+    return begins, ends
 
 
 def _leaning(slopes: Floats, heights: Floats, lengths: Floats) -> tuple[float, float]:
@@ -213,5 +238,5 @@ def _is_prose(side: Sequence[_Placed[Line]]) -> bool:
 
 def _ends_in_numbers(side: Sequence[_Placed[Line]]) -> bool:
     rows = [row for row in _rows(side) if len(row) > 1]
-    priced = [row for row in rows if _NUMBER.fullmatch(row[-1].line.text)]
+    priced = [row for row in rows if _NUMBER.fullmatch(row[-1].line.text) and not _NUMBER.fullmatch(row[0].line.text)]
     return len(priced) >= max(_LEAST_ROWS - 1, len(rows) / 2)

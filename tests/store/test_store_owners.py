@@ -88,6 +88,10 @@ class Owners(RuleBasedStateMachine):
         self.store.close()
         self.folder.cleanup()
 
+    def drawn(self, data: st.DataObject) -> str:
+        """By place: ids are other ones each time."""
+        return list(self.model)[data.draw(st.integers(0, len(self.model) - 1))]
+
     def seen(self, reader: Reader) -> dict[str, Kept]:
         return {name: kept for name, kept in self.model.items() if reader.sees_all or kept.owner == reader.owner}
 
@@ -99,7 +103,7 @@ class Owners(RuleBasedStateMachine):
     @rule(reader=st.sampled_from(READERS), data=st.data(), word=st.sampled_from(["lighthouse", "灯塔", "io"]))
     def goes_on(self, reader: Reader, data: st.DataObject, word: str) -> None:
         if self.model:
-            name = data.draw(st.sampled_from(sorted(self.model)))
+            name = self.drawn(data)
             if name in self.seen(reader):
                 begin(self.store, reader, word, name)
                 self.model[name].words.append(word)
@@ -110,7 +114,7 @@ class Owners(RuleBasedStateMachine):
     @rule(reader=st.sampled_from(READERS), data=st.data())
     def deletes(self, reader: Reader, data: st.DataObject) -> None:
         if self.model:
-            name = data.draw(st.sampled_from(sorted(self.model)))
+            name = self.drawn(data)
             if name in self.seen(reader):
                 self.store.delete(name, reader=reader)
                 del self.model[name]
