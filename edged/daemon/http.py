@@ -11,6 +11,7 @@ from edged.daemon.speech import Speech
 from edged.engine.worker import EngineWorker
 from edged.errors import MissingExtra
 from edged.events import Sampling
+from edged.pipeline.turn import TurnConductor
 from edged.server import Server
 
 try:
@@ -24,7 +25,9 @@ MOST_PER_ADDRESS = 256
 """All of them come from this machine."""
 
 
-def http_server(config: Config, server: Server, worker: EngineWorker, speech: Speech) -> HttpServer:
+def http_server(
+    config: Config, server: Server, worker: EngineWorker, speech: Speech, turns: TurnConductor
+) -> HttpServer:
     """Nothing is bound yet."""
     parts = Parts(
         model=worker,
@@ -34,6 +37,7 @@ def http_server(config: Config, server: Server, worker: EngineWorker, speech: Sp
         sampling=Sampling(**dataclasses.asdict(config.sampling)),
         alias=config.http.alias,
         alias_engine=config.http.alias_engine,
+        perceive=turns.perceived,
         speech=speech.recognizer,
         voice=speech.voice,
         max_recording_seconds=config.voice.max_recording_seconds,

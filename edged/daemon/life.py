@@ -76,7 +76,7 @@ async def live(config: Config, guard: Guard, lifeline: Lifeline) -> bool:
         if lan:
             stack.push_async_callback(lan.close, 0)
             others.append(lan.listen(server))
-        http = await _http(config, server, worker, speech)
+        http = await _http(config, server, worker, speech, turns)
         if http and config.http_address:
             stack.push_async_callback(http.close, 0)
             place = f"http://{http.listen(*config.http_address)}"
@@ -148,13 +148,15 @@ async def _lan(config: Config, registry: DeviceRegistry) -> Lan | None:
     return await asyncio.to_thread(Lan, config, registry, asyncio.get_running_loop())
 
 
-async def _http(config: Config, server: Server, worker: EngineWorker, speech: Speech) -> HttpServer | None:
+async def _http(
+    config: Config, server: Server, worker: EngineWorker, speech: Speech, turns: TurnConductor
+) -> HttpServer | None:
     """None unless it is configured."""
     if config.http_address is None:
         return None
     from edged.daemon.http import http_server
 
-    return await asyncio.to_thread(http_server, config, server, worker, speech)
+    return await asyncio.to_thread(http_server, config, server, worker, speech, turns)
 
 
 async def _wyoming(config: Config, speech: Speech, room: Room) -> Sequence[WyomingServer]:

@@ -97,7 +97,7 @@ class TurnConductor:
         check_parts(parts, self._max_text_bytes)
         check_text_size(system_prompt or "", self._max_text_bytes, field="system_prompt")
         model = await self._model.resolve(model)
-        parts = await self._seen(await self._heard(parts, model), model)
+        parts = await self.perceived(parts, model)
         request = GenerationRequest(
             messages=self._prompted(_new_messages(parts, system_prompt)),
             sampling=sampling or Sampling(),
@@ -149,6 +149,13 @@ class TurnConductor:
     async def hears(self, model: str) -> bool:
         """Whether the engine of this name, the default one if empty, takes recordings as they are."""
         return await self._model.hears(await self._model.resolve(model))
+
+    async def perceived(self, parts: tuple[Part, ...], model: str) -> tuple[Part, ...]:
+        """The parts as this engine, named in full, takes them: what it cannot hear or see is put in words.
+
+        Raises InvalidInput for what is no recording or picture, and what recognizers raise.
+        """
+        return await self._seen(await self._heard(parts, model), model)
 
     async def _heard(self, parts: tuple[Part, ...], model: str) -> tuple[Part, ...]:
         """The parts with transcripts of recordings where the model needs them, and without those a client made up."""

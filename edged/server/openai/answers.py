@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from edged.errors import EdgedError, Unavailable
@@ -18,36 +18,42 @@ from edged.server.caller import Caller
 from edged.server.interceptors import forget_frames
 from edged.server.openai.failures import failed, failure
 
+_Result = TypeVar("_Result")
+
 SEND_SECONDS = 60.0
 """How long a client may leave a piece unread, once the connection holds no more."""
 
 
 async def answered(border: CallBorder, request: Request, work: Callable[[], Awaitable[Response]]) -> Response:
     """What `work` returns, or the error as a response; cancelled when the client leaves meanwhile."""
-    working = asyncio.create_task(border.answer(method_of(request), _loopback, work))
-    leaving = asyncio.create_task(_left(request))
     try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            return Response(status_code=499)  # nobody reads it
-        return working.result()
+        response = await _unless_left(request.receive, border.answer(method_of(request), _loopback, work))
     except EdgedError as exc:
         forget_frames(exc)
         return failed(exc)
+    return response or Response(status_code=499)  # which nobody reads
+
+
+async def _unless_left(receive: Receive, work: Coroutine[Any, Any, _Result]) -> _Result | None:
+    """What the work returns; None where the client left before, and the work was cancelled."""
+    working, leaving = asyncio.create_task(work), asyncio.create_task(_left(receive))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
     finally:
         for task in (working, leaving):
             task.cancel()
         await asyncio.gather(working, leaving, return_exceptions=True)
 
 
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 def method_of(request: Request) -> str:
     """For the log: the path as it is declared, since what stands for a name in it is the client's."""
     return str(request.scope["route"].path)
-
-
-async def _left(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def _loopback() -> Caller:
@@ -73,16 +79,7 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the end, or until the client leaves."""
-        working = asyncio.create_task(self._work(scope, receive, send))
-        leaving = asyncio.create_task(_gone(receive))
-        try:
-            await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if working.done():
-                working.result()
-        finally:
-            for task in (working, leaving):
-                task.cancel()
-            await asyncio.gather(working, leaving, return_exceptions=True)
+        await _unless_left(receive, self._work(scope, receive, send))
 
     async def _work(self, scope: Scope, receive: Receive, send: Send) -> None:
         has_begun = False
@@ -110,11 +107,6 @@ class EventStream(Response):
         await send({"type": "http.response.body", "body": b""})
 
 
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
 async def _patiently(send: Send, message: dict[str, Any]) -> None:
     try:
         async with asyncio.timeout(SEND_SECONDS):
@@ -125,8 +117,3 @@ async def _patiently(send: Send, message: dict[str, Any]) -> None:
 
 def _event(data: str) -> dict[str, Any]:
     return {"type": "http.response.body", "body": f"data: {data}\n\n".encode(), "more_body": True}
-
-
-def as_json(content: dict[str, Any]) -> Response:
-    """Of a whole answer."""
-    return JSONResponse(content)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Protocol
@@ -19,12 +21,12 @@ from starlette.staticfiles import StaticFiles
 
 import edged
 from edged.errors import InvalidInput, MissingExtra, where_it_broke
-from edged.events import Audio, Sampling
+from edged.events import Audio, Part, Sampling
 from edged.pipeline.hearing import transcript_of, write_down
 from edged.pipeline.ports import LanguageModel, SpeechToText, TextToSpeech
 from edged.records import DaemonState, ModelInfo
 from edged.server.call_border import CallBorder
-from edged.server.openai.answers import EventStream, answered, as_json, method_of
+from edged.server.openai.answers import EventStream, answered, method_of
 from edged.server.openai.chat import Completion
 from edged.server.openai.conversation import generation_request
 from edged.server.openai.failures import RESPONSES, body, invalid
@@ -69,6 +71,8 @@ class Parts:
     """A name that stands for the engine below."""
     alias_engine: str
     """Empty for the default one."""
+    perceive: Callable[[tuple[Part, ...], str], Awaitable[tuple[Part, ...]]]
+    """Puts in words what the named engine cannot hear or see."""
     speech: SpeechToText
     voice: Voice
     max_recording_seconds: int
@@ -115,28 +119,27 @@ def _add_chat(app: FastAPI, parts: Parts) -> None:
     @app.post("/v1/chat/completions")
     async def chat_completions(asked: ChatRequest, request: Request) -> Response:
         async def work() -> Response:
-            completion = await _completion(parts, asked)
-            if asked.stream:
-                with_usage = bool(asked.stream_options and asked.stream_options.include_usage)
-                return EventStream(parts.border, method_of(request), completion.chunks(with_usage=with_usage))
-            return as_json(await completion.whole())
+            return JSONResponse(await (await _completion(parts, asked)).whole())
 
+        if asked.stream:
+            return EventStream(parts.border, method_of(request), _streamed(parts, asked))
         return await answered(parts.border, request, work)
+
+
+async def _streamed(parts: Parts, asked: ChatRequest) -> AsyncGenerator[dict[str, Any], None]:
+    with_usage = bool(asked.stream_options and asked.stream_options.include_usage)
+    completion = await _completion(parts, asked)
+    async with aclosing(completion.chunks(with_usage=with_usage)) as chunks:
+        async for chunk in chunks:
+            yield chunk
 
 
 async def _completion(parts: Parts, asked: ChatRequest) -> Completion:
     """Checked as far as that is possible before it is computed."""
     name = await parts.model.resolve(_engine(parts, asked.model or ""))
     wanted = generation_request(asked, parts.sampling, name)
-    if not await parts.model.hears(name):
-        seconds = parts.max_recording_seconds
-        messages = [
-            replace(message, parts=await write_down(message.parts, parts.speech, max_seconds=seconds))
-            if any(isinstance(part, Audio) for part in message.parts)
-            else message
-            for message in wanted.messages
-        ]
-        wanted = replace(wanted, messages=tuple(messages))
+    messages = [replace(one, parts=await parts.perceive(one.parts, name)) for one in wanted.messages]
+    wanted = replace(wanted, messages=tuple(messages))
     await parts.model.check(wanted)
     return Completion(parts.model, wanted, asked.n or 1, asked.return_reasoning is not False)
 
@@ -171,8 +174,6 @@ def _add_audio(app: FastAPI, parts: Parts) -> None:
 
 
 async def _said(voice: Voice, asked: SpeechRequest) -> Response:
-    import asyncio
-
     try:
         import numpy as np
 

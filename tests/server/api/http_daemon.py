@@ -15,14 +15,15 @@ from openai import AsyncOpenAI
 from edged.audio.mel import Samples
 from edged.audio.pcm import Pcm
 from edged.events import Sampling
-from edged.records import DaemonState
+from edged.pipeline.turn import TurnConductor
+from edged.records import DaemonState, PictureDescription, PictureText
 from edged.server.call_border import CallBorder
 from edged.server.health import HealthServicer
 from edged.server.lifecycle import Lifecycle
 from edged.server.openai.app import Parts, make_app
 from edged.server.openai.door import Door
 from edged.server.web.http_server import HttpServer
-from tests.server.scripted import ScriptedModel
+from tests.server.scripted import DictMemory, ScriptedModel
 
 MAX_BYTES = 200_000
 RATE = 16_000
@@ -33,6 +34,14 @@ class Ears:
 
     async def transcribe(self, samples: Samples) -> str:
         return f"{len(samples) / RATE:.1f} seconds of sound"
+
+
+class Eyes:
+    """Sees how many bytes a picture has."""
+
+    async def describe(self, data: bytes, *, field: str) -> PictureDescription:
+        nothing = PictureText(width=9, height=9, lines=(), rows=(), text="", markdown="")
+        return PictureDescription(text=f"a picture of {len(data)} bytes", read=nothing, codes=(), colours=())
 
 
 class Mouth:
@@ -71,6 +80,7 @@ class HttpDaemon:
             sampling=Sampling(top_k=40),
             alias="autoglm-phone-9b",
             alias_engine="",
+            perceive=TurnConductor(self.model, DictMemory(), MAX_BYTES, speech=Ears(), vision=Eyes()).perceived,
             speech=Ears(),
             voice=Mouth(),
             max_recording_seconds=60,

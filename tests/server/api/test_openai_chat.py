@@ -83,7 +83,7 @@ async def test_reasoning_has_both_names_or_none(daemon: HttpDaemon, is_returned:
 
 
 async def test_what_a_message_may_hold(daemon: HttpDaemon) -> None:
-    daemon.model.can_hear = True
+    daemon.model.can_hear = daemon.model.can_see = True
     picture, sound = b"\x89PNG", wav(bytes(RATE))
     content = [
         {"type": "text", "text": "What is this?"},
@@ -114,6 +114,21 @@ async def test_a_model_that_cannot_hear_is_told_what_was_said(daemon: HttpDaemon
     assert (await daemon.chat(content=[part])).status == 200
     (heard,) = daemon.model.requests[0].messages[-1].parts
     assert isinstance(heard, Audio) and heard.transcript == "0.5 seconds of sound"
+
+
+async def test_a_model_that_cannot_see_is_told_what_there_is_to_see(daemon: HttpDaemon) -> None:
+    url = "data:image/png;base64," + base64.b64encode(b"\x89PNG").decode()
+    assert (await daemon.chat(content=[{"type": "image_url", "image_url": {"url": url}}])).status == 200
+    (seen,) = daemon.model.requests[0].messages[-1].parts
+    assert isinstance(seen, Image) and seen.description == "a picture of 4 bytes"
+
+
+async def test_one_question_is_one_line_in_the_log(daemon: HttpDaemon, caplog: pytest.LogCaptureFixture) -> None:
+    for stream in (True, False):
+        caplog.clear()
+        with caplog.at_level("INFO", logger="edged.server"):
+            await daemon.chat(stream=stream)
+        assert len(caplog.messages) == 1 and caplog.messages[0].startswith("/v1/chat/completions OK")
 
 
 async def test_forms(daemon: HttpDaemon) -> None:
