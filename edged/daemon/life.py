@@ -7,8 +7,7 @@ import dataclasses
 import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, nullcontext
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from edged import __version__
 from edged.config import Config
@@ -66,9 +65,23 @@ async def live(config: Config, guard: Guard, lifeline: Lifeline) -> bool:
         room = composer.room()
         registry = await DeviceRegistry.open(store)
         lan = await _lan(config, registry)
-        people = Enrolment(speech.speakers, store)
         camera = camera_of(config)
-        server = _server(config, guard, worker, store, turns, composer, room, people, registry, lan, eyes, camera)
+        server = Server(
+            turns=turns,
+            conversations=store,
+            engines=worker,
+            privacy=guard.status,
+            sampling=Sampling(**dataclasses.asdict(config.sampling)),
+            max_message_bytes=config.daemon.max_message_bytes,
+            registry=registry,
+            desk=lan.desk if lan else None,
+            issuer=lan.authority if lan else None,
+            composer=composer,
+            room=room,
+            speakers=Enrolment(speech.speakers, store),
+            vision=eyes,
+            camera=camera,
+        )
         wyoming = await _wyoming(config, speech, room)
         for port in wyoming:
             stack.callback(port.close)
@@ -87,7 +100,8 @@ async def live(config: Config, guard: Guard, lifeline: Lifeline) -> bool:
         )
         _log.info("edged %s listens on %s", __version__, ", ".join(addresses))
         try:
-            await _load_and_serve(config, worker, server, room, camera, registry, wyoming, lan, http, stop, lifeline)
+            parts = _Parts(worker, server, room, camera, registry, wyoming, lan, http)
+            await _load_and_serve(config, parts, stop, lifeline)
         except ExceptionGroup as group:
             # The first thing that went wrong took the others down.
             raise group.exceptions[0] from group
@@ -104,38 +118,6 @@ def _turns(config: Config, worker: EngineWorker, store: AsyncStore, speech: Spee
         speech=speech.recognizer,
         max_recording_seconds=config.voice.max_recording_seconds,
         vision=eyes,
-    )
-
-
-def _server(
-    config: Config,
-    guard: Guard,
-    worker: EngineWorker,
-    store: AsyncStore,
-    turns: TurnConductor,
-    composer: VoiceComposer,
-    room: Room,
-    speakers: Enrolment,
-    registry: DeviceRegistry,
-    lan: Lan | None,
-    eyes: Sight,
-    camera: Camera | None,
-) -> Server:
-    return Server(
-        turns=turns,
-        conversations=store,
-        engines=worker,
-        privacy=guard.status,
-        sampling=Sampling(**dataclasses.asdict(config.sampling)),
-        max_message_bytes=config.daemon.max_message_bytes,
-        registry=registry,
-        desk=lan.desk if lan else None,
-        issuer=lan.authority if lan else None,
-        composer=composer,
-        room=room,
-        speakers=speakers,
-        vision=eyes,
-        camera=camera,
     )
 
 
@@ -168,42 +150,52 @@ async def _wyoming(config: Config, speech: Speech, room: Room) -> Sequence[Wyomi
     return await asyncio.to_thread(ports, config, speech, room)
 
 
-async def _load_and_serve(
-    config: Config,
-    worker: EngineWorker,
-    server: Server,
-    room: Room,
-    camera: Camera | None,
-    registry: DeviceRegistry,
-    wyoming: Sequence[WyomingServer],
-    lan: Lan | None,
-    http: HttpServer | None,
-    stop: StopRequest,
-    lifeline: Lifeline,
-) -> None:
+class _Parts(NamedTuple):
+    """What runs until the daemon ends."""
+
+    worker: EngineWorker
+    server: Server
+    room: Room
+    camera: Camera | None
+    registry: DeviceRegistry
+    wyoming: Sequence[WyomingServer]
+    lan: Lan | None
+    http: HttpServer | None
+
+    @property
+    def is_busy(self) -> bool:
+        """Somebody is answered or talked with, or listened to, or looks."""
+        status = self.worker.status()
+        calls = status.active_requests + status.queued_requests + self.server.conversations_by_voice
+        return calls > 0 or self.room.is_wanted or (self.camera is not None and self.camera.is_wanted)
+
+
+async def _load_and_serve(config: Config, parts: _Parts, stop: StopRequest, lifeline: Lifeline) -> None:
     notifier = Notifier(config.supervisor.notify_socket)
     linger, watchdog = config.daemon.linger_seconds, config.supervisor.watchdog_seconds
     async with asyncio.TaskGroup() as tasks:
-        busy = partial(_is_busy, worker, server, room, camera)
-        helpers = [tasks.create_task(follow_starter(lifeline, stop, linger_seconds=linger, busy=busy))]
-        ports = [tasks.create_task(port.run()) for port in wyoming]
-        helpers += [tasks.create_task(part.run()) for part in (registry, lan, http, camera) if part]
+        following = follow_starter(lifeline, stop, linger_seconds=linger, busy=lambda: parts.is_busy)
+        helpers = [tasks.create_task(following)]
+        ports = [tasks.create_task(port.run()) for port in parts.wyoming]
+        always = (parts.registry, parts.lan, parts.http, parts.camera)
+        helpers += [tasks.create_task(part.run()) for part in always if part]
         try:
-            await _start_unless_stopped(worker, stop)
+            await _start_unless_stopped(parts.worker, stop)
             if not stop.wanted.is_set():
-                server.serve()
+                parts.server.serve()
                 notifier.send("READY=1", f"STATUS=serving {config.engine.default}")
                 lifeline.ready(f"unix:{config.socket_path}")
                 _log.info("serving %s", config.engine.default)
-                helpers.append(tasks.create_task(_live_in(room, always=config.voice.listen)))
-                helpers.append(tasks.create_task(ping_watchdog(notifier, seconds=watchdog, last_beat=worker.last_beat)))
+                helpers.append(tasks.create_task(_live_in(parts.room, always=config.voice.listen)))
+                beat = parts.worker.last_beat
+                helpers.append(tasks.create_task(ping_watchdog(notifier, seconds=watchdog, last_beat=beat)))
                 await stop.wanted.wait()
         finally:
             notifier.send("STOPPING=1")
             for port in ports:
                 port.cancel()
-            await _drain(server, config.daemon.drain_seconds, stop)
-            for door in (lan, http):
+            await _drain(parts.server, config.daemon.drain_seconds, stop)
+            for door in (parts.lan, parts.http):
                 if door:
                     await door.close(FLUSH_SECONDS)
             for helper in helpers:
@@ -226,13 +218,6 @@ async def _start_unless_stopped(worker: EngineWorker, stop: StopRequest) -> None
 async def _live_in(room: Room, *, always: bool) -> None:
     with room.listening() if always else nullcontext():
         await room.run()
-
-
-def _is_busy(worker: EngineWorker, server: Server, room: Room, camera: Camera | None) -> bool:
-    """Somebody is answered or talked with, or listened to, or looks."""
-    status = worker.status()
-    calls = status.active_requests + status.queued_requests + server.conversations_by_voice
-    return calls > 0 or room.is_wanted or (camera is not None and camera.is_wanted)
 
 
 async def _drain(server: Server, seconds: float, stop: StopRequest) -> None:
