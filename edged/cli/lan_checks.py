@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 from edged.cli.check import Check, Verdict, judged
 from edged.config import Config
-from edged.errors import EdgedError, MissingExtra
 from edged.launch import listens
 
 
@@ -20,17 +20,19 @@ def lan_checks(config: Config) -> Iterator[Check]:
     if not config.lan.enabled:
         yield judged("lan", "off: only this machine is served (`edged serve --lan` lets paired devices in)")
         return
-    try:
-        yield _reached(config)
-    except EdgedError as exc:
-        yield Check(name="lan", verdict=Verdict.FAIL, detail=exc.message)
-    except ImportError:
-        missing = MissingExtra("the LAN needs an extra: `make setup` or pip install 'edged[web]'")
-        yield Check(name="lan", verdict=Verdict.FAIL, detail=missing.message)
+    if not serves_the_lan():
+        detail = "the LAN needs an extra: `make setup` or pip install 'edged[web]'"
+        yield Check(name="lan", verdict=Verdict.FAIL, detail=detail)
+        return
+    yield _reached(config)
+
+
+def serves_the_lan() -> bool:
+    """Whether what that takes is installed; nothing of it is loaded."""
+    return all(find_spec(module) for module in ("connectrpc", "cryptography", "spake2", "uvicorn", "zeroconf"))
 
 
 def _reached(config: Config) -> Check:
-    from edged.server.web import server as _  # noqa: F401  # what it needs is there
     from edged.trust.addresses import endpoint, own_addresses
 
     addresses = [config.lan.host] if config.lan.host else list(own_addresses())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import subprocess
 import sys
@@ -14,7 +13,8 @@ from typing import Any
 
 import click
 
-from edged.cli.connection import require_daemon
+from edged.cli.connection import running
+from edged.cli.lan_checks import serves_the_lan
 from edged.cli.output import print_json, printable, say
 from edged.config import (
     CameraConfig,
@@ -39,9 +39,7 @@ def privacy() -> None:
 @click.option("--json", "json_wanted", is_flag=True, help="Print one JSON object.")
 def report(json_wanted: bool) -> None:
     """Say what the running daemon enforces now, what was refused, what listens, and what is stored."""
-    config = load_config()
-    require_daemon(config)
-    status = asyncio.run(_status(config))
+    status = asyncio.run(_status(load_config()))
     if json_wanted:
         print_json(
             {
@@ -60,9 +58,7 @@ def report(json_wanted: bool) -> None:
 
 
 async def _status(config: Config) -> DaemonStatus:
-    from edged.client import Client
-
-    async with Client(f"unix:{config.socket_path}") as client:
+    async with running(config) as client:
         return await client.status()
 
 
@@ -126,14 +122,10 @@ def _thrown_away(config: Config, folder: Path) -> Config:
         store=replace(config.store, key="file", key_directory=str(folder / "key")),
         camera=CameraConfig(),  # one on the LAN would be counted
         wyoming=WyomingConfig(),
-        lan=LanConfig(enabled=_can_serve_the_lan(), announce=False),  # which would be meant for the LAN, and be counted
+        lan=LanConfig(enabled=serves_the_lan(), announce=False),  # which would be meant for the LAN, and be counted
         http=HttpConfig(),
         client=ClientConfig(),
     )
-
-
-def _can_serve_the_lan() -> bool:
-    return all(importlib.util.find_spec(module) for module in ("connectrpc", "spake2", "uvicorn", "zeroconf"))
 
 
 def _proved(command: list[str], config: Config) -> dict[str, Any]:
@@ -158,7 +150,7 @@ def _proved(command: list[str], config: Config) -> dict[str, Any]:
                 )
         trouble = process.stderr.read().strip().splitlines()
     if process.returncode:
-        raise EdgedError(f"nothing was proved: {trouble[-1].removeprefix('Error: ') if trouble else 'it broke off'}")
+        raise EdgedError(f"nothing was proved: {trouble[-1].removeprefix('edged: ') if trouble else 'it broke off'}")
     return last
 
 

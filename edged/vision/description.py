@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from edged.records import ColourShare, Corners, PictureText, SeenObject, TextLine, VisualCode
 
-MAX_CHARACTERS = 3000
-"""About a thousand tokens."""
+MAX_BYTES = 3000
+"""In UTF-8: about a thousand tokens of English, up to two and a half thousand of Chinese for the default model."""
 _UNSURE = 0.75
 """A line read with less is marked."""
 _MARK = "(?)"
@@ -25,7 +25,7 @@ def described(
     colours: Sequence[ColourShare],
     objects: Sequence[SeenObject] | None,
 ) -> str:
-    """All of it, at most `MAX_CHARACTERS` long. objects: None where nobody looked for any."""
+    """All of it, at most `MAX_BYTES` long. objects: None where nobody looked for any."""
     before = [f"A picture, {read.width} x {read.height} pixels{_coloured(colours)}, as a text reader saw it."]
     after = [f'It shows a {_kind(code)} that says "{_one_line(code.text)}".' for code in codes]
     after.append(_objects(objects))
@@ -34,7 +34,7 @@ def described(
         return _cut("\n".join((*before, *after)))
     unsure = any(line.confidence < _UNSURE for line in read.lines)
     before.append(f"The text in it, row by row{f', {_MARK} after what is hard to read' if unsure else ''}:")
-    room = MAX_CHARACTERS - len("\n".join((*before, *after))) - 60
+    room = MAX_BYTES - _size("\n".join((*before, *after))) - 60
     return _cut("\n".join((*before, *_fitting(_marked_rows(read), room), "End of the text.", *after)))
 
 
@@ -71,7 +71,7 @@ def _fitting(rows: Sequence[str], room: int) -> list[str]:
     """As many as there is room for, and how many there are besides."""
     kept: list[str] = []
     for row in rows:
-        room -= len(row) + 1
+        room -= _size(row) + 1
         if room < 0:
             return [*kept, f"(and {len(rows) - len(kept)} more rows)"]
         kept.append(row)
@@ -90,5 +90,11 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def _size(text: str) -> int:
+    return len(text.encode(errors="replace"))
+
+
 def _cut(text: str) -> str:
-    return text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS - 1] + "…"
+    if _size(text) <= MAX_BYTES:
+        return text
+    return text.encode(errors="replace")[: MAX_BYTES - len("…".encode())].decode(errors="ignore") + "…"

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-from edged.errors import InvalidInput, QueueFull
+from edged.errors import InvalidInput, QueueFull, Unavailable
 from edged.records import FoundText, PictureDescription, PictureText, TextLine
 from edged.vision.codes import read_codes
 from edged.vision.colours import common_colours
@@ -51,8 +51,8 @@ class Sight:
     async def read_text(self, data: bytes, *, field: str = "picture") -> PictureText:
         """All text in an encoded picture, in reading order.
 
-        Raises InvalidInput naming the request's field, QueueFull, MissingExtra, ArtefactError. Cancelling it stops
-        the work at the next line of text.
+        Raises InvalidInput naming the request's field, QueueFull, MissingExtra, ArtefactError, Unavailable.
+        Cancelling it stops the work at the next line of text.
         """
         return await self._look(data, field, self._text)
 
@@ -74,7 +74,14 @@ class Sight:
     async def _look(self, data: bytes, field: str, work: Callable[[Picture, Cancelled], Result]) -> Result:
         with self._turn() as cancelled:
             picture = await asyncio.wrap_future(begin_picture(data, field=field))
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work, picture, cancelled)
+            self._require_open()
+            result = await asyncio.get_running_loop().run_in_executor(self._thread, work, picture, cancelled)
+            self._require_open()  # half a picture is no answer
+            return result
+
+    def _require_open(self) -> None:
+        if self._is_closed.is_set():
+            raise Unavailable("the daemon is shutting down and looks at no more pictures")
 
     @contextmanager
     def _turn(self) -> Iterator[Cancelled]:

@@ -22,7 +22,7 @@ _HEIGHT = 48
 _LONGEST = 3200
 """Pixels of a strip; one that is longer is squeezed."""
 _CLASSIFIED_WIDTH = 192
-"""Of its beginning, which is enough to say which way is up."""
+"""The same of what says which way is up."""
 _VOTERS = 12
 _NOTHING = 0
 """The class that stands for no character."""
@@ -82,10 +82,10 @@ class DirectionClassifier:
         longest = sorted(strips, key=_aspect_ratio, reverse=True)[:_VOTERS]
         balance = 0.0
         for strip in longest:
-            beginning = np.full((_HEIGHT, _CLASSIFIED_WIDTH, 3), 127, np.uint8)
+            frame = np.full((_HEIGHT, _CLASSIFIED_WIDTH, 3), 127, np.uint8)
             seen = _resized(strip, _CLASSIFIED_WIDTH)
-            beginning[:, : seen.shape[1]] = seen
-            ((upright, turned),) = self._session.run(None, {"x": normalized(beginning)})[0]
+            frame[:, : seen.shape[1]] = seen
+            ((upright, turned),) = self._session.run(None, {"x": normalized(frame)})[0]
             balance += float(turned - upright) * min(_aspect_ratio(strip), 10.0)
         return balance > 0
 

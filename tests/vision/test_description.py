@@ -12,7 +12,7 @@ from PIL import Image
 from edged.records import ColourShare, PictureText, SeenObject, TextLine, VisualCode
 from edged.vision.codes import MAX_CODE_CHARACTERS, read_codes
 from edged.vision.colours import common_colours
-from edged.vision.description import MAX_CHARACTERS, described
+from edged.vision.description import MAX_BYTES, described
 
 SQUARE = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
 EAN_LEFT = (
@@ -100,13 +100,13 @@ def test_what_is_hard_to_read_is_marked() -> None:
 )
 def test_it_is_never_too_long_and_a_row_stays_a_row(rows: list[list[str]], codes: list[str]) -> None:
     told = described(read(rows), [VisualCode(kind="QR", text=text, corners=SQUARE) for text in codes], [], None)
-    assert len(told) <= MAX_CHARACTERS
+    assert len(told.encode(errors="replace")) <= MAX_BYTES
     assert len(told.splitlines()) <= 5 + len(rows) + len(codes)
 
 
 def test_of_much_text_the_beginning_is_told_and_how_much_more_there_is() -> None:
     told = described(read([[f"row {number} of a long page of text"] for number in range(500)]), [], [], None)
-    assert "row 0 of" in told and len(told) <= MAX_CHARACTERS
+    assert "row 0 of" in told and len(told.encode()) <= MAX_BYTES
     kept = told.count("of a long page")
     assert f"(and {500 - kept} more rows)" in told
     assert told.endswith("were not looked for.")

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from PIL import Image
 
-from edged.errors import InvalidInput, MissingExtra, QueueFull
+from edged.errors import InvalidInput, MissingExtra, QueueFull, Unavailable
 from edged.vision.ocr import Ocr, ReadLine
 from edged.vision.pictures import Pixels
 from edged.vision.sight import MAX_WAITING, MAX_WORDS, Sight
@@ -137,3 +137,14 @@ async def test_bad_pictures_one_after_another_take_no_memory(sight: Sight) -> No
     for _ in range(3):
         last = await all_of_them()
     assert last - first < 60_000  # KiB: what a bomb would have taken is a thousand times that
+
+
+async def test_half_a_picture_is_no_answer() -> None:
+    blocked = Blocked()
+    sight = Sight(lambda: blocked)
+    looking = asyncio.create_task(sight.describe(encoded(menu())))
+    await asyncio.to_thread(blocked.begun.wait)
+    await asyncio.to_thread(sight.close)
+    for late in (looking, sight.read_text(encoded(menu()))):
+        with pytest.raises(Unavailable):
+            await late
