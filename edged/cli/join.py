@@ -38,7 +38,7 @@ def join(daemon: str | None, code: str | None, name: str | None, daemon_name: st
 
     Takes the link or the address that it shows. Without either it looks for daemons in this network and lets you
     choose. What this machine shows must be what the operator sees. Then EDGED_CLIENT__DAEMON=NAME, or client.daemon in
-    edged.toml, has all commands talk to that daemon.
+    edged.toml, has the commands that talk to a daemon talk to that one.
     """
     folder = paired_daemons(load_config())
     folder.check_free(daemon_name or "daemon")
@@ -103,6 +103,9 @@ async def _join(
                 )
             else:
                 pairing = replace(step, name=daemon_name or step.name)
+                if pairing.name in folder.names():
+                    old = folder.load(pairing.name).device_id
+                    say(f"this takes the place of an earlier pairing; there, `edged devices revoke {old}` ends it")
                 folder.add(pairing)
                 return pairing
     raise AssertionError("the last step is a pairing")

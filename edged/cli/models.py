@@ -34,7 +34,7 @@ def models() -> None:
 @models.command("list")
 @_json_option
 def list_(json_wanted: bool) -> None:
-    """List the engines that can be used; * marks the default one. JSON says more of each."""
+    """List the engines of this machine that can be used; * marks the default one. JSON says more of each."""
     from edged.engine.installed import installed_engines
     from edged.engine.readers import reads
 

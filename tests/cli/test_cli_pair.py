@@ -6,7 +6,9 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -149,6 +151,31 @@ def test_whoever_knows_the_code_is_let_in_with_yes(lan: LanDaemon, desktop: dict
             assert joining.wait(SECONDS) == 0
         assert operator.wait(SECONDS) == 0
     assert len(lan.devices.devices) == 1
+
+
+def test_who_leaves_the_pairing_closes_it(lan: LanDaemon, desktop: dict[str, str]) -> None:
+    operator = Terminal("pair")
+    link = operator.until(r"link +(https://\S+)")[1]
+    operator.until("only where it has this fingerprint")
+    time.sleep(0.5)  # until it watches
+    operator.process.send_signal(signal.SIGINT)
+    assert operator.end() == 130
+    with join(desktop, link) as joining:
+        assert joining.wait(SECONDS) == 1
+        assert "no pairing is open" in joining.stderr.read()
+    assert not lan.devices.devices
+
+
+def test_who_joins_again_is_told_what_became_of_the_first_pairing(lan: LanDaemon, desktop: dict[str, str]) -> None:
+    said = []
+    for _ in range(2):
+        with subprocess.Popen([*EDGED, "pair", "--yes"], stdout=subprocess.PIPE, text=True) as operator:
+            link = next(line.split()[1] for line in iter(operator.stdout.readline, "") if line.startswith("link"))
+            with join(desktop, link, "--as", "kitchen") as joining:
+                assert joining.wait(SECONDS) == 0
+                said.append(joining.stderr.read())
+    first = min(lan.devices.list(), key=lambda device: device.created_at)
+    assert "earlier pairing" not in said[0] and f"`edged devices revoke {first.id}` ends it" in said[1]
 
 
 def test_a_daemon_that_is_not_on_the_lan(home: Path, edged: Edged) -> None:
