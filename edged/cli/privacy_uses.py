@@ -47,12 +47,16 @@ async def main_uses(config: Config, client: Client) -> AsyncIterator[Use]:
     for name, use in uses.items():
         try:
             yield Use(name=name, done=True, detail=await use(config, client))
-        except (MissingExtra, _NoModel) as exc:
+        except EdgedError as exc:
+            if exc.reason not in (MissingExtra.reason, _NoModel.reason):  # the daemon, too, may lack an extra
+                raise
             yield Use(name=name, done=False, detail=exc.message)
 
 
 class _NoModel(EdgedError):
     """No installed engine can take part in this use."""
+
+    reason = "NO_MODEL"
 
 
 async def _ask(config: Config, client: Client) -> str:
