@@ -62,6 +62,7 @@ class DevicesPage(Page):
             self.desktop.show_error(exc)
             return
         self.notify(self.texts("devices.revoked", name=printable(device.name)), markup=False)
+        self._list()  # the page came back before the device was gone
 
     @work(group="list", exclusive=True)
     async def _list(self) -> None:
@@ -119,7 +120,7 @@ class PairingPage(Page):
 
     async def _follow(self, offer: PairingOffer) -> PairingEnd:
         """Ask about each device that knows the code. Raises what `Client.watch_pairing` raises."""
-        async with aclosing(self.client.watch_pairing(offer.pairing_id)) as events:
+        async with aclosing(self.client.watch_pairing(offer.pairing_id, closes=True)) as events:
             async for event in events:
                 if isinstance(event, PairingEnd):
                     return event

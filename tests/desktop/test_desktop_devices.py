@@ -14,6 +14,7 @@ import pytest
 from edged.client.daemons import PairedDaemons, Pairing
 from edged.client.pairing import Comparing, pair
 from edged.config import Config
+from edged.errors import EdgedError
 from tests.cli.lan_daemon import LanDaemon
 from tests.desktop.conftest import Open, Window
 
@@ -44,6 +45,27 @@ async def test_a_device_is_let_in_and_revoked(lan: LanDaemon, window: Open, conf
         await seen.until("Which daemon?", "kitchen")
         await seen.press("down", "enter")
         await seen.until("The daemon is not reachable: kitchen", "pair it again")
+
+
+async def test_who_leaves_the_page_closes_the_pairing(lan: LanDaemon, window: Open) -> None:
+    async with window(size=(110, 45)) as seen:
+        await seen.until("| ready")
+        await seen.press("f9")
+        await seen.until("No device is paired.")
+        await seen.press("p")
+        await seen.until("Code:", "Link:")
+        code, address = re.findall(r"Code: (\d{3} \d{3}), at (\S+)", seen.text)[0]
+        await seen.press("escape")
+        await seen.until("No device is paired.")
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    async with aclosing(pair(address, code=code, device_name="Late")) as steps:
+                        await anext(steps)
+                except EdgedError as exc:
+                    assert "no pairing is open" in exc.message
+                    return
+                await asyncio.sleep(0.1)
 
 
 async def test_somebody_else_is_not_let_in(lan: LanDaemon, window: Open) -> None:
