@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llguidance import LLMatcher
 
 from edged.errors import InvalidInput
 from edged.events import OutputFormat, OutputKind
+
+if TYPE_CHECKING:  # it exists in the stubs alone
+    from llguidance._lib import JsonCompileOptions
 
 MAX_SCHEMA_CHARACTERS = 64 * 1024
 MAX_LARK_CHARACTERS = 4 * 1024
@@ -26,7 +29,7 @@ MAX_CHOICES = 1024
 MAX_CHOICES_CHARACTERS = 64 * 1024
 """Of all choices together."""
 
-_EXACT = {
+_EXACT: JsonCompileOptions = {
     "lenient": False,
     "coerce_one_of": False,
     "json_allow_general_unicode_escapes": False,
@@ -69,7 +72,7 @@ def grammar_of(output: OutputFormat) -> str:
 
 def _json_grammar(output: OutputFormat, schema: str) -> str:
     try:
-        return LLMatcher.grammar_from_json_schema(schema, overrides=_EXACT)  # type: ignore[arg-type]
+        return LLMatcher.grammar_from_json_schema(schema, overrides=_EXACT)
     except ValueError as exc:
         raise InvalidInput(f"the schema is no JSON object: {str(exc)[:100]}", field=field_of(output)) from None
 

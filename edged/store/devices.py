@@ -42,7 +42,7 @@ def checked_device_name(name: str, *, field: str = "name") -> str:
 
 def insert_device(db: sqlite_utils.Database, known: KnownDevice) -> None:
     """Its id and credential are new."""
-    db["devices"].insert(_row(known))  # type: ignore[union-attr]
+    db.table("devices").insert(_row(known))
 
 
 def update_device(db: sqlite_utils.Database, known: KnownDevice) -> None:

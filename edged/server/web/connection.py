@@ -39,7 +39,7 @@ class HttpConnection(H11Protocol):
         self._clock: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it
         """Called by the transport."""
         super().connection_made(transport)
         self._watch()
