@@ -20,14 +20,14 @@ def lan_checks(config: Config) -> Iterator[Check]:
     if not config.lan.enabled:
         yield judged("lan", "off: only this machine is served (`edged serve --lan` lets paired devices in)")
         return
-    if not serves_the_lan():
+    if not can_serve_the_lan():
         detail = "the LAN needs an extra: `make setup` or pip install 'edged[web]'"
         yield Check(name="lan", verdict=Verdict.FAIL, detail=detail)
         return
     yield _reached(config)
 
 
-def serves_the_lan() -> bool:
+def can_serve_the_lan() -> bool:
     """Whether what that takes is installed; nothing of it is loaded."""
     return all(find_spec(module) for module in ("connectrpc", "cryptography", "spake2", "uvicorn", "zeroconf"))
 

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from edged.cli.connection import running
-from edged.cli.lan_checks import serves_the_lan
+from edged.cli.lan_checks import can_serve_the_lan
 from edged.cli.output import print_json, printable, say
 from edged.config import (
     CameraConfig,
@@ -122,7 +122,7 @@ def _thrown_away(config: Config, folder: Path) -> Config:
         store=replace(config.store, key="file", key_directory=str(folder / "key")),
         camera=CameraConfig(),  # one on the LAN would be counted
         wyoming=WyomingConfig(),
-        lan=LanConfig(enabled=serves_the_lan(), announce=False),  # which would be meant for the LAN, and be counted
+        lan=LanConfig(enabled=can_serve_the_lan(), announce=False),  # which would be meant for the LAN, and be counted
         http=HttpConfig(),
         client=ClientConfig(),
     )

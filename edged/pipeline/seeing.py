@@ -10,7 +10,7 @@ from edged.pipeline.ports import Sight
 from edged.vision.metadata import without_metadata
 
 
-async def bared(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+async def stripped(parts: tuple[Part, ...]) -> tuple[Part, ...]:
     """The parts, each picture without what its file says beside it, and without a description that a client made up."""
     return tuple(
         [

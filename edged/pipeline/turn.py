@@ -33,7 +33,7 @@ from edged.events import (
 from edged.pipeline.hearing import transcript_of, write_down
 from edged.pipeline.ports import LanguageModel, Memory, OpenTurn, Sight, SpeechToText
 from edged.pipeline.prompt import prompted
-from edged.pipeline.seeing import bared, put_in_words
+from edged.pipeline.seeing import put_in_words, stripped
 from edged.records import Reader
 
 ENDING_SECONDS = 1.0
@@ -170,7 +170,7 @@ class TurnConductor:
         """The same of pictures and their descriptions; what else their files say is kept from everybody."""
         if not any(isinstance(part, Image) for part in parts):
             return parts
-        parts = await bared(parts)
+        parts = await stripped(parts)
         if self._vision is None or await self._model.sees(model):
             return parts
         return await put_in_words(parts, self._vision)

@@ -134,13 +134,13 @@ class Server:
             "VisionService": VisionServicer(vision),
         }
         """By the name of the service, for whatever carries its calls."""
-        self._grpc = self._made(_options(max_message_bytes))
+        self._grpc = self._new_grpc_server(_options(max_message_bytes))
         health_pb2_grpc.add_HealthServicer_to_server(health, self._grpc)
         health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
         reflection.enable_server_reflection((*SERVICES, health_name, reflection.SERVICE_NAME), self._grpc)
         # Devices have a server of their own, so that none of them can take up the operator's calls. It has no health
         # and no reflection: those pass no border, and a device that was revoked still shakes hands.
-        self._lan_grpc = self._made([*_options(max_message_bytes), *_LAN_OPTIONS])
+        self._lan_grpc = self._new_grpc_server([*_options(max_message_bytes), *_LAN_OPTIONS])
 
     async def start(
         self,
@@ -192,7 +192,7 @@ class Server:
         if self._socket:
             self._socket.unlink(missing_ok=True)
 
-    def _made(self, options: list[tuple[str, int]]) -> grpc.aio.Server:
+    def _new_grpc_server(self, options: list[tuple[str, int]]) -> grpc.aio.Server:
         server = grpc.aio.server(
             interceptors=[CallInterceptor(self.border, self._identify)],
             options=options,
