@@ -77,7 +77,7 @@ def commands(command: click.Command = main, path: str = "edged") -> Iterator[tup
 
 def config_keys() -> Iterator[tuple[str, str, object, str]]:
     """Section, key, default and meaning of everything that can be configured."""
-    documentation = dict(_field_docstrings(ROOT / "edged/config/schema.py"))
+    documentation = dict(_field_docstrings(ROOT / "edged/config/sections.py"))
     for section, cls in SECTIONS.items():
         defaults = cls()
         for key in cls.__dataclass_fields__:

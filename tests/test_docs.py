@@ -96,7 +96,7 @@ def test_every_command_key_and_chat_word_says_what_it_is() -> None:
             if isinstance(parameter, click.Option) and not parameter.hidden:
                 assert parameter.help, f"{path} {parameter.opts}"
     for section, key, _, meaning in docs.config_keys():
-        assert meaning, f"{section}.{key} has no docstring in edged/config/schema.py"
+        assert meaning, f"{section}.{key} has no docstring in edged/config/sections.py"
     for word, (_, action) in docs.COMMANDS.items():
         assert action.__doc__, word
 

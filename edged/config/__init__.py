@@ -1,31 +1,33 @@
 """edged.toml and the environment, parsed once into a frozen `Config`.
 
 Order: environment `EDGED_<SECTION>__<KEY>` over drop-ins `edged.d/*.toml` over `edged.toml` over the
-defaults in `schema`. Only this package reads the environment.
+defaults in `sections`. Only this package reads the environment.
 """
 
 from edged.config.camera_source import CameraKind, CameraSource, parse_camera
 from edged.config.load import environment_for, load_config
 from edged.config.schema import (
     ENVIRONMENT,
+    Config,
+    Paths,
+    Supervisor,
+    parse_devices,
+    parse_loopback,
+)
+from edged.config.sections import (
     SECTIONS,
     CameraConfig,
     ClientConfig,
-    Config,
     DaemonConfig,
     EngineConfig,
     HttpConfig,
     LanConfig,
     LoggingConfig,
-    Paths,
     PrivacyConfig,
     SamplingConfig,
     StoreConfig,
-    Supervisor,
     VoiceConfig,
     WyomingConfig,
-    parse_devices,
-    parse_loopback,
 )
 
 __all__ = [

@@ -9,7 +9,8 @@ from dataclasses import fields
 from difflib import get_close_matches
 
 from edged.config.camera_source import parse_camera
-from edged.config.schema import CHOICES, ENVIRONMENT, RANGES, SECTIONS, parse_devices, parse_ip, parse_loopback
+from edged.config.schema import CHOICES, ENVIRONMENT, RANGES, parse_devices, parse_ip, parse_loopback
+from edged.config.sections import SECTIONS
 from edged.errors import ConfigError, nearest
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from edged.config.check import check_misspelt, checked, from_text, kinds_of, nearest_section
 from edged.config.paths import find_config_file, find_paths, find_supervisor
-from edged.config.schema import ENVIRONMENT, SECTIONS, SOCKET_PATH_BYTES, Config
+from edged.config.schema import ENVIRONMENT, SOCKET_PATH_BYTES, Config
+from edged.config.sections import SECTIONS
 from edged.errors import ConfigError
 
 
