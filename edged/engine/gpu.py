@@ -30,6 +30,8 @@ class Gpu:
     capability: str
     """As compilers call it, e.g. "sm89"."""
     memory_bytes: int
+    cuda: str = ""
+    """The newest CUDA that its driver knows, e.g. "13.0"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +111,14 @@ def _described(driver: ctypes.CDLL, index: int) -> Gpu:
         value = ctypes.c_int()
         driver.cuDeviceGetAttribute(ctypes.byref(value), attribute, device)
         version.append(str(value.value))
-    return Gpu(name=name.value.decode(errors="replace"), capability="sm" + "".join(version), memory_bytes=size.value)
+    newest = ctypes.c_int()
+    driver.cuDriverGetVersion(ctypes.byref(newest))  # 1000 times the major and 10 times the minor version
+    return Gpu(
+        name=name.value.decode(errors="replace"),
+        capability="sm" + "".join(version),
+        memory_bytes=size.value,
+        cuda=f"{newest.value // 1000}.{newest.value % 1000 // 10}",
+    )
 
 
 if __name__ == "__main__":

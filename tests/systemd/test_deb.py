@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -13,77 +12,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.systemd.debian import SECONDS, Machine, require, run
+
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "systemd/debian/build"
-SECONDS = 280
-BASE = "python3,python3-venv,systemd"
-"""What the package depends on, and an air-gapped machine has to have."""
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
-
-
-def run(*command: str | Path) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
-    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-    return done.stdout
-
-
-def require(*programs: str) -> None:
-    if os.getuid():
-        pytest.skip("needs root")
-    if missing := [program for program in programs if not shutil.which(program)]:
-        pytest.skip(f"not installed: {', '.join(missing)}")
 
 
 @pytest.fixture(scope="module")
 def package() -> Path:
     require("dpkg-deb")
     return ROOT / run(BUILD).strip()
-
-
-class Machine:
-    """A Debian in a folder, whose network is not even loopback."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        clean = ["env", "-i", "HOME=/root", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"]
-        return subprocess.run(
-            ["unshare", "-n", "chroot", self.folder, *clean, *command],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
-
-    def must(self, *command: str) -> str:
-        done = self.run(*command)
-        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-        return done.stdout
-
-    def has(self, path: str) -> bool:
-        return os.path.lexists(self.folder / path.removeprefix("/"))
-
-
-@pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    require("debootstrap", "unshare", "chroot")
-    folder = tmp_path_factory.mktemp("debian")
-    sources = "".join(path.read_text() for path in (Path("/etc/apt/sources.list.d").glob("*.sources")))
-    sources += Path("/etc/apt/sources.list").read_text() if Path("/etc/apt/sources.list").exists() else ""
-    mirror = re.search(r"https?://\S*/debian(?=/?\s)", sources)
-    release = re.search(r"VERSION_CODENAME=(\w+)", Path("/etc/os-release").read_text())
-    if not (mirror and release):
-        pytest.skip("this is no Debian with a mirror")
-    run("debootstrap", "--variant=minbase", f"--include={BASE}", release[1], folder, mirror[0])
-    folder.chmod(0o755)  # the root of everybody in it
-    run("mount", "-t", "proc", "proc", folder / "proc")
-    try:
-        yield Machine(folder)
-    finally:
-        run("umount", folder / "proc")
 
 
 @contextlib.contextmanager

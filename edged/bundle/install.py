@@ -1,0 +1,169 @@
+"""Installing a bundle beside the version that runs, and going back.
+
+PREFIX/versions/NAME/{venv,engines,systemd,licences,sbom.cdx.json}
+PREFIX/current -> versions/NAME        what PREFIX/bin/edged runs
+PREFIX/previous -> versions/NAME       what `roll_back` makes the current one
+PREFIX/publisher.pem                   whose bundles are taken without asking again
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from edged.bundle.archive import Progress, Verified, opened, read_files
+from edged.bundle.machine_check import check_machine
+from edged.bundle.manifest import BundleManifest
+from edged.bundle.signature import fingerprint
+from edged.bundle.wheelhouse import requirement
+from edged.engine.gpu import find_gpus
+from edged.errors import AlreadyExists, ArtefactError, InvalidInput, NotFound
+
+LAUNCHER = """#!/bin/sh
+# Runs the current version; `edged bundle rollback` goes back to the one before.
+here="$(dirname "$(dirname "$(readlink -f "$0")")")"
+export EDGED_ENGINES_DIR="${EDGED_ENGINES_DIR:-$here/current/engines}"
+exec "$here/current/venv/bin/edged" "$@"
+"""
+SECONDS = 900
+"""Longest that one step of pip, or trying the result, may take on a slow disk."""
+
+
+def verify_bundle(path: Path, progress: Callable[[int], Progress]) -> Verified:
+    """Compare every byte with what was signed. Raises ArtefactError naming what differs."""
+    with opened(path) as (file, verified):
+        read_files(file, verified.manifest, None, progress(_content_bytes(verified.manifest)))
+        return verified
+
+
+def install_bundle(
+    path: Path,
+    prefix: Path,
+    *,
+    python: Path,
+    trust: Callable[[Verified], bool],
+    progress: Callable[[int], Progress],
+    say: Callable[[str], None],
+) -> BundleManifest:
+    """Verify, check the machine, unpack, try, and only then make it the current version.
+
+    trust: whether a publisher may be believed whose bundles were not installed here before.
+    Raises ArtefactError, InvalidInput, AlreadyExists; what ran before runs on then.
+    """
+    with opened(path) as (file, verified):
+        manifest = verified.manifest
+        folder = prefix / "versions" / manifest.name
+        if folder.exists() and (prefix / "current").resolve() == folder.resolve():
+            raise AlreadyExists(f"{manifest.name} is installed and current", resource=("version", manifest.name))
+        _check_publisher(prefix, verified, trust)
+        check_machine(manifest, prefix, python, find_gpus())
+        try:
+            shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was cut off
+            folder.mkdir(parents=True)
+            say("unpacking, and comparing every byte with what was signed ...")
+            read_files(file, manifest, folder, progress(_content_bytes(manifest)))
+            say("installing ...")
+            _make_environment(folder, manifest, python)
+            _try(folder, manifest)
+            _make_current(prefix, folder)
+        except OSError as exc:
+            raise InvalidInput(f"{exc.filename or prefix} cannot be written: {exc.strerror}") from exc
+        finally:
+            if (prefix / "current").resolve() != folder.resolve():
+                shutil.rmtree(folder, ignore_errors=True)
+        (prefix / "publisher.pem").write_bytes(verified.publisher)
+    _forget_old_versions(prefix)
+    return manifest
+
+
+def roll_back(prefix: Path) -> str:
+    """Make the previous version the current one, and the other way round. Returns its name. Raises NotFound."""
+    current, previous = prefix / "current", prefix / "previous"
+    if not (current.is_symlink() and previous.is_symlink() and previous.is_dir()):
+        raise NotFound(f"{prefix} has no previous version to go back to", resource=("version", "previous"))
+    old, new = current.readlink(), previous.readlink()
+    _point(current, new)
+    _point(previous, old)
+    return new.name
+
+
+def _check_publisher(prefix: Path, verified: Verified, trust: Callable[[Verified], bool]) -> None:
+    known = prefix / "publisher.pem"
+    if known.is_file() and known.read_bytes() == verified.publisher:
+        return
+    if not trust(verified):
+        installed = (
+            f"; what is installed here was signed by {fingerprint(known.read_bytes())}" if known.is_file() else ""
+        )
+        raise InvalidInput(
+            f"the bundle was signed by {verified.fingerprint}{installed}: "
+            "compare that with what its maker tells you, and name it with --fingerprint"
+        )
+
+
+def _make_environment(folder: Path, manifest: BundleManifest, python: Path) -> None:
+    """A virtual environment of the bundle's wheels alone; they are not needed afterwards."""
+    wheels = folder / "wheels"
+    _run([python, "-m", "venv", "--without-pip", folder / "venv"])
+    pip = next(iter(sorted(wheels.glob("pip-*.whl"))), None)
+    if pip is None:
+        raise ArtefactError("the bundle has no pip: make it again")
+    interpreter = folder / "venv/bin/python"
+    quiet = ["--quiet", "--disable-pip-version-check", "--no-cache-dir", "--no-index", "--root-user-action=ignore"]
+    wanted = [f"{requirement(manifest.extras)}=={manifest.version}", "pip"]
+    _run([interpreter, pip / "pip", "install", *quiet, "--find-links", wheels, *wanted])
+    shutil.rmtree(wheels)
+
+
+def _try(folder: Path, manifest: BundleManifest) -> None:
+    """Does it start, and read its engines?"""
+    program = folder / "venv/bin/edged"
+    _run([program, "--version"])
+    if manifest.engines:
+        _run(["env", f"EDGED_ENGINES_DIR={folder / 'engines'}", program, "models", "verify", *manifest.engines])
+
+
+def _make_current(prefix: Path, folder: Path) -> None:
+    current = prefix / "current"
+    if current.is_symlink():
+        _point(prefix / "previous", current.readlink())
+    _point(current, Path("versions") / folder.name)
+    launcher = prefix / "bin/edged"
+    launcher.parent.mkdir(exist_ok=True)
+    launcher.write_text(LAUNCHER, encoding="utf-8")
+    launcher.chmod(0o755)
+
+
+def _point(link: Path, target: Path) -> None:
+    """Change a symbolic link in one step: there is no moment without a version."""
+    draft = link.with_name(f".{link.name}.new")
+    draft.unlink(missing_ok=True)
+    draft.symlink_to(target)
+    draft.replace(link)
+
+
+def _forget_old_versions(prefix: Path) -> None:
+    kept = {(prefix / name).resolve() for name in ("current", "previous")}
+    for folder in (prefix / "versions").iterdir():
+        if folder.resolve() not in kept:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(command: list[str | Path]) -> None:
+    done = subprocess.run(
+        ["env", "-u", "PYTHONPATH", *command],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    if done.returncode:
+        reason = (done.stderr or done.stdout).strip().rpartition("\n")[2][:300]
+        raise ArtefactError(f"the new version does not work, so nothing was changed: {reason}")
+
+
+def _content_bytes(manifest: BundleManifest) -> int:
+    return sum(entry.bytes for entry in manifest.files.values())

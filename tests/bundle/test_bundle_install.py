@@ -1,0 +1,98 @@
+"""A machine that cannot run a bundle is told so before anything is touched; versions follow each other and back."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from edged.bundle import install, machine_check
+from edged.bundle.install import roll_back
+from edged.bundle.machine_check import check_machine
+from edged.bundle.manifest import BundleManifest, Compiled
+from edged.bundle.wheelhouse import oldest_glibc
+from edged.engine.gpu import Gpu, Gpus
+from edged.errors import InvalidInput, NotFound
+from tests.bundle.test_bundle_archive import manifest_of
+
+NO_GPU = Gpus(obstacle="this machine has no NVIDIA driver (no /proc/driver/nvidia)")
+RTX = Gpus(found=(Gpu(name="RTX 4090", capability="sm89", memory_bytes=2**34, cuda="13.0"),), has_driver=True)
+OLD = Gpus(found=(Gpu(name="RTX 4090", capability="sm89", memory_bytes=2**34, cuda="12.4"),), has_driver=True)
+PLAN = Compiled(engine="big", target="sm89", builder="tensorrt_rtx 1.7.1.116")
+FOREIGN = Compiled(engine="big", target="sm120", builder="tensorrt_rtx 1.7.1.116")
+
+
+def fitting(**changes: object) -> BundleManifest:
+    here = {"machine": platform.machine(), "python": f"3.{sys.version_info.minor}", "glibc": "2.17"}
+    return manifest_of({}, **{**here, **changes})
+
+
+def check(manifest: BundleManifest, gpus: Gpus = NO_GPU, prefix: Path = Path("/opt/edged-not-there")) -> str:
+    try:
+        check_machine(manifest, prefix, Path(sys.executable), gpus)
+    except InvalidInput as exc:
+        return exc.message
+    return ""
+
+
+def test_what_fits_is_let_in() -> None:
+    assert check(fitting()) == ""
+    assert check(fitting(plans=(PLAN,), extras=("daemon", "rtx")), RTX) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "gpus", "said"),
+    [
+        ({"machine": {"x86_64": "aarch64"}.get(platform.machine(), "x86_64")}, NO_GPU, "--machine"),
+        ({"python": "3.99"}, NO_GPU, "is for Python 3.99"),
+        ({"glibc": "2.999"}, NO_GPU, "needs glibc 2.999"),
+        ({"installed_bytes": 2**49}, NO_GPU, "MiB free"),
+        ({"extras": ("daemon", "cuda")}, NO_GPU, "no NVIDIA driver"),
+        ({"extras": ("daemon", "cuda")}, OLD, "this one knows 12.4: update the driver"),
+        ({"plans": (PLAN,)}, NO_GPU, "no NVIDIA driver"),
+        ({"plans": (PLAN,)}, RTX, "--extra rtx"),
+        (
+            {"plans": (Compiled(engine="big", target="sm120", builder="x"),)},
+            RTX,
+            "compiled for sm120, the GPU here is sm89",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_said_with_what_to_do(changes: dict[str, object], gpus: Gpus, said: str) -> None:
+    assert said in check(fitting(**changes), gpus)
+
+
+def test_a_python_that_is_none_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="--python"):
+        check_machine(fitting(), tmp_path, tmp_path / "nothing", NO_GPU)
+
+
+def test_the_wheels_say_how_old_a_system_may_be() -> None:
+    names = ["a-1-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl", "b-1-py3-none-any.whl"]
+    assert oldest_glibc([Path(name) for name in names]) == "2.17"
+    assert oldest_glibc([*map(Path, names), Path("c-1-cp311-abi3-manylinux_2_28_x86_64.whl")]) == "2.28"
+
+
+def test_back_and_forth(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no previous version"):
+        roll_back(tmp_path)
+    for name in ("one", "two"):
+        (tmp_path / "versions" / name).mkdir(parents=True)
+        install._make_current(tmp_path, tmp_path / "versions" / name)
+    assert (tmp_path / "current").resolve().name == "two"
+    assert roll_back(tmp_path) == "one"
+    assert (tmp_path / "current").resolve().name == "one"
+    assert roll_back(tmp_path) == "two"
+    (tmp_path / "versions/three").mkdir()
+    install._forget_old_versions(tmp_path)
+    assert {folder.name for folder in (tmp_path / "versions").iterdir()} == {"one", "two"}
+    shutil.rmtree(tmp_path / "versions/one")
+    with pytest.raises(NotFound):
+        roll_back(tmp_path)
+
+
+def test_free_space_is_that_of_the_disk_the_prefix_will_lie_on(tmp_path: Path) -> None:
+    assert machine_check._existing(tmp_path / "a/b/c") == tmp_path
