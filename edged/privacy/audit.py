@@ -30,6 +30,7 @@ class AuditHook:
         """Attempts refused since the start."""
         self._egress = egress
         self._rules: dict[str, Callable[..., bool]] = {
+            "socket.__new__": lambda _, family, kind, *__: egress.may_open(family, kind),
             "socket.connect": _to_address(egress),
             "socket.sendto": _by_datagram(egress),
             "socket.sendmsg": _by_datagram(egress),

@@ -26,6 +26,20 @@ class Egress:
     announces: bool = False
     """Whether it may tell those on the same network, by mDNS, that it is there."""
 
+    @property
+    def uses_tcp(self) -> bool:
+        """Whether there is a port to listen on or to connect to at all."""
+        return bool(self.bind_ports or self.connect_to)
+
+    def may_open(self, family: int, kind: int) -> bool:
+        """Whether there may be such a socket; those that are inherited have a family and a kind of -1."""
+        if family in (-1, *_LOCAL_FAMILIES):
+            return True
+        # The kind may carry flags on its way to the kernel.
+        kind &= ~(socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        is_internet = family in (socket.AF_INET, socket.AF_INET6)
+        return is_internet and (kind == socket.SOCK_STREAM or (kind == socket.SOCK_DGRAM and self.announces))
+
     def may_connect(self, family: int, address: object) -> bool:
         """Whether a socket of this family may talk to this address (as the socket module writes it)."""
         if family in _LOCAL_FAMILIES:

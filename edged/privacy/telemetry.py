@@ -15,7 +15,14 @@ SWITCHES: dict[str, str] = {
     "ORT_DISABLE_TELEMETRY": "1",
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_XET_TELEMETRY_ENABLED": "0",
     "TRANSFORMERS_OFFLINE": "1",
+    # FastAPI and pyqwest trace requests for whoever installs OpenTelemetry's SDK; pydantic's plug-ins see them, too.
+    "OTEL_SDK_DISABLED": "true",
+    "OTEL_TRACES_EXPORTER": "none",
+    "OTEL_METRICS_EXPORTER": "none",
+    "OTEL_LOGS_EXPORTER": "none",
+    "PYDANTIC_DISABLE_PLUGINS": "__all__",
     "no_proxy": "*",
     "NO_PROXY": "*",
 }
@@ -31,5 +38,6 @@ def switch_off(environ: MutableMapping[str, str]) -> Enforcement:
     return Enforcement(
         name="telemetry off",
         active=True,
-        detail="ONNX Runtime's uploader, Hugging Face's hub and its counters, proxies: off before they are loaded",
+        detail="ONNX Runtime's uploader, Hugging Face's hub and its counters, OpenTelemetry, proxies: off before they "
+        "are loaded",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 import textwrap
 
 import pytest
@@ -12,24 +13,25 @@ from edged.privacy import sandbox
 
 
 def run_guarded(script: str, *arguments: str, **environ: str) -> str:
-    """What the script prints; it must end with 0."""
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", textwrap.dedent(script), *arguments],
-        env={"HOME": "/nonexistent", "EDGED_STATE_DIR": "/nonexistent/state", "PATH": "/usr/bin:/bin", **environ},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    """What the script prints; it must end with 0. The guard makes the folders that it allows, so they are its own."""
+    with tempfile.TemporaryDirectory() as home:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", textwrap.dedent(script), *arguments],
+            env={"HOME": home, "EDGED_STATE_DIR": f"{home}/state", "PATH": "/usr/bin:/bin", **environ},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def require_landlock() -> None:
-    """Skip where the kernel has no Landlock for the network."""
+def require_landlock(wanted: int = sandbox.NETWORK_ABI) -> None:
+    """Skip where the kernel has no Landlock, or an older version."""
     try:
-        abi = sandbox._syscall(sandbox._CREATE_RULESET, None, 0, sandbox._GET_VERSION)
+        abi = sandbox._version()
     except OSError as exc:
         pytest.skip(f"Landlock is not in this kernel: {exc.strerror}")
-    if abi < sandbox.NETWORK_ABI:
-        pytest.skip(f"Landlock ABI {abi} of this kernel has no network rules (Linux 6.7 has)")
+    if abi < wanted:
+        pytest.skip(f"Landlock ABI {abi} of this kernel is older than {wanted}")

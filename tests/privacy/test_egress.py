@@ -92,6 +92,26 @@ def test_announcements(port: int, address: object, allowed: bool) -> None:
     assert not EGRESS.may_announce(port, address)
 
 
+@pytest.mark.parametrize(
+    ("family", "kind", "allowed", "allowed_with_mdns"),
+    [
+        (socket.AF_UNIX, socket.SOCK_DGRAM, True, True),
+        (socket.AF_NETLINK, socket.SOCK_RAW, True, True),
+        (-1, -1, True, True),
+        (socket.AF_INET6, socket.SOCK_STREAM, True, True),
+        (socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK, True, True),
+        (socket.AF_INET, socket.SOCK_DGRAM, False, True),
+        (socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, False, True),
+        (socket.AF_INET, socket.SOCK_RAW, False, False),
+        (socket.AF_PACKET, socket.SOCK_RAW, False, False),
+        (socket.AF_VSOCK, socket.SOCK_STREAM, False, False),
+    ],
+)
+def test_sockets(family: int, kind: int, allowed: bool, allowed_with_mdns: bool) -> None:
+    assert EGRESS.may_open(family, kind) is allowed
+    assert ANNOUNCING.may_open(family, kind) is allowed_with_mdns
+
+
 SEEING = Egress(bind_ports=frozenset(), connect_to=frozenset({("192.168.1.20", 8081)}))
 
 
