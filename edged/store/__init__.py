@@ -4,7 +4,8 @@
 """
 
 from edged.store.asynchronous import AsyncStore
-from edged.store.key import KeySource
+from edged.store.key_places import KeySource
+from edged.store.retention import Retention
 from edged.store.store import ConversationStore
 
-__all__ = ["AsyncStore", "ConversationStore", "KeySource"]
+__all__ = ["AsyncStore", "ConversationStore", "KeySource", "Retention"]

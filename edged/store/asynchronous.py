@@ -13,8 +13,10 @@ from typing import ParamSpec, TypeVar
 from edged.errors import NotFound, StoreError
 from edged.events import FinishReason, MessageState, Part, Usage
 from edged.records import AuditEvent, Conversation, EnrolledSpeaker, Reader, SearchHit, StoreStatus, Transcript
+from edged.store.database import IN_MEMORY
 from edged.store.devices import KnownDevice
-from edged.store.key import KeySource
+from edged.store.key_places import KeySource
+from edged.store.retention import KEEP_ALL, Retention
 from edged.store.speakers import Voiceprint
 from edged.store.store import ConversationStore, StoredTurn
 
@@ -35,10 +37,21 @@ class AsyncStore:
         self._closed = False
 
     @classmethod
-    async def open(cls, state_dir: Path, source: KeySource) -> AsyncStore:
-        """Open the store on a new thread. Raises StoreError."""
+    async def open(cls, state_dir: Path, source: KeySource, retention: Retention = KEEP_ALL) -> AsyncStore:
+        """Open the store on a new thread. Raises StoreError, InvalidInput for a bad new passphrase."""
+        return await cls._opened(ConversationStore.open, state_dir, source, retention)
+
+    @classmethod
+    async def in_memory(cls, retention: Retention) -> AsyncStore:
+        """A store of its own that ends with the process."""
+        return await cls._opened(ConversationStore, IN_MEMORY, None, retention)
+
+    @classmethod
+    async def _opened(
+        cls, function: Callable[Parameters, ConversationStore], *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> AsyncStore:
         executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="edged-store")
-        opening = asyncio.wrap_future(executor.submit(ConversationStore.open, state_dir, source))
+        opening = asyncio.wrap_future(executor.submit(function, *args, **kwargs))
         try:
             return cls(await _completed(opening), executor)
         except BaseException:
@@ -65,7 +78,7 @@ class AsyncStore:
             if not opening.exception():
                 await self.close_turn(
                     opening.result().answer_message_id,
-                    text="",
+                    parts=(),
                     reasoning="",
                     state=MessageState.CANCELLED,
                     finish_reason=FinishReason.CANCELLED,
@@ -77,7 +90,7 @@ class AsyncStore:
         self,
         answer_message_id: str,
         *,
-        text: str,
+        parts: tuple[Part, ...],
         reasoning: str,
         state: MessageState,
         finish_reason: FinishReason | None,
@@ -87,7 +100,7 @@ class AsyncStore:
         await self._run(
             self._store.close_turn,
             answer_message_id,
-            text=text,
+            parts=parts,
             reasoning=reasoning,
             state=state,
             finish_reason=finish_reason,
@@ -117,6 +130,10 @@ class AsyncStore:
     async def delete(self, conversation_id: str, *, reader: Reader) -> None:
         """Remove a conversation; nothing of it remains in the files."""
         await self._run(self._store.delete, conversation_id, reader=reader)
+
+    async def expire(self) -> int:
+        """Remove conversations that are past their time; says how many."""
+        return await self._run(self._store.expire)
 
     async def export(self, conversation_ids: Sequence[str] = (), *, reader: Reader) -> AsyncIterator[Transcript]:
         """The named conversations or all that the reader sees, oldest first, one in memory at a time."""

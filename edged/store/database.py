@@ -13,11 +13,15 @@ import sqlite_utils
 from sqlcipher3 import dbapi2
 
 from edged.errors import EdgedError, StoreError, StoreFull
+from edged.trust.private_files import make_private_directory, sync_directory
 
 log = logging.getLogger(__name__)
 
 BUSY_SECONDS = 5.0
 """How long a call waits for another process that is writing."""
+IN_MEMORY = Path(":memory:")
+"""Instead of a file: what is stored goes with the process."""
+_PLAIN_HEADER = b"SQLite format 3\0"
 
 
 def open_database(path: Path, key: str | None) -> sqlite_utils.Database:
@@ -27,7 +31,8 @@ def open_database(path: Path, key: str | None) -> sqlite_utils.Database:
     Raises StoreError, with what to do about it.
     """
     with reported(path):
-        _prepare_file(path)
+        if path != IN_MEMORY:
+            _prepare_file(path)
         connection = dbapi2.connect(str(path), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             _configure(connection, key)
@@ -37,12 +42,50 @@ def open_database(path: Path, key: str | None) -> sqlite_utils.Database:
             raise
 
 
-def _configure(connection: dbapi2.Connection, key: str | None) -> None:
+@contextlib.contextmanager
+def connection_to(path: Path, key: str | None) -> Iterator[dbapi2.Connection]:
+    """A connection to a database that exists, for the length of the block; nothing about the file is changed.
+
+    Raises what SQLite raises, a wrong key among it.
+    """
+    connection = dbapi2.connect(
+        f"{path.absolute().as_uri()}?mode=rw", timeout=BUSY_SECONDS, isolation_level=None, uri=True
+    )
+    try:
+        _unlock(connection, key)
+        yield connection
+    finally:
+        connection.close()
+
+
+def opens(path: Path, key: str) -> bool:
+    """Whether this is the key of the database. Raises what SQLite raises for a file that cannot be read."""
+    try:
+        with connection_to(path, key):
+            return True
+    except dbapi2.DatabaseError as exc:
+        if getattr(exc, "sqlite_errorcode", 0) & 0xFF == dbapi2.SQLITE_NOTADB:
+            return False
+        raise
+
+
+def is_plain(path: Path) -> bool:
+    """Whether the file is a database that is not encrypted. For files that this process has not opened."""
+    with path.open("rb") as stream:
+        return stream.read(len(_PLAIN_HEADER)) == _PLAIN_HEADER
+
+
+def _unlock(connection: dbapi2.Connection, key: str | None) -> int:
+    """How many tables and indexes there are."""
     # SQLCipher would print its own lines to stderr; the errors it raises say enough.
     connection.execute("PRAGMA cipher_log_level = NONE")
     if key is not None:
         connection.execute(f"PRAGMA key = \"x'{key}'\"")
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # a wrong key fails here
+    return int(connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0])  # a wrong key fails here
+
+
+def _configure(connection: dbapi2.Connection, key: str | None) -> None:
+    tables = _unlock(connection, key)
     if not tables:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # what is deleted gives its space back
     # cipher_memory_security stays off: locking and wiping every buffer makes a turn three times slower.
@@ -59,7 +102,7 @@ def _configure(connection: dbapi2.Connection, key: str | None) -> None:
 
 def _prepare_file(path: Path) -> None:
     """Make file and directory private; SQLite gives -wal and -shm the mode of the file."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private_directory(path.parent)
     log_file = Path(f"{path}-wal")
     if not path.exists() and log_file.exists() and log_file.stat().st_size:
         # SQLite would write the pages of the old log into the new file.
@@ -84,15 +127,6 @@ def restrict(path: Path, mode: int) -> None:
     if excess and status.st_uid == os.geteuid() and not status.st_mode & 0o1000:
         path.chmod(status.st_mode & mode)
         log.warning("%s was open to other accounts (mode %04o), now %04o", path, status.st_mode & 0o777, mode)
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names of files created in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -155,6 +189,8 @@ def reported(path: Path) -> Iterator[None]:
         yield
     except dbapi2.Error as exc:
         raise _explained(exc, path) from exc
+    except MemoryError as exc:  # SQLite also has none where a damaged page tells it to read gigabytes
+        raise StoreError(f"{path}: there is no memory to read it; free some. If there is enough, {_DAMAGED}") from exc
     except OSError as exc:
         if exc.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _full(path) from exc

@@ -9,7 +9,19 @@ from typing import Any
 import sqlite_utils
 
 from edged.errors import NotFound
-from edged.events import Audio, FinishReason, Image, Message, MessageState, Part, Role, Text, Usage
+from edged.events import (
+    Audio,
+    FinishReason,
+    Image,
+    Message,
+    MessageState,
+    Part,
+    Role,
+    Text,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
 from edged.store.naming import as_datetime, new_id
 
 Row = Mapping[str, Any]
@@ -31,14 +43,18 @@ def insert_parts(db: sqlite_utils.Database, message: int, parts: Iterable[Part])
     for position, part in enumerate(parts):
         match part:
             case Text(text=text):
-                values: tuple[object, ...] = ("text", text, None, None, None)
+                values: tuple[object, ...] = ("text", text, None, None, None, None, None)
             case Image(data=data, media_type=media_type, description=description):
-                values = ("image", None, media_type, _attachment(db, data), description or None)
+                values = ("image", None, media_type, _attachment(db, data), description or None, None, None)
             case Audio(data=data, media_type=media_type, transcript=transcript):
-                values = ("audio", None, media_type, _attachment(db, data), transcript or None)
+                values = ("audio", None, media_type, _attachment(db, data), transcript or None, None, None)
+            case ToolCall(id=call, name=tool, arguments=text):
+                values = ("tool_call", text, None, None, None, call, tool)
+            case ToolResult(call_id=call, content=text):
+                values = ("tool_result", text, None, None, None, call, None)
         db.execute(
-            "INSERT INTO parts (message, position, kind, text, media_type, attachment, transcript) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO parts (message, position, kind, text, media_type, attachment, transcript, call, tool) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (message, position, *values),
         )
     db.execute(
@@ -68,20 +84,23 @@ def finish_message(
     usage: Usage | None,
 ) -> None:
     """Record how an answer ended."""
-    tokens = (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens) if usage else (None, None, None)
+    tokens: tuple[int | None, ...] = (None,) * 4
+    if usage:
+        tokens = (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, usage.reasoning_tokens)
     db.execute(
         "UPDATE messages SET state = ?, reasoning = ?, finish_reason = ?, prompt_tokens = ?, completion_tokens = ?, "
-        "cached_tokens = ? WHERE seq = ?",
+        "cached_tokens = ?, reasoning_tokens = ? WHERE seq = ?",
         (state, reasoning, finish_reason, *tokens, message),
     )
 
 
-def interrupt_pending(db: sqlite_utils.Database, conversation: int | None = None) -> None:
-    """Mark the answers that nobody is generating any more, of one conversation or of all."""
-    db.execute(
+def interrupt_pending(db: sqlite_utils.Database, conversation: int | None = None) -> int:
+    """Mark the answers that nobody is generating any more, of one conversation or of all; returns how many."""
+    cursor = db.execute(
         "UPDATE messages SET state = 'interrupted' WHERE state = 'pending' AND conversation = ifnull(?, conversation)",
         (conversation,),
     )
+    return int(cursor.rowcount)
 
 
 def set_system_prompt(db: sqlite_utils.Database, conversation: int, prompt: str, *, created_at: int) -> None:
@@ -107,7 +126,7 @@ def read_messages(db: sqlite_utils.Database, conversation: int) -> tuple[Message
     """All messages of a conversation, oldest first."""
     parts: dict[int, list[Part]] = {}
     for row in db.query(
-        "SELECT p.message, p.kind, p.text, p.media_type, p.transcript, a.data "
+        "SELECT p.message, p.kind, p.text, p.media_type, p.transcript, p.call, p.tool, a.data "
         "FROM parts p JOIN messages m ON m.seq = p.message LEFT JOIN attachments a ON a.seq = p.attachment "
         "WHERE m.conversation = ? ORDER BY p.message, p.position",
         (conversation,),
@@ -123,6 +142,10 @@ def _part(row: Row) -> Part:
             return Text(text=row["text"])
         case "image":
             return Image(data=row["data"], media_type=row["media_type"], description=row["transcript"] or "")
+        case "tool_call":
+            return ToolCall(id=row["call"], name=row["tool"], arguments=row["text"])
+        case "tool_result":
+            return ToolResult(call_id=row["call"], content=row["text"])
         case _:
             return Audio(data=row["data"], media_type=row["media_type"], transcript=row["transcript"] or "")
 
@@ -134,6 +157,7 @@ def _message(row: Row, parts: Iterable[Part]) -> Message:
             prompt_tokens=row["prompt_tokens"],
             completion_tokens=row["completion_tokens"],
             cached_tokens=row["cached_tokens"],
+            reasoning_tokens=row["reasoning_tokens"] or 0,  # not counted once
         )
     return Message(
         role=Role(row["role"]),

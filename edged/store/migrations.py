@@ -138,12 +138,71 @@ ALTER TABLE conversations ADD COLUMN owner TEXT NOT NULL DEFAULT '';
 CREATE UNIQUE INDEX conversations_of_owner_by_use ON conversations (owner, last_message);
 """
 
+_TOOLS = """
+DROP TRIGGER message_unindexed;
+DROP TRIGGER attachment_released;
+DROP VIEW message_texts;
+DROP INDEX parts_with_attachment;
+ALTER TABLE parts RENAME TO parts_before;
+
+CREATE TABLE parts (
+    message INTEGER NOT NULL REFERENCES messages (seq) ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('text', 'image', 'audio', 'tool_call', 'tool_result')),
+    text TEXT,                      -- of a call its arguments, of a result what was returned
+    media_type TEXT,
+    attachment INTEGER REFERENCES attachments (seq),
+    transcript TEXT,
+    call TEXT,                      -- id of the call, or of that whose result it is
+    tool TEXT,
+    PRIMARY KEY (message, position),
+    CHECK ((kind IN ('image', 'audio')) = (text IS NULL) AND (kind IN ('image', 'audio')) = (attachment IS NOT NULL)),
+    CHECK ((kind IN ('tool_call', 'tool_result')) = (call IS NOT NULL) AND (kind = 'tool_call') = (tool IS NOT NULL))
+) STRICT;
+INSERT INTO parts SELECT message, position, kind, text, media_type, attachment, transcript, NULL, NULL
+    FROM parts_before;
+DROP TABLE parts_before;
+CREATE INDEX parts_with_attachment ON parts (attachment) WHERE attachment IS NOT NULL;
+
+CREATE TRIGGER attachment_released AFTER DELETE ON parts WHEN old.attachment IS NOT NULL BEGIN
+    DELETE FROM attachments WHERE seq = old.attachment
+        AND NOT EXISTS (SELECT 1 FROM parts WHERE attachment = old.attachment);
+END;
+
+-- What people and the model said: not what tools were told and returned.
+CREATE VIEW message_texts AS
+    SELECT seq, (
+        SELECT group_concat(coalesce(text, transcript), char(10) ORDER BY position) FROM parts
+        WHERE message = messages.seq AND call IS NULL
+    ) AS text
+    FROM messages;
+
+CREATE TRIGGER message_unindexed BEFORE DELETE ON messages BEGIN
+    INSERT INTO search_index (search_index, rowid, text)
+        SELECT 'delete', seq, text FROM message_texts WHERE seq = old.seq AND text IS NOT NULL;
+END;
+"""
+
+_SIGNING = """
+CREATE TABLE signing_key (
+    seq INTEGER PRIMARY KEY CHECK (seq = 1),
+    seed BLOB NOT NULL              -- of an Ed25519 key: signs archives of conversations
+) STRICT;
+"""
+
+_THINKING = """
+ALTER TABLE messages ADD COLUMN reasoning_tokens INTEGER;
+"""
+
 MIGRATIONS = (
     Migration("conversations, messages, parts, attachments", _CONVERSATIONS),
     Migration("full-text search", _SEARCH),
     Migration("transcripts of recordings", _TRANSCRIPTS),
     Migration("enrolled speakers", _SPEAKERS),
     Migration("paired devices, owners of conversations", _DEVICES),
+    Migration("calls of tools and what they returned", _TOOLS),
+    Migration("key that signs archives", _SIGNING),
+    Migration("tokens of thinking", _THINKING),
 )
 
 
@@ -157,7 +216,7 @@ def migrate(db: sqlite_utils.Database, migrations: tuple[Migration, ...] = MIGRA
             "CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL, "
             "applied_at TEXT NOT NULL, edged_version TEXT NOT NULL) STRICT"
         )
-        version = _applied_version(db, newest=len(migrations))
+        version = applied_version(db, newest=len(migrations))
         for number, migration in enumerate(migrations[version:], start=version + 1):
             db.executescript(migration.sql)
             db.execute(
@@ -166,7 +225,8 @@ def migrate(db: sqlite_utils.Database, migrations: tuple[Migration, ...] = MIGRA
             )
 
 
-def _applied_version(db: sqlite_utils.Database, *, newest: int) -> int:
+def applied_version(db: sqlite_utils.Database, *, newest: int = len(MIGRATIONS)) -> int:
+    """How many steps were taken. Raises StoreError for a database that a newer edged has written."""
     row = db.execute("SELECT version, edged_version FROM migrations ORDER BY version DESC LIMIT 1").fetchone()
     version, edged_version = row or (0, "")
     if version > newest:

@@ -6,6 +6,7 @@ Synchronous and safe to call from any thread, one call at a time. What a call re
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 import sqlite_utils
 
 from edged.errors import ConversationBusy, StoreError
-from edged.events import FinishReason, Message, MessageState, Part, Role, Text, Usage
+from edged.events import FinishReason, Message, MessageState, Part, Role, ToolResult, Usage
 from edged.records import AuditEvent, Conversation, EnrolledSpeaker, Reader, SearchHit, StoreStatus, Transcript
 from edged.store.conversations import (
     conversation_from,
@@ -27,6 +28,7 @@ from edged.store.conversations import (
     touch_conversation,
 )
 from edged.store.database import (
+    IN_MEMORY,
     check_length,
     disk_bytes,
     erase_traces,
@@ -45,8 +47,9 @@ from edged.store.devices import (
     mark_seen,
     update_device,
 )
-from edged.store.history import history
-from edged.store.key import DatabaseKey, KeySource, find_key, remember_key
+from edged.store.history import history, open_calls
+from edged.store.key import find_key, remember_key
+from edged.store.key_places import DatabaseKey, KeySource
 from edged.store.messages import (
     finish_message,
     insert_message,
@@ -59,6 +62,9 @@ from edged.store.messages import (
 from edged.store.migrations import migrate
 from edged.store.naming import microseconds_now, new_id
 from edged.store.paging import checked_page_size, row_before, token_after
+from edged.store.rekey import encrypt_plain
+from edged.store.retention import KEEP_ALL, Retention, delete_expired
+from edged.store.rewrite import clear_journal, clear_leftovers
 from edged.store.search import matching_messages, search_terms, snippet
 from edged.store.speakers import (
     Voiceprint,
@@ -69,8 +75,10 @@ from edged.store.speakers import (
     insert_speaker,
     require_free,
 )
-from edged.store.texts import check_parts, made_storable, storable
+from edged.store.texts import as_storable, check_parts, check_results, made_storable, storable
 from edged.store.titles import checked_title, title_from
+
+_log = logging.getLogger(__name__)
 
 DATABASE_NAME = "edged.db"
 
@@ -88,35 +96,44 @@ class StoredTurn:
 class ConversationStore:
     """The memory of one state directory."""
 
-    def __init__(self, path: Path, key: DatabaseKey | None) -> None:
+    def __init__(self, path: Path, key: DatabaseKey | None, retention: Retention = KEEP_ALL) -> None:
         """Open the database file itself, unencrypted without a key; `open` finds the key."""
         self._path = path
         self._key = key
+        self._retention = retention
         self._lock = threading.Lock()
         self._answering: dict[str, str] = {}  # answer being generated -> its conversation
         self._db: sqlite_utils.Database | None = open_database(path, key.hex if key else None)
         try:
             with self._reading() as db:
                 migrate(db)
-                check_length(db, path)
+                if path != IN_MEMORY:
+                    check_length(db, path)
                 with transaction(db):
-                    interrupt_pending(db)
+                    cut_off = interrupt_pending(db)
                 resume_cleanup(db)
+            if cut_off:
+                _log.warning("answers that were cut off when edged last ended, their questions are kept: %d", cut_off)
         except BaseException:
             self.close()
             raise
 
     @classmethod
-    def open(cls, state_dir: Path, source: KeySource) -> ConversationStore:
-        """Open or create `edged.db` in the state directory.
+    def open(cls, state_dir: Path, source: KeySource, retention: Retention = KEEP_ALL) -> ConversationStore:
+        """Open or create `edged.db` in the state directory; one that is not encrypted yet is, from now on.
 
-        Answers that were being generated when a daemon died become INTERRUPTED.
+        The caller holds the directory. Answers that were being generated when a daemon died become INTERRUPTED.
         Raises StoreError, also for a key that is lost: an old database never gets a new key.
         """
         path = state_dir / DATABASE_NAME
+        with reported(path):
+            clear_leftovers(path)
+        encrypt_plain(path, source)
         key = find_key(source, path)
-        store = cls(path, key)
+        store = cls(path, key, retention)
         try:
+            with reported(path):
+                clear_journal(path)
             remember_key(key, path)
         except BaseException:
             store.close()
@@ -161,7 +178,7 @@ class ConversationStore:
         self,
         answer_message_id: str,
         *,
-        text: str,
+        parts: tuple[Part, ...],
         reasoning: str,
         state: MessageState,
         finish_reason: FinishReason | None,
@@ -178,7 +195,7 @@ class ConversationStore:
             finish_message(
                 db, row, state=state, reasoning=made_storable(reasoning), finish_reason=finish_reason, usage=usage
             )
-            insert_parts(db, row, (Text(text=made_storable(text)),) if text else ())
+            insert_parts(db, row, map(as_storable, parts))
             touch_conversation(db, conversation, last_message=row, now=microseconds_now())
 
     def list(self, *, reader: Reader, page_size: int = 0, page_token: str = "") -> tuple[tuple[Conversation, ...], str]:
@@ -227,6 +244,15 @@ class ConversationStore:
                 row = find_conversation(db, conversation_id, reader)
                 db.execute("DELETE FROM conversations WHERE seq = ?", (row["seq"],))
             erase_traces(db)
+
+    def expire(self) -> int:
+        """Remove conversations that are past their time, as `delete` does; says how many."""
+        with self._reading() as db:
+            with transaction(db):
+                count = delete_expired(db, self._retention, busy=frozenset(self._answering.values()))
+            if count:
+                erase_traces(db)
+        return count
 
     def ids(self, conversation_ids: Sequence[str] = (), *, reader: Reader) -> tuple[str, ...]:
         """Ids of the named conversations or of all that the reader sees, oldest first. Raises NotFound for others."""
@@ -320,6 +346,7 @@ class ConversationStore:
             conversations=conversations,
             messages=messages,
             protection=self._key.protection if self._key else "Nothing is encrypted.",
+            retention=self._retention.sentence,
         )
 
     def close(self) -> None:
@@ -339,16 +366,20 @@ def _store_turn(
     reader: Reader,
 ) -> StoredTurn:
     now = microseconds_now()
-    user = Message(role=Role.USER, parts=parts, id=new_id())
+    role = Role.TOOL if isinstance(parts[0], ToolResult) else Role.USER
+    user = Message(role=role, parts=parts, id=new_id())
     answer = Message(role=Role.ASSISTANT, parts=(), id=new_id(), state=MessageState.PENDING, model=model)
     name = conversation_id or new_id()
     if conversation_id:
         conversation = int(find_conversation(db, name, reader)["seq"])
     else:
+        check_results(parts, ())
         conversation = insert_conversation(db, name, title_from(parts), now, reader.owner)
     interrupt_pending(db, conversation)  # left by an answer whose end could not be stored
     if system_prompt is not None:
         set_system_prompt(db, conversation, system_prompt, created_at=now)
+    if role is Role.TOOL:
+        check_results(parts, open_calls(history(read_messages(db, conversation))))
     insert_message(db, conversation, user, created_at=now)
     shown = history(read_messages(db, conversation))
     last = insert_message(db, conversation, answer, created_at=now)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from edged.errors import InvalidInput
-from edged.events import Part, Text
+from edged.events import Part, Text, ToolCall, ToolResult
 
 
 def storable(text: str, *, field: str) -> str:
@@ -25,10 +26,31 @@ def made_storable(text: str) -> str:
     return text.encode(errors="surrogatepass").decode(errors="replace").replace("\0", "\ufffd")
 
 
+def as_storable(part: Part) -> Part:
+    """The same of a part of an answer."""
+    match part:
+        case Text(text=text):
+            return Text(text=made_storable(text))
+        case ToolCall(arguments=text):
+            return replace(part, arguments=made_storable(text))
+        case ToolResult(content=text):
+            return replace(part, content=made_storable(text))
+    return part
+
+
 def check_parts(parts: Sequence[Part]) -> None:
     """Raises InvalidInput for a message that says nothing or cannot be stored."""
     for part in parts:
-        if isinstance(part, Text):
-            storable(part.text, field="parts")
+        match part:
+            case Text(text=text) | ToolResult(content=text):
+                storable(text, field="parts")
     if not any(not isinstance(part, Text) or part.text.strip() for part in parts):
         raise InvalidInput("the message is empty: say something", field="parts")
+
+
+def check_results(parts: Sequence[Part], waiting: Sequence[str]) -> None:
+    """Raises InvalidInput unless the results among the parts, if any, are those of all calls that wait for one."""
+    given = [part.call_id for part in parts if isinstance(part, ToolResult)]
+    if given and sorted(given) != sorted(waiting):
+        wanted = f"the results of {', '.join(waiting)}" if waiting else "no results"
+        raise InvalidInput(f"this conversation waits for {wanted}, each once", field="parts")

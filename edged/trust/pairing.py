@@ -202,6 +202,8 @@ class PairingDesk:
 
         One try an attempt. Raises PairingClosed, NotFound, InvalidInput, Unauthenticated, QueueFull.
         """
+        if kind is DeviceKind.API_KEY:
+            raise InvalidInput("nobody pairs for a key: `edged devices key` makes one", field="kind")
         offer = self._open_offer()
         attempt, keys = offer.unproved(attempt_id)
         expected = keys.client_confirmation(

@@ -44,6 +44,15 @@ def write_private(file: Path, data: bytes) -> None:
         sync_directory(file.parent)
 
 
+def make_private_directory(directory: Path) -> None:
+    """Create it with all above it, so that they are still there after a power cut. Raises OSError."""
+    missing = [path for path in (directory, *directory.parents) if not path.exists()]
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for path in missing:
+        with contextlib.suppress(PermissionError):  # one that may be written to and not be read
+            sync_directory(path.parent)
+
+
 def sync_directory(directory: Path) -> None:
     """What was created or renamed in it is still there after a power cut. Raises OSError."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -9,7 +9,7 @@ from edged.records import OPERATOR
 from edged.store import ConversationStore
 from edged.store.store import StoredTurn
 
-USAGE = Usage(prompt_tokens=12, completion_tokens=3, cached_tokens=5)
+USAGE = Usage(prompt_tokens=12, completion_tokens=3, cached_tokens=5, reasoning_tokens=1)
 
 
 def ask(
@@ -25,7 +25,8 @@ def answer(
     store: ConversationStore, turn: StoredTurn, text: str, state: MessageState = MessageState.COMPLETE
 ) -> StoredTurn:
     reason = FinishReason.STOP if state is MessageState.COMPLETE else None
-    store.close_turn(turn.answer_message_id, text=text, reasoning="", state=state, finish_reason=reason, usage=USAGE)
+    parts = (Text(text=text),) if text else ()
+    store.close_turn(turn.answer_message_id, parts=parts, reasoning="", state=state, finish_reason=reason, usage=USAGE)
     return turn
 
 

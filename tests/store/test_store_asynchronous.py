@@ -29,7 +29,7 @@ async def ask(memory: Memory, text: str, conversation_id: str = ""):
 async def answer(memory: Memory, turn, text: str) -> None:
     await memory.close_turn(
         turn.answer_message_id,
-        text=text,
+        parts=(Text(text=text),),
         reasoning="",
         state=MessageState.COMPLETE,
         finish_reason=FinishReason.STOP,

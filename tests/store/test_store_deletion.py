@@ -7,7 +7,7 @@ import shutil
 import pytest
 from talking import answer, ask, files_with, picture, recording, talk
 
-from edged.events import MessageState
+from edged.events import MessageState, Text
 from edged.records import OPERATOR
 from edged.store import ConversationStore
 from edged.store.database import open_database
@@ -22,7 +22,7 @@ def everything_said(store: ConversationStore) -> str:
     turn = ask(store, f"My secret is {SECRET} and {CHINESE}.", picture(BLOB), recording(BLOB), system=f"Guard {SECRET}")
     store.close_turn(
         turn.answer_message_id,
-        text=f"{SECRET} it is, {CHINESE}.",
+        parts=(Text(text=f"{SECRET} it is, {CHINESE}."),),
         reasoning=f"They said {SECRET}.",
         state=MessageState.COMPLETE,
         finish_reason=None,

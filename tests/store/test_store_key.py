@@ -12,6 +12,8 @@ import pytest
 from edged.errors import StoreError
 from edged.store import ConversationStore, KeySource
 from edged.store.key import find_key
+from edged.store.rekey import rekey
+from edged.store.wiping import wipe_store
 
 PLUGIN = """
     import json, os, time
@@ -34,6 +36,12 @@ PLUGIN = """
         def set_password(self, service, username, password):
             {on_set}
             passwords = self._read() | {{service + "/" + username: password}}
+            with open({path!r}, "w") as file:
+                json.dump(passwords, file)
+
+        def delete_password(self, service, username):
+            passwords = self._read()
+            del passwords[service + "/" + username]
             with open({path!r}, "w") as file:
                 json.dump(passwords, file)
 """
@@ -78,6 +86,20 @@ def test_a_second_database_of_the_account_shares_the_key(plug_in, auto, tmp_path
     plug_in()
     first, second = (find_key(auto, tmp_path / name / "edged.db") for name in ("a", "b"))
     assert first == second
+
+
+def test_a_rekey_gives_the_keyring_a_second_key_and_wiping_takes_both(plug_in, auto, state_dir, tmp_path):
+    kept = plug_in()
+    ConversationStore.open(tmp_path / "other", auto).close()
+    ConversationStore.open(state_dir, auto).close()
+    old, new = rekey(state_dir / "edged.db", auto, auto)
+    assert (new.source, len(json.loads(kept.read_text()))) == ("keyring", 2)
+    for folder, key in ((state_dir, new), (tmp_path / "other", old)):
+        assert find_key(auto, folder / "edged.db") == key
+        ConversationStore.open(folder, auto).close()
+    wipe_store(state_dir / "edged.db", auto)
+    assert json.loads(kept.read_text()) == {}
+    assert list(state_dir.iterdir()) == []
 
 
 def test_an_emptied_or_changed_keyring_is_an_error(plug_in, auto, state_dir):

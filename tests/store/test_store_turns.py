@@ -18,7 +18,7 @@ def test_a_turn_reads_back_as_it_was_stored(store):
     turn = ask(store, "What is this?", picture(b"\x89PNG\x00"), recording(b"RIFF"), system="Be brief.")
     store.close_turn(
         turn.answer_message_id,
-        text="A cat.",
+        parts=(Text(text="A cat."),),
         reasoning="It has whiskers.",
         state=MessageState.COMPLETE,
         finish_reason=FinishReason.LENGTH,
