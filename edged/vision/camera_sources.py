@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edged.config.camera_source import CameraKind, CameraSource
 from edged.errors import DeviceUnavailable, MissingExtra
+from edged.vision.camera_device import obstacle_of
 from edged.vision.mjpeg import MAX_JPEG_BYTES, MjpegParts
 
 Bgr = NDArray[np.uint8]
@@ -29,6 +30,7 @@ FILE_FPS = (1.0, 60.0)
 DEFAULT_FPS = 10.0
 """Of pictures that are numbered, which have no speed of their own."""
 _READ_BYTES = 1 << 16
+_HELD = "the camera does not open: is it plugged in, and does no other program hold it?"
 os.environ |= {
     "OPENCV_IO_MAX_IMAGE_PIXELS": str(MAX_PIXELS),
     "OPENCV_FFMPEG_CAPTURE_OPTIONS": "protocol_whitelist;file",  # a play list in a file leads nowhere else
@@ -75,7 +77,7 @@ class _LocalCamera:
             self._capture = cv2.VideoCapture(source.place, cv2.CAP_V4L2)
             self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         if not self._capture.isOpened():
-            raise DeviceUnavailable(_why_not(source))
+            raise DeviceUnavailable(obstacle_of(source) or _HELD)
 
     def wait(self) -> None:
         if not self._capture.grab():
@@ -193,14 +195,6 @@ def _retrieved(capture: Any) -> Bgr | None:
     if not is_there or picture is None or picture.shape[0] * picture.shape[1] > MAX_PIXELS:
         return None
     return np.asarray(picture, np.uint8)
-
-
-def _why_not(source: CameraSource) -> str:
-    if source.kind is CameraKind.DEVICE and not os.path.exists(source.place):  # noqa: PTH110
-        return "the camera is not there: is it plugged in? (`ls /dev/video*`)"
-    if source.kind is CameraKind.DEVICE and not os.access(source.place, os.R_OK | os.W_OK):
-        return "the camera may not be opened by this user: the group video may (`usermod -aG video USER`)"
-    return "the camera does not open: is it plugged in, and does no other program hold it?"
 
 
 def _no_answer(exc: Exception) -> DeviceUnavailable:

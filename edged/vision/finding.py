@@ -1,4 +1,4 @@
-"""Words in a picture, and where they stand."""
+"""Words in a picture and where they stand, and objects that are called so."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from edged.records import FoundText, SeenObject
 from edged.vision.ocr import ReadLine
 from edged.vision.text_detection import Quad
 
@@ -21,6 +22,16 @@ def occurrences(lines: Sequence[ReadLine], words: str) -> list[tuple[ReadLine, s
     wanted, _ = _folded(words)
     found = [(line, *place) for line in lines for place in _places(line, wanted)] if wanted else []
     return found[:MAX_FOUND]
+
+
+def named(objects: Sequence[SeenObject], name: str) -> list[FoundText]:
+    """Those of that name, as it is compared with words."""
+    wanted, _ = _folded(name)
+    return [
+        FoundText(text=seen.name, confidence=seen.confidence, corners=seen.corners, is_object=True)
+        for seen in objects
+        if _folded(seen.name)[0] == wanted
+    ]
 
 
 def _places(line: ReadLine, wanted: str) -> Iterator[tuple[str, Quad]]:

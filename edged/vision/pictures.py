@@ -10,16 +10,17 @@ from __future__ import annotations
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edged.errors import EdgedError, InvalidInput, MissingExtra
+from edged.vision.heap import give_back_memory
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -28,10 +29,10 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 MAX_PICTURE_PIXELS = 64 * 1024 * 1024
 """As the file has them; decoding takes ten bytes each, of a WebP sixteen. Telephones make 50 million."""
 MAX_SIDE = 4096
-"""Pixels of the longer side of what `read_picture` returns; a larger picture is made smaller."""
-DECODER = ThreadPoolExecutor(1, thread_name_prefix="edged-picture")
+"""Pixels of the longer side of what is looked at."""
 TURNED = (5, 6, 7, 8)
 """Orientations that exchange height and width."""
+_DECODER = ThreadPoolExecutor(1, thread_name_prefix="edged-picture")
 _MAX_JPEG_SCANS = 200
 """A progressive JPEG has about ten. Each is a pass over all pixels, however few bytes it takes."""
 _START_OF_SCAN = b"\xff\xda"
@@ -44,6 +45,8 @@ _LIGHT = 128
 """Mean luminance from which on what is drawn on nothing was drawn for a dark ground."""
 Pixels = NDArray[np.uint8]
 """RGB.  # (height, width, 3)"""
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 # Pillow would log at DEBUG what EXIF says, places and owners too, and warn of a hostile file in thousands of lines.
 logging.getLogger("PIL").setLevel(logging.INFO)
@@ -62,11 +65,22 @@ class Picture:
 
 def begin_picture(data: bytes, *, field: str = "parts") -> Future[Picture]:
     """`read_picture` once the files before it are read; who no longer wants it may cancel it until then."""
-    return DECODER.submit(read_picture, data, field=field)
+    return begin(read_picture, data, field=field)
 
 
-def read_picture(data: bytes, *, field: str = "parts") -> Picture:
+def begin(
+    decode: Callable[Parameters, Result], *arguments: Parameters.args, **options: Parameters.kwargs
+) -> Future[Result]:
+    """The same of any other way to decode a file."""
+    decoding = _DECODER.submit(decode, *arguments, **options)
+    _DECODER.submit(give_back_memory)
+    return decoding
+
+
+def read_picture(data: bytes, *, field: str = "parts", max_side: int = MAX_SIDE) -> Picture:
     """The picture in a file as somebody would see it: upright, its first frame, on a ground where it has none.
+
+    max_side: pixels of the longer side of what is returned; a larger picture is made smaller.
 
     Raises InvalidInput, naming the request's field, for what is no whole picture of a known format; MissingExtra.
     """
@@ -74,9 +88,9 @@ def read_picture(data: bytes, *, field: str = "parts") -> Picture:
         turned = orientation(picture)
         width, height = reversed(picture.size) if turned in TURNED else picture.size
         if picture.format in ("JPEG", "MPO"):
-            picture.draft("RGB", (MAX_SIDE, MAX_SIDE))  # decodes to the nearest size above by the transform itself
+            picture.draft("RGB", (max_side, max_side))  # decodes to the nearest size above by the transform itself
         seen = _on_ground(picture)
-        seen.thumbnail((MAX_SIDE, MAX_SIDE), reducing_gap=2.0)
+        seen.thumbnail((max_side, max_side), reducing_gap=2.0)
         return Picture(pixels=np.asarray(upright(seen, turned)), width=width, height=height)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edged.errors import InvalidInput
-from edged.vision.pictures import DECODER, TURNED, opened, orientation, upright
+from edged.vision.pictures import TURNED, begin, opened, orientation, upright
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -96,12 +96,12 @@ def read_pixels(data: bytes, image_format: ImageFormat) -> Pixels:
 
 def begin_patches(data: bytes, image_format: ImageFormat) -> Future[Patches]:
     """The same once the files before it are read; who no longer wants it may cancel it until then."""
-    return DECODER.submit(read_patches, data, image_format)
+    return begin(read_patches, data, image_format)
 
 
 def begin_pixels(data: bytes, image_format: ImageFormat) -> Future[Pixels]:
     """As `begin_patches`, and by the same thread."""
-    return DECODER.submit(read_pixels, data, image_format)
+    return begin(read_pixels, data, image_format)
 
 
 def _resized(data: bytes, image_format: ImageFormat) -> tuple[NDArray[np.uint8], Grid]:

@@ -15,7 +15,8 @@ from edged.vision.codes import read_codes
 from edged.vision.colours import common_colours
 from edged.vision.corners import normalized_corners
 from edged.vision.description import described
-from edged.vision.finding import occurrences
+from edged.vision.finding import named, occurrences
+from edged.vision.heap import give_back_memory
 from edged.vision.layout import arranged
 from edged.vision.markdown import as_markdown, as_text
 from edged.vision.objects import ObjectDetector
@@ -61,7 +62,10 @@ class Sight:
         return await self._look(data, field, self._description)
 
     async def find(self, data: bytes, words: str, *, field: str = "picture") -> tuple[FoundText, ...]:
-        """Where in the picture these words stand, in reading order. Raises what `read_text` raises."""
+        """Where in the picture these words stand, in reading order, then the objects of that name.
+
+        Raises what `read_text` raises.
+        """
         if not words.strip() or len(words) > MAX_WORDS:
             raise InvalidInput(f"say in 1 to {MAX_WORDS} characters what to look for", field="words")
         return await self._look(data, field, lambda picture, cancelled: self._found(picture, words, cancelled))
@@ -73,11 +77,20 @@ class Sight:
 
     async def _look(self, data: bytes, field: str, work: Callable[[Picture, Cancelled], Result]) -> Result:
         with self._turn() as cancelled:
-            picture = await asyncio.wrap_future(begin_picture(data, field=field))
-            self._require_open()
-            result = await asyncio.get_running_loop().run_in_executor(self._thread, work, picture, cancelled)
-            self._require_open()  # half a picture is no answer
-            return result
+            try:
+                return await self._seen(data, field, work, cancelled)
+            finally:
+                if not self._is_closed.is_set():
+                    self._thread.submit(give_back_memory)
+
+    async def _seen(
+        self, data: bytes, field: str, work: Callable[[Picture, Cancelled], Result], cancelled: Cancelled
+    ) -> Result:
+        picture = await asyncio.wrap_future(begin_picture(data, field=field))
+        self._require_open()
+        result = await asyncio.get_running_loop().run_in_executor(self._thread, work, picture, cancelled)
+        self._require_open()  # half a picture is no answer
+        return result
 
     def _require_open(self) -> None:
         if self._is_closed.is_set():
@@ -115,10 +128,11 @@ class Sight:
     def _found(self, picture: Picture, words: str, cancelled: Cancelled) -> tuple[FoundText, ...]:
         height, width = picture.pixels.shape[:2]
         lines = [line for row in self._rows(picture, cancelled) for line in row]
-        return tuple(
+        written = [
             FoundText(text=text, confidence=line.confidence, corners=normalized_corners(quad, width, height))
             for line, text, quad in occurrences(lines, words)
-        )
+        ]
+        return (*written, *named(self._objects.find(picture.pixels), words)) if self._objects else tuple(written)
 
 
 def _picture_text(picture: Picture, rows: Sequence[Sequence[ReadLine]]) -> PictureText:

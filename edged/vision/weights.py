@@ -21,6 +21,7 @@ CLASSIFIER = "ch_ppocr_mobile_v2.0_cls_mobile.onnx"
 RECOGNIZER = "PP-OCRv6_rec_small.onnx"
 OBJECTS = "frozen_inference_graph.pb"
 OBJECTS_GRAPH = "ssd_mobilenet_v2_coco_2018_03_29.pbtxt"
+_MODULES = ("cv2", "zxingcpp")
 _TEXT_PACKAGE = "rapidocr"
 _TEXT_HASHES = {
     DETECTOR: "090f04abcd9d9a7498bc4ebf677e4cb9bdce1fe4197ddb7e529f1ef44e1ff94f",
@@ -37,7 +38,7 @@ _OBJECTS_HASHES = {
 def text_folder() -> Path:
     """Where the networks for text lie, each what it should be. Raises MissingExtra, ArtefactError."""
     folder = _packaged(_TEXT_PACKAGE, _TEXT_HASHES)
-    if folder is None or find_spec("cv2") is None:
+    if folder is None or not all(map(find_spec, _MODULES)):
         raise MissingExtra(REMEDY)
     return folder
 

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from edged.records import ColourShare, PictureText, SeenObject, TextLine, VisualCode
 from edged.vision.codes import MAX_CODE_CHARACTERS, read_codes
 from edged.vision.colours import common_colours
 from edged.vision.description import MAX_BYTES, described
+from edged.vision.pictures import read_picture
+from tests.vision.menu import encoded
 
 SQUARE = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
 EAN_LEFT = (
@@ -130,6 +132,26 @@ def test_a_barcode(digits: str) -> None:
     (found,) = read_codes(ean_13(digits))
     assert (found.kind, found.text) == ("EAN_13", digits)
     assert found.corners[0][0] < found.corners[1][0] and found.corners[0][1] < found.corners[3][1]
+
+
+@pytest.mark.parametrize("kind", ["QR", "EAN_13"])
+def test_codes_photographed_at_an_angle(kind: str) -> None:
+    """Turned, blurred and saved at JPEG 60."""
+    text = "4006381333931"
+    square = np.pad(
+        np.kron(cv2.QRCodeEncoder.create().encode(text), np.ones((5, 5), np.uint8)), 30, constant_values=255
+    )
+    drawn = ean_13(text) if kind == "EAN_13" else np.repeat(square[..., None], 3, axis=2)
+    page = Image.new("RGB", (700, 700), (150, 140, 120))
+    page.paste(Image.fromarray(drawn), (150, 200))
+    for degrees in (0, 7, 15, 25, 45, 65, 90, 128, 180, 300):
+        photo = page.rotate(degrees, resample=Image.Resampling.BICUBIC).filter(ImageFilter.GaussianBlur(0.8))
+        (found,) = read_codes(read_picture(encoded(photo, "JPEG", quality=60)).pixels)
+        assert (found.kind, found.text) == (kind, text), degrees
+        angle = np.radians(degrees)
+        shift = np.array((drawn.shape[1] / 2 - 200, drawn.shape[0] / 2 - 150))  # of the code's middle from the page's
+        middle = 0.5 + shift @ ((np.cos(angle), -np.sin(angle)), (np.sin(angle), np.cos(angle))) / 700
+        np.testing.assert_allclose(np.mean(found.corners, axis=0), middle, atol=0.03)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3000, 2), (640, 480)])

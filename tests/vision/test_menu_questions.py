@@ -1,19 +1,35 @@
-"""What a model that reads text alone is told when somebody photographs a menu and asks about it."""
+"""What a model that reads text alone is told when somebody photographs a menu and asks about it, over a real socket."""
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+
 import pytest
 
+from edged.client import Client
 from edged.engine.generate import told
 from edged.events import Image, Text
-from edged.pipeline.turn import TurnConductor
 from edged.vision.ocr import Ocr
 from edged.vision.sight import Sight
-from tests.pipeline.test_turn import take
-from tests.server.scripted import DictMemory, ScriptedModel
+from tests.server.conftest import Daemon
 from tests.vision.menu import menu, photographed
 
 PHOTO = Image(data=photographed(menu()), media_type="image/jpeg")
+
+
+@pytest.fixture
+async def daemon(ocr: Ocr) -> AsyncIterator[Daemon]:
+    with tempfile.TemporaryDirectory(prefix="edged") as folder:
+        sight = Sight(lambda: ocr)
+        daemon = Daemon(Path(folder) / "s", sight=sight)
+        await daemon.server.start(daemon.socket)
+        daemon.server.serve()
+        yield daemon
+        await daemon.server.drain(0)
+        sight.close()
 
 
 @pytest.mark.parametrize(
@@ -27,12 +43,12 @@ PHOTO = Image(data=photographed(menu()), media_type="image/jpeg")
     ],
 )
 async def test_the_row_that_answers_is_in_the_prompt(
-    ocr: Ocr, question: str, dish: str, facts: tuple[str, ...]
+    daemon: Daemon, question: str, dish: str, facts: tuple[str, ...]
 ) -> None:
-    sight, model = Sight(lambda: ocr), ScriptedModel()
-    await take(TurnConductor(model, DictMemory(), 1000, vision=sight), parts=(PHOTO, Text(text=question)))
-    sight.close()
-    seen, asked = told(model.requests[0].messages, ())[-1].parts
+    async with Client(daemon.address) as client, aclosing(client.ask([PHOTO, Text(text=question)])) as turn:
+        async for _ in turn:
+            pass
+    seen, asked = told(daemon.model.requests[0].messages, ())[-1].parts
     assert asked == Text(text=question) and isinstance(seen, Text)
     (row,) = [row for row in seen.text.splitlines() if dish in row]
     assert all(fact in row for fact in facts)

@@ -70,6 +70,17 @@ async def test_a_description_names_them(detector: ObjectDetector, ocr: Ocr) -> N
     assert "Objects found in it: cat" in seen.text
 
 
+async def test_things_are_found_by_their_name(detector: ObjectDetector, ocr: Ocr) -> None:
+    sight = Sight(lambda: ocr, lambda: detector)
+    picture = encoded(photo("coffee.png"))
+    (cup,) = await sight.find(picture, " CUP")
+    assert (cup.text, cup.is_object) == ("cup", True) and cup.confidence >= LEAST_CONFIDENCE
+    (left, top), _, (right, bottom), _ = cup.corners
+    assert 0 <= left < 0.5 < right <= 1 and 0 <= top < 0.5 < bottom <= 1
+    assert await sight.find(picture, "cu") == ()
+    sight.close()
+
+
 async def test_where_it_is_not_installed_that_is_said(ocr: Ocr, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "_OBJECTS_PACKAGE", "no_such_package")
     assert objects_folder() is None

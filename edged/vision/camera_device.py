@@ -1,0 +1,20 @@
+"""What keeps a camera of this machine from being opened, as far as that shows without opening it."""
+
+from __future__ import annotations
+
+import os
+
+from edged.config.camera_source import CameraKind, CameraSource
+
+
+def obstacle_of(source: CameraSource) -> str:
+    """And what to do about it; empty where nothing shows."""
+    if source.kind is CameraKind.FILE and "%" not in source.place and not os.access(source.place, os.R_OK):
+        return "the file of the camera is not there, or may not be read by this user"
+    if source.kind is not CameraKind.DEVICE:
+        return ""
+    if not os.path.exists(source.place):  # noqa: PTH110
+        return "the camera is not there: is it plugged in? (`ls /dev/video*`)"
+    if not os.access(source.place, os.R_OK | os.W_OK):
+        return "the camera may not be opened by this user: the group video may (`usermod -aG video USER`)"
+    return ""
