@@ -10,6 +10,8 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from edged.errors import Unavailable
+
 Array = NDArray[Any]
 
 
@@ -115,10 +117,15 @@ class Host:
         """Zeros over a private mapping, which costs memory only where it is written.
 
         A mapping instead of np.empty: malloc may hand out (and keep) used heap, and huge pages would
-        commit two megabytes for the first token of every head.
+        commit two megabytes for the first token of every head. Raises Unavailable where there is no memory.
         """
         size = math.prod(shape) * np.dtype(dtype).itemsize
-        mapping = mmap.mmap(-1, max(1, size), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        try:
+            mapping = mmap.mmap(-1, max(1, size), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        except OSError as exc:
+            raise Unavailable(
+                "the memory has no room left: lower engine.kv_cache_mb, engine.max_seq_len or engine.max_active"
+            ) from exc
         if hasattr(mmap, "MADV_NOHUGEPAGE"):
             mapping.madvise(mmap.MADV_NOHUGEPAGE)
         return HostBuffer(np.frombuffer(mapping, dtype=dtype, count=math.prod(shape)).reshape(shape))

@@ -14,6 +14,8 @@ from edged.errors import ArtefactError, InvalidInput
 
 Content = str | Sequence[Mapping[str, str]]
 """Of a message: its text, or its parts, {"type": "text", "text": ...}, {"type": "image"} and {"type": "audio"}."""
+TemplateMessage = Mapping[str, Any]
+"""With "role" and "content", a `Content`; an assistant's may have "tool_calls", a tool's has "tool_call_id"."""
 MAX_TEMPLATE_CHARACTERS = 1024 * 1024
 _WORK = 20_000_000
 _WORK_PER_CHARACTER = 1000
@@ -37,26 +39,35 @@ class ChatTemplate:
         except (jinja2.TemplateError, RecursionError, SyntaxError) as exc:
             raise ArtefactError(f"{name}: not a chat template: {str(exc)[:200]}") from exc
 
-    def render(self, messages: Sequence[Mapping[str, Content]], *, enable_thinking: bool = False) -> str:
-        """The prompt up to where the answer begins; messages have "role" and "content".
+    def render(
+        self,
+        messages: Sequence[TemplateMessage],
+        *,
+        enable_thinking: bool = False,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+    ) -> str:
+        """The prompt up to where the answer begins. tools: as transformers passes them, {"type": "function", ...}.
 
         Where a template has no place for a system message (Gemma's first ones), the first user's begins with it.
         Raises InvalidInput when the template refuses the messages, ArtefactError when it fails or
         does more work than any real template.
         """
         try:
-            return self._render(messages, enable_thinking)
+            return self._render(messages, enable_thinking, tools)
         except InvalidInput:
             if [message["role"] for message in messages[:2]] != ["system", "user"]:
                 raise
-        return self._render(_merged(messages), enable_thinking)
+        return self._render(_merged(messages), enable_thinking, tools)
 
-    def _render(self, messages: Sequence[Mapping[str, Content]], enable_thinking: bool) -> str:
-        self._sandbox.work_left = _WORK + _WORK_PER_CHARACTER * sum(_characters(one["content"]) for one in messages)
+    def _render(
+        self, messages: Sequence[TemplateMessage], enable_thinking: bool, tools: Sequence[Mapping[str, Any]] | None
+    ) -> str:
+        characters = len(json.dumps(tools)) + sum(_characters(one) for one in messages)
+        self._sandbox.work_left = _WORK + _WORK_PER_CHARACTER * characters
         try:
             return self._template.render(
                 messages=messages,
-                tools=None,
+                tools=tools,
                 documents=None,
                 add_generation_prompt=True,
                 enable_thinking=enable_thinking,
@@ -68,7 +79,7 @@ class ChatTemplate:
             raise ArtefactError(f"{self._name}: the chat template failed: {str(exc)[:200]}") from exc
 
 
-def _merged(messages: Sequence[Mapping[str, Content]]) -> list[Mapping[str, Content]]:
+def _merged(messages: Sequence[TemplateMessage]) -> list[TemplateMessage]:
     """The system message as the beginning of the user's that follows it."""
     system, user, *others = messages
     first, second = system["content"], user["content"]
@@ -83,8 +94,10 @@ def _parts(content: Content) -> Sequence[Mapping[str, str]]:
     return [{"type": "text", "text": f"{content}\n\n"}] if isinstance(content, str) else content
 
 
-def _characters(content: Content) -> int:
-    return len(content) if isinstance(content, str) else sum(len(part.get("text", "")) for part in content)
+def _characters(message: TemplateMessage) -> int:
+    content, calls = message["content"], message.get("tool_calls")
+    said = len(content) if isinstance(content, str) else sum(len(part.get("text", "")) for part in content)
+    return said + (len(json.dumps(calls)) if calls else 0)
 
 
 class _Refused(jinja2.TemplateError):

@@ -17,7 +17,7 @@ from edged.engine.engine import Engine
 from edged.engine.generate import generate
 from edged.engine.scheduler import RoundRobin
 from edged.engine.stream import EventStream
-from edged.errors import EdgedError, QueueFull, Unavailable, where_it_broke
+from edged.errors import Code, EdgedError, QueueFull, Unavailable, where_it_broke
 from edged.events import Finished, GenerationRequest
 
 log = logging.getLogger(__name__)
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 IDLE_BEAT_SECONDS = 1.0
 _LOOK_SECONDS = 0.05
 """Between two looks whether a thread that shall end has begun to load."""
+MAX_FAILURES = 3
+"""Answers in a row that break: a GPU that was lost is not found again by the process that lost it."""
 LoadedEngine = Engine[Any]
 """Whatever session it has, its memories stay with it."""
 
@@ -58,8 +60,8 @@ class Snapshot:
 class DeviceThread:
     """Runs jobs a step each in turn, and loads what they need.
 
-    Errors of one job end that job alone. Anything else that goes wrong ends the thread: `failure` says so,
-    all jobs fail, and later ones are refused.
+    Errors of one job end that job alone. Anything else that goes wrong ends the thread, and so do bugs in
+    MAX_FAILURES jobs in a row: `failure` says so, all jobs fail, and later ones are refused.
     """
 
     def __init__(
@@ -78,6 +80,9 @@ class DeviceThread:
         self._thread = threading.Thread(target=self._run, name="edged-engine", daemon=True)
         self.failure = ""
         """Why the thread ended, if it did so by itself."""
+        self.broken: Future[str] = Future()
+        """Holds `failure` once there is one."""
+        self._failures = 0
         self._last_step = time.monotonic()
         self._is_loading = False
         self.snapshot = Snapshot()
@@ -138,6 +143,7 @@ class DeviceThread:
         except BaseException as exc:  # noqa: BLE001  # the border of the thread: nobody else would see it
             log.error("the device thread broke\n%s", where_it_broke(exc))
             self.failure = f"the engine has stopped ({type(exc).__name__}); restart edged"
+            self.broken.set_result(self.failure)
         with self._lock:
             self._stopping = True
             left = list(self._open_jobs)
@@ -188,9 +194,14 @@ class DeviceThread:
             step = next(job.steps)
             if step and isinstance(step[-1], Finished):
                 self._end(job)
+                self._failures = 0
             job.stream.put(step)
-        except Exception as exc:  # noqa: BLE001  # the border of one request, see _reported
-            self._end(job, _reported(exc))
+        except Exception as exc:  # the border of one request, see _reported
+            error = _reported(exc)
+            self._end(job, error)
+            self._failures += error.code is Code.INTERNAL
+            if self._failures >= MAX_FAILURES:
+                raise
 
     def _end(self, job: Job, error: EdgedError | None = None) -> None:
         self._jobs.remove(job)

@@ -20,6 +20,7 @@ from edged.engine.prompt import PromptWriter
 from edged.engine.readers import readers
 from edged.engine.session import Memory, Session
 from edged.engine.tokenizer import Tokenizer
+from edged.engine.tool_form import GENERIC, ToolForm, tool_form
 from edged.errors import ArtefactError
 
 KEPT_BYTES = 128 * 1024 * 1024
@@ -41,6 +42,8 @@ class Engine(Generic[Memory]):
     prefill_chunk: int
     senses: Mapping[MediaType, Encoder] = field(default_factory=dict)
     """What it reads besides text."""
+    tool_form: ToolForm = GENERIC
+    """How it writes calls of tools."""
     remark: str = ""
     """See `Opened`."""
     load_seconds: float = 0.0
@@ -57,7 +60,9 @@ def load_engine(folder: Path, config: EngineConfig) -> Engine[Any]:
     opened = open_session(folder, manifest, config)
     session = opened.session
     marks = (manifest.tokens.reasoning_open, manifest.tokens.reasoning_close)
-    tokenizer = Tokenizer(folder / manifest.tokenizer_file, shown=marks)
+    template = _template(folder, manifest)
+    form = tool_form(template)
+    tokenizer = Tokenizer(folder / manifest.tokenizer_file, shown=(*marks, *form.marks))
     if tokenizer.vocab_size > manifest.vocab_size:
         path = folder / manifest.tokenizer_file
         raise ArtefactError(f"{path}: {tokenizer.vocab_size} tokens, the graph knows {manifest.vocab_size}")
@@ -74,11 +79,13 @@ def load_engine(folder: Path, config: EngineConfig) -> Engine[Any]:
         tokenizer=tokenizer,
         prompts=PromptWriter(
             tokenizer,
-            _template(folder, manifest),
+            template,
             context=session.capacity,
             think_mark=marks[0],
             readers=readers(manifest),
+            tool_form=form,
         ),
+        tool_form=form,
         grammars=GrammarCompiler(tokenizer, vocab_size=manifest.vocab_size, ends=manifest.tokens.eos),
         prefill_chunk=config.prefill_chunk,
         senses=senses,

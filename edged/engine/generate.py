@@ -15,14 +15,19 @@ from edged.engine.answer import Answer, Step
 from edged.engine.encoder import MediaType
 from edged.engine.engine import Engine
 from edged.engine.kv_cache import CachedSequence
+from edged.engine.manifest import Tokens
 from edged.engine.perception import Perception
+from edged.engine.prompt import Prompt, PromptWriter
 from edged.engine.readers import MEDIA_NAMES
 from edged.engine.sampling import validate
 from edged.engine.session import Logits, Memory
+from edged.engine.tool_calls import ToolCalls
+from edged.engine.tool_grammar import callable_tools, check_tools
 from edged.errors import InvalidInput, UnsupportedPart
 from edged.events import (
     Audio,
     ContextTrimmed,
+    File,
     Finished,
     FinishReason,
     GenerationRequest,
@@ -32,6 +37,7 @@ from edged.events import (
     Metrics,
     Part,
     Text,
+    ToolChoice,
     Usage,
 )
 
@@ -52,22 +58,21 @@ def generate(
     validate_request(request, engine.manifest.vocab_size)
     require_readable(request, engine.name, engine.senses)
     stopwatch = Stopwatch(clock=clock, arrived=arrived, started=clock())
-    prompt = engine.prompts.fit(
-        told(request.messages, engine.senses),
-        enable_thinking=request.enable_thinking,
-        max_tokens=request.sampling.max_tokens,
-    )
+    prompt = prompt_of(engine.prompts, request, engine.senses)
     if prompt.dropped_messages:
         yield (ContextTrimmed(dropped_messages=prompt.dropped_messages),)
+    use = callable_tools(request.tool_use)
     answer = Answer(
         prompt,
         request.sampling,
         tokenizer=engine.tokenizer,
-        marks=engine.manifest.tokens,
+        marks=_marks(engine.manifest.tokens, request),
         max_tokens=min(request.sampling.max_tokens, engine.session.capacity - len(prompt.tokens)),
         constraint=engine.grammars.begin(request.output) if request.output else None,
+        tools=ToolCalls(use, engine.tool_form, engine.grammars.begin) if use else None,
         enable_thinking=request.enable_thinking,
         max_reasoning_tokens=request.max_reasoning_tokens,
+        stop_thinking=request.stop_thinking,
     )
     with engine.cache.lease(prompt.tokens) as sequence:
         cached = len(sequence.tokens)
@@ -77,7 +82,12 @@ def generate(
         logits = yield from _prefill(sequence, prompt.tokens, perception, engine.prefill_chunk, cancelled, stopwatch)
         if logits is not None:
             yield from _decode(sequence, answer, logits, perception.shift, cancelled, stopwatch)
-    usage = Usage(prompt_tokens=len(prompt.tokens), completion_tokens=len(answer.tokens), cached_tokens=cached)
+    usage = Usage(
+        prompt_tokens=len(prompt.tokens),
+        completion_tokens=len(answer.tokens),
+        cached_tokens=cached,
+        reasoning_tokens=answer.reasoning_tokens,
+    )
     yield (
         *answer.flush(),
         Measured(usage=usage, metrics=stopwatch.metrics(usage)),
@@ -90,13 +100,34 @@ def validate_request(request: GenerationRequest, vocab_size: int | None = None) 
     validate(request.sampling, vocab_size)
     if request.max_reasoning_tokens is not None and request.max_reasoning_tokens < 0:
         raise InvalidInput("max_reasoning_tokens must not be negative", field="max_reasoning_tokens")
+    if request.tool_use and request.tool_use.choice is not ToolChoice.NONE:
+        check_tools(request.tool_use)
+        if request.output and request.tool_use.tools:
+            raise InvalidInput("an answer has a form or calls tools: leave one of them out", field="output")
+
+
+def _marks(tokens: Tokens, request: GenerationRequest) -> Tokens:
+    """A plain text goes on plainly: nothing in it is taken for thinking."""
+    return tokens if request.prompt is None else replace(tokens, reasoning_open=None, reasoning_close=None)
+
+
+def prompt_of(prompts: PromptWriter, request: GenerationRequest, media: Collection[MediaType]) -> Prompt:
+    """What the model, which reads text and these, reads first. Raises ContextOverflow, InvalidInput."""
+    if request.prompt is not None:
+        return prompts.plain(request.prompt)
+    return prompts.fit(
+        told(request.messages, media),
+        enable_thinking=request.enable_thinking,
+        max_tokens=request.sampling.max_tokens,
+        tool_use=callable_tools(request.tool_use),
+    )
 
 
 def require_readable(request: GenerationRequest, name: str, media: Collection[MediaType]) -> None:
     """Raises UnsupportedPart if the last message holds what the model, which reads text and these, cannot read."""
     readable = " and ".join(["text", *(words for kind, words in MEDIA_NAMES.items() if kind in media)])
     for part in request.messages[-1].parts if request.messages else ():
-        if not isinstance(part, Text) and type(part) not in media and not _in_words(part):
+        if isinstance(part, File) and type(part) not in media and not _in_words(part):
             kind = type(part).__name__.lower()
             only = "" if media else " only"
             raise UnsupportedPart(f"{name} reads {readable}{only}, not {kind}; choose another engine with --model")
@@ -106,7 +137,7 @@ def told(messages: Sequence[Message], media: Collection[MediaType]) -> tuple[Mes
     """The messages as text where the model reads no more: what was heard in a recording and seen in a picture."""
 
     def as_read(part: Part) -> Part:
-        if isinstance(part, Text) or type(part) in media:
+        if not isinstance(part, File) or type(part) in media:
             return part
         if words := _in_words(part):
             return Text(text=words)
@@ -115,12 +146,9 @@ def told(messages: Sequence[Message], media: Collection[MediaType]) -> tuple[Mes
     return tuple(replace(message, parts=tuple(map(as_read, message.parts))) for message in messages)
 
 
-def _in_words(part: Part) -> str:
+def _in_words(part: File) -> str:
     """What was heard or seen in it, for who cannot perceive it; empty where nobody wrote that down."""
-    match part:
-        case Audio(transcript=words) | Image(description=words):
-            return words
-    return ""
+    return part.transcript if isinstance(part, Audio) else part.description
 
 
 def _prefill(

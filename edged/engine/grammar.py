@@ -22,6 +22,7 @@ from edged.engine.output_format import field_of, grammar_of
 from edged.engine.prompt import ControlTokens
 from edged.engine.session import Logits
 from edged.engine.tokenizer import Tokenizer
+from edged.engine.tool_grammar import CallForm, beginning_of, call_grammar, each_alone, field_of_call
 from edged.errors import InvalidInput
 from edged.events import OutputFormat
 
@@ -44,6 +45,8 @@ _MARK = "\ufdd0"
 _NEVER = np.float32(-np.inf)
 _stack_size = threading.Lock()
 _Result = TypeVar("_Result")
+Form = OutputFormat | CallForm
+"""What can be compiled: of a whole answer, or of a call of a tool."""
 
 
 class GrammarCompiler:
@@ -59,9 +62,9 @@ class GrammarCompiler:
         self._ends = tuple(ends)
         self._lock = threading.Lock()
         self._vocabulary: _Vocabulary | None = None
-        self._ready: deque[tuple[OutputFormat, Constraint]] = deque(maxlen=MAX_READY)
+        self._ready: deque[tuple[Form, Constraint]] = deque(maxlen=MAX_READY)
 
-    def prepare(self, output: OutputFormat) -> None:
+    def prepare(self, output: Form) -> None:
         """Compile what `begin` is about to be asked for; takes a millisecond, or some hundred for the worst.
 
         Raises InvalidInput naming the field of what is malformed, too large, or satisfied by no answer.
@@ -70,7 +73,7 @@ class GrammarCompiler:
         with self._lock:
             self._ready.append(compiled)
 
-    def begin(self, output: OutputFormat) -> Constraint:
+    def begin(self, output: Form) -> Constraint:
         """What holds one answer to the grammar. Raises what `prepare` raises."""
         with self._lock:
             for ready in self._ready:
@@ -79,16 +82,23 @@ class GrammarCompiler:
                     return ready[1]
         return self._compile(output)
 
-    def _compile(self, output: OutputFormat) -> Constraint:
-        grammar, vocabulary = grammar_of(output), self._vocabulary_of_engine()
+    def _compile(self, output: Form) -> Constraint:
+        grammar, vocabulary = _grammar_of(output), self._vocabulary_of_engine()
 
         def compiled() -> Constraint:
             matcher = LLMatcher(vocabulary.tokens, grammar, log_level=0, limits=_LIMITS)
             constraint = Constraint(matcher, vocabulary, output)
             constraint.allowed()  # only now it is known whether anything can satisfy it
+            if isinstance(output, CallForm):
+                for alone in each_alone(output):
+                    constraint.fork(alone).allow_arguments()
             return constraint
 
-        return _on_a_deep_stack(compiled)
+        try:
+            return _on_a_deep_stack(compiled)
+        except InvalidInput:
+            _blame_one_tool(output)
+            raise
 
     def _vocabulary_of_engine(self) -> _Vocabulary:
         """Made when first needed: a large one takes some hundred milliseconds."""
@@ -98,21 +108,40 @@ class GrammarCompiler:
             return self._vocabulary
 
 
-def check_grammar(output: OutputFormat) -> None:
+def check_grammar(output: Form) -> None:
     """What `prepare` checks, as far as that is known without a vocabulary, of an engine that is not in memory.
 
     Raises InvalidInput.
     """
-    grammar = grammar_of(output)
-    is_wrong, reports = _on_a_deep_stack(lambda: LLMatcher.validate_grammar_with_warnings(grammar, limits=_LIMITS))
+    try:
+        _on_a_deep_stack(lambda: _validate(output))
+    except InvalidInput:
+        _blame_one_tool(output)
+        raise
+
+
+def _validate(output: Form) -> None:
+    is_wrong, reports = LLMatcher.validate_grammar_with_warnings(_grammar_of(output), limits=_LIMITS)
     if is_wrong:
         raise _unsound(output, reports[0])
+
+
+def _blame_one_tool(output: Form) -> None:
+    """Raises InvalidInput naming the tool that is at fault by itself, where there is one among several."""
+    if isinstance(output, CallForm):
+        alone = list(each_alone(output))
+
+        def validate() -> None:
+            for call in alone:
+                _validate(call)
+
+        _on_a_deep_stack(validate)
 
 
 class Constraint:
     """Where in its grammar one answer is."""
 
-    def __init__(self, matcher: LLMatcher, vocabulary: _Vocabulary, output: OutputFormat) -> None:
+    def __init__(self, matcher: LLMatcher, vocabulary: _Vocabulary, output: Form) -> None:
         self._matcher = matcher
         self._vocabulary = vocabulary
         self._output = output
@@ -147,6 +176,21 @@ class Constraint:
         """The scores, minus infinity where a token would break the grammar. Raises what `allowed` raises."""
         return np.where(self.allowed(), logits, _NEVER)  # five times as fast as np.copyto
 
+    def fork(self, alone: CallForm) -> Constraint:
+        """The same from here on, where only one of the tools is called."""
+        return Constraint(self._matcher.deep_copy(), self._vocabulary, alone)
+
+    def allow_arguments(self) -> None:
+        """Go on to the arguments of the one tool. Raises InvalidInput where there can be none."""
+        assert isinstance(self._output, CallForm)
+        self.push_text(beginning_of(self._output))
+        self.allowed()
+
+    def push_text(self, text: str) -> bool:
+        """Go on by a text that was written before; False where the grammar does not allow it."""
+        tokens = self._vocabulary.spelling(text)
+        return self._matcher.try_consume_tokens(tokens) == len(tokens)
+
     def push(self, token: int) -> None:
         """Go on by a token that was allowed. Raises InvalidInput where that takes too much work."""
         self._matcher.consume_token(token)
@@ -166,7 +210,9 @@ class _Vocabulary:
         self.control = frozenset({*names, *ends})
         """Never part of an answer's text."""
         self.ends = frozenset(ends)
-        self.tokens = LLTokenizer(TokenizerWrapper(_Spelling(tokenizer, names, vocab_size)))
+        self.spelling = _Spelling(tokenizer, names, vocab_size)
+        """Tokens of a text."""
+        self.tokens = LLTokenizer(TokenizerWrapper(self.spelling))
 
 
 class _Spelling:
@@ -228,8 +274,13 @@ def _on_a_deep_stack(work: Callable[[], _Result]) -> _Result:
     return results.result()
 
 
-def _unsound(output: OutputFormat, report: str) -> InvalidInput:
-    return InvalidInput(f"{field_of(output)} cannot be followed: {_reason(report)}", field=field_of(output))
+def _grammar_of(output: Form) -> str:
+    return call_grammar(output) if isinstance(output, CallForm) else grammar_of(output)
+
+
+def _unsound(output: Form, report: str) -> InvalidInput:
+    field = field_of_call(output) if isinstance(output, CallForm) else field_of(output)
+    return InvalidInput(f"{field} cannot be followed: {_reason(report)}", field=field)
 
 
 def _reason(report: str) -> str:

@@ -208,6 +208,11 @@ class Manifest:
         return sum(entry.bytes for entry in self.files.values())
 
     @property
+    def thinks(self) -> bool:
+        """It marks what it thinks before it answers, if it is asked to."""
+        return self.tokens.reasoning_open is not None
+
+    @property
     def kv_bytes_per_token(self) -> int:
         """Memory of one token's keys and values, both, in every layer."""
         size = 2 if self.graph.activations == "float16" else 4

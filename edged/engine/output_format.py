@@ -7,7 +7,7 @@ which it pays for with its square, so the numbers below are what keeps compiling
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from llguidance import LLMatcher
@@ -52,49 +52,64 @@ def field_of(output: OutputFormat) -> str:
 
 def grammar_of(output: OutputFormat) -> str:
     """The grammar for llguidance, which finds out whether it makes sense. Raises InvalidInput naming the field."""
+    field = field_of(output)
     match output.kind:
         case OutputKind.JSON:
-            return _json_grammar(output, '{"type": "object"}')
+            return _json_grammar('{"type": "object"}', field)
         case OutputKind.JSON_SCHEMA:
-            _require_length(output, len(output.text), MAX_SCHEMA_CHARACTERS)
-            grammar = _json_grammar(output, output.text)
-            _check_schema(output)
-            return grammar
+            return schema_grammar(output.text, field)
         case OutputKind.REGEX:
-            _require_length(output, len(output.text), MAX_REGEX_CHARACTERS)
+            _require_length(len(output.text), MAX_REGEX_CHARACTERS, field)
             return LLMatcher.grammar_from_regex(output.text)
         case OutputKind.LARK:
-            _require_length(output, len(output.text), MAX_LARK_CHARACTERS)
+            _require_length(len(output.text), MAX_LARK_CHARACTERS, field)
             return LLMatcher.grammar_from_lark(output.text)
         case OutputKind.CHOICES:
-            return _choices_grammar(output)
+            return _choices_grammar(output.choices, field)
 
 
-def _json_grammar(output: OutputFormat, schema: str) -> str:
+def schema_grammar(schema: str, field: str) -> str:
+    """The same of a JSON Schema. Raises InvalidInput naming that field."""
+    _require_length(len(schema), MAX_SCHEMA_CHARACTERS, field)
+    grammar = _json_grammar(schema, field)
+    _check_schema(schema, field)
+    return grammar
+
+
+def _json_grammar(schema: str, field: str) -> str:
     try:
         return LLMatcher.grammar_from_json_schema(schema, overrides=_EXACT)
     except ValueError as exc:
-        raise InvalidInput(f"the schema is no JSON object: {str(exc)[:100]}", field=field_of(output)) from None
+        raise InvalidInput(f"the schema is no JSON object: {str(exc)[:100]}", field=field) from None
 
 
-def _check_schema(output: OutputFormat) -> None:
+def _check_schema(text: str, field: str) -> None:
     """Raises InvalidInput for what llguidance would take too long for, or keep to in appearance only."""
-    total = 0
-    for schema in _objects(json.loads(output.text)):  # llguidance read it before, so it is not nested deeply
+    for schema in _objects(json.loads(text)):  # llguidance read it before, so it is not nested deeply
         for pattern in _patterns(schema):
-            _require_length(output, len(pattern), MAX_REGEX_CHARACTERS, "a pattern in it")
-            total += len(pattern)
+            _require_length(len(pattern), MAX_REGEX_CHARACTERS, field, "a pattern in it")
         if len(schema) > MAX_PROPERTIES:
             raise InvalidInput(
-                f"an object in the schema may have {MAX_PROPERTIES} names, not {len(schema)}", field=field_of(output)
+                f"an object in the schema may have {MAX_PROPERTIES} names, not {len(schema)}", field=field
             )
         if _counts_repeated_names(schema):
             raise InvalidInput(
                 "minProperties cannot be kept to where names are free: the same one could come twice; "
                 "list the names under required, or set additionalProperties to false",
-                field=field_of(output),
+                field=field,
             )
-    _require_length(output, total, MAX_PATTERNS_CHARACTERS, "all patterns in it")
+    _require_length(patterns_length(text), MAX_PATTERNS_CHARACTERS, field, "all patterns in it")
+
+
+def properties_count(schema: str) -> int:
+    """Named properties of all objects in a JSON Schema."""
+    named = (part.get("properties") for part in _objects(json.loads(schema)))
+    return sum(len(properties) for properties in named if isinstance(properties, dict))
+
+
+def patterns_length(schema: str) -> int:
+    """Characters of all regular expressions in a JSON Schema."""
+    return sum(len(pattern) for part in _objects(json.loads(schema)) for pattern in _patterns(part))
 
 
 def _objects(value: object) -> Iterator[dict[str, Any]]:
@@ -123,18 +138,16 @@ def _counts_repeated_names(schema: Mapping[str, Any]) -> bool:
     return least > 1 + (len({*map(str, required)}) if isinstance(required, list) else 0)
 
 
-def _choices_grammar(output: OutputFormat) -> str:
+def _choices_grammar(choices: Sequence[str], field: str) -> str:
     """One terminal, so that a choice that begins another one can still become it."""
-    if not 1 <= len(output.choices) <= MAX_CHOICES:
-        raise InvalidInput(f"there must be 1 to {MAX_CHOICES} choices", field=field_of(output))
-    if not all(output.choices):
-        raise InvalidInput("a choice is empty", field=field_of(output))
-    _require_length(output, sum(map(len, output.choices)), MAX_CHOICES_CHARACTERS, "all choices together")
-    return LLMatcher.grammar_from_lark("start: CHOICE\nCHOICE: " + " | ".join(map(json.dumps, output.choices)))
+    if not 1 <= len(choices) <= MAX_CHOICES:
+        raise InvalidInput(f"there must be 1 to {MAX_CHOICES} choices", field=field)
+    if not all(choices):
+        raise InvalidInput("a choice is empty", field=field)
+    _require_length(sum(map(len, choices)), MAX_CHOICES_CHARACTERS, field, "all choices together")
+    return LLMatcher.grammar_from_lark("start: CHOICE\nCHOICE: " + " | ".join(map(json.dumps, choices)))
 
 
-def _require_length(output: OutputFormat, length: int, limit: int, what: str = "it") -> None:
+def _require_length(length: int, limit: int, field: str, what: str = "it") -> None:
     if length > limit:
-        raise InvalidInput(
-            f"{field_of(output)} is too long: {what} may have {limit} characters, not {length}", field=field_of(output)
-        )
+        raise InvalidInput(f"{field} is too long: {what} may have {limit} characters, not {length}", field=field)

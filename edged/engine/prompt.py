@@ -23,8 +23,10 @@ from edged.engine.encoder import Media, MediaType, Percept, Reader
 from edged.engine.positions import Area
 from edged.engine.session import TokenType
 from edged.engine.tokenizer import Tokenizer
+from edged.engine.tool_form import GENERIC, ToolForm
+from edged.engine.tool_messages import described, explained, template_messages, texts_of
 from edged.errors import ArtefactError, ContextOverflow, InvalidInput
-from edged.events import Image, Message, Part, Role, Text
+from edged.events import File, Image, Message, Part, Role, Text, ToolUse
 
 _MARKS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
 """Unicode noncharacters, reserved for use inside a program."""
@@ -97,38 +99,56 @@ class PromptWriter:
         context: int,
         think_mark: str | None,
         readers: Mapping[MediaType, Reader] = MappingProxyType({}),
+        tool_form: ToolForm = GENERIC,
     ) -> None:
-        """readers: of what the model reads besides text."""
+        """readers: of what the model reads besides text. tool_form: how it writes calls of tools."""
         self._tokenizer = tokenizer
         self._template = template
         self._context = context
         self._think_mark = think_mark
         self._readers = readers
+        self._tool_form = tool_form
         self._types = {reader.token: reader.type for reader in readers.values()}
-        marks = {think_mark, *(reader.text for reader in readers.values())} - {None, ""}
+        marks = {think_mark, *(reader.text for reader in readers.values()), *tool_form.marks} - {None, ""}
         self._control = ControlTokens({*tokenizer.control_tokens, *map(str, marks)})
 
-    def write(self, messages: Sequence[Message], *, enable_thinking: bool) -> Prompt:
+    def write(self, messages: Sequence[Message], *, enable_thinking: bool, tool_use: ToolUse | None = None) -> Prompt:
         """All messages, whatever their length."""
-        return self._write(messages, self._perceived(messages), enable_thinking)
+        return self._write(messages, self._perceived(messages), enable_thinking, tool_use)
 
     def _perceived(self, messages: Sequence[Message]) -> Mapping[Media, Percept]:
-        files = {part for message in messages for part in message.parts if not isinstance(part, Text)}
+        files = {part for message in messages for part in message.parts if isinstance(part, File)}
         return {file: self._readers[type(file)].perceive(file.data) for file in files if type(file) in self._readers}
 
-    def _write(self, messages: Sequence[Message], perceived: Mapping[Media, Percept], enable_thinking: bool) -> Prompt:
-        texts = [part.text for message in messages for part in message.parts if isinstance(part, Text)]
+    def _write(
+        self,
+        messages: Sequence[Message],
+        perceived: Mapping[Media, Percept],
+        enable_thinking: bool,
+        tool_use: ToolUse | None,
+    ) -> Prompt:
+        tools = tool_use.tools if tool_use else ()
+        texts = [text for message in messages for text in texts_of(message.parts)]
+        texts += [text for tool in tools for text in (tool.description, tool.parameters)]
         mark = next((mark for mark in _MARKS if not any(mark in text for text in texts)), None)
         if mark is None:
             raise InvalidInput("the messages contain all 32 Unicode noncharacters U+FDD0 to U+FDEF", field="parts")
-        rendered = self._template.render(
-            [{"role": str(message.role), "content": self._content(message, mark)} for message in messages],
-            enable_thinking=enable_thinking,
-        )
+        rendered = self._rendered(messages, tool_use, mark, enable_thinking)
         tokens = [token for piece in rendered.split(mark) if piece for token in self._tokenizer.encode(piece)]
         is_thinking = bool(self._think_mark) and rendered.rstrip().endswith(str(self._think_mark))
         files = [perceived[part] for message in messages for part in message.parts if self._is_readable(part)]
         return self._placed(Prompt(tokens=tokens, is_thinking=is_thinking), files)
+
+    def _rendered(self, messages: Sequence[Message], tool_use: ToolUse | None, mark: str, enable_thinking: bool) -> str:
+        def disarm(text: str) -> str:
+            return self._control.disarm(text, mark)
+
+        form = self._tool_form
+        written = template_messages(messages, form, lambda message: self._content(message, mark), disarm)
+        tools = described(tool_use, disarm) if tool_use else None
+        if tools and not form.is_native:
+            written, tools = explained(written, tools), None
+        return self._template.render(written, enable_thinking=enable_thinking, tools=tools)
 
     def _first_writable(self, system: Sequence[Message], turns: Sequence[Sequence[Message]]) -> int:
         """The first turn from which on it is worth counting tokens, which takes a microsecond and much memory a byte.
@@ -147,7 +167,7 @@ class PromptWriter:
         return 0
 
     def _is_readable(self, part: Part) -> TypeGuard[Media]:
-        return not isinstance(part, Text) and type(part) in self._readers
+        return isinstance(part, File) and type(part) in self._readers
 
     def _content(self, message: Message, mark: str) -> Content:
         """A text, or a list of parts where there is a file among them, as transformers has it."""
@@ -175,7 +195,33 @@ class PromptWriter:
         tokens += prompt.tokens[places[-1] + 1 :] if places else prompt.tokens
         return replace(prompt, tokens=tokens, placed=tuple(placed))
 
-    def fit(self, messages: Sequence[Message], *, enable_thinking: bool, max_tokens: int) -> Prompt:
+    def plain(self, text: str) -> Prompt:
+        """A text as it stands, in which control tokens may be written.
+
+        Raises ContextOverflow when it does not fit, InvalidInput when it is empty or has places for files.
+        """
+        if len(text.encode()) > self._context * self._tokenizer.longest_token_bytes:
+            raise self._overflow("the prompt is far longer than")
+        tokens = self._tokenizer.encode(text)
+        if not tokens:
+            raise InvalidInput("there is nothing to go on with", field="prompt")
+        if not self._types.keys().isdisjoint(tokens):
+            raise InvalidInput("a prompt is text alone; pictures and recordings come in messages", field="prompt")
+        if len(tokens) >= self._context:
+            raise self._overflow(f"the prompt needs {len(tokens)} of")
+        return Prompt(tokens=tokens, is_thinking=False)
+
+    def _overflow(self, what: str) -> ContextOverflow:
+        return ContextOverflow(f"{what} the {self._context} tokens that the context holds; shorten it", field="prompt")
+
+    def fit(
+        self,
+        messages: Sequence[Message],
+        *,
+        enable_thinking: bool,
+        max_tokens: int,
+        tool_use: ToolUse | None = None,
+    ) -> Prompt:
         """The newest turns that leave room for an answer: the oldest are dropped whole, the system prompt stays.
 
         Room is max_tokens, but at most a quarter of the context: a long answer may not cost the whole history.
@@ -187,7 +233,7 @@ class PromptWriter:
 
         def write(first_turn: int) -> Prompt:
             kept = [message for turn in turns[first_turn:] for message in turn]
-            return self._write([*system, *kept], perceived, enable_thinking)
+            return self._write([*system, *kept], perceived, enable_thinking, tool_use)
 
         limit = self._context - min(max_tokens, self._context // 4)
         first = self._first_writable(system, turns)
@@ -210,7 +256,7 @@ class PromptWriter:
 
 def _size(messages: Sequence[Message]) -> int:
     """Bytes of text."""
-    return sum(len(message.text.encode()) for message in messages)
+    return sum(len(text.encode()) for message in messages for text in texts_of(message.parts))
 
 
 def _turns(messages: Sequence[Message]) -> list[list[Message]]:

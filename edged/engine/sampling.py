@@ -22,6 +22,7 @@ Sampler = Callable[[Logits, Sequence[int]], int]
 MAX_STOP_STRINGS = 16
 MAX_STOP_CHARACTERS = 256
 MAX_BIASED_TOKENS = 1024
+MAX_LOGPROBS = 20
 _RANGES: Mapping[str, tuple[float, float]] = {
     "temperature": (0, 2),
     "top_k": (0, 1_000_000),
@@ -51,6 +52,8 @@ def validate(sampling: Sampling, vocab_size: int | None = None) -> None:
         value = getattr(sampling, name)
         if not low <= value <= high:  # also refuses NaN
             raise InvalidInput(f"{name} must be between {low} and {high}, not {value}", field=f"sampling.{name}")
+    if sampling.logprobs is not None and not 0 <= sampling.logprobs <= MAX_LOGPROBS:
+        raise InvalidInput(f"logprobs must be between 0 and {MAX_LOGPROBS}", field="sampling.logprobs")
     if sampling.seed is not None and not 0 <= sampling.seed < 2**64:
         raise InvalidInput("seed must be between 0 and 2^64 - 1", field="sampling.seed")
     if len(sampling.stop) > MAX_STOP_STRINGS:
@@ -97,6 +100,21 @@ def make_sampler(sampling: Sampling, prompt: Sequence[int] = ()) -> Sampler:
         return draw(candidates, random)
 
     return choose
+
+
+def log_probabilities(logits: Logits) -> NDArray[np.float32]:
+    """Of all tokens: log softmax.  # (vocab_size,)"""
+    shifted = logits - logits.max()
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(dtype=np.float64)), np.float32)
+
+
+def likeliest(logits: Logits, count: int) -> Ids:
+    """The `count` tokens of the highest scores, the highest first."""
+    count = min(count, len(logits))
+    if not count:
+        return np.zeros(0, np.int64)
+    found = np.argpartition(logits, -count)[-count:]
+    return found[np.argsort(-logits[found], kind="stable")]
 
 
 def bias_logits(logits: Logits, ids: Ids, bias: NDArray[np.float32]) -> Logits:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from edged.events import Finished, GenerationEvent, ReasoningDelta, TextDelta
+from edged.events import Finished, GenerationEvent, ReasoningDelta, TextDelta, ToolCallDelta
 
 WAKE_SECONDS = 0.05
 
@@ -75,8 +75,14 @@ class EventStream:
 def coalesce(events: Iterable[GenerationEvent]) -> Iterator[GenerationEvent]:
     """The same events with neighbouring deltas of a kind joined."""
     for kind, group in groupby(events, key=type):
-        if kind is TextDelta or kind is ReasoningDelta:
-            text = "".join(delta.text for delta in group if isinstance(delta, TextDelta | ReasoningDelta))
-            yield TextDelta(text=text) if kind is TextDelta else ReasoningDelta(text=text)
+        if kind is TextDelta:
+            said = [delta for delta in group if isinstance(delta, TextDelta)]
+            text = "".join(delta.text for delta in said)
+            yield TextDelta(text=text, logprobs=tuple(token for delta in said for token in delta.logprobs))
+        elif kind is ReasoningDelta:
+            yield ReasoningDelta(text="".join(delta.text for delta in group if isinstance(delta, ReasoningDelta)))
+        elif kind is ToolCallDelta:
+            pieces = [delta for delta in group if isinstance(delta, ToolCallDelta)]  # those of one call: another starts
+            yield ToolCallDelta(index=pieces[0].index, text="".join(delta.text for delta in pieces))
         else:
             yield from group

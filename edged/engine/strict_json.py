@@ -37,7 +37,7 @@ def typed(kind: object, value: object, where: str) -> object:
     if origin is tuple and isinstance(value, list):
         return tuple(typed(arguments[0], item, f"{where}[{index}]") for index, item in enumerate(value))
     if origin is Mapping and isinstance(value, dict):
-        return {key: typed(arguments[1], item, f"{where}.{key[:60]}") for key, item in value.items()}
+        return {key: typed(arguments[1], item, f"{where}.{_shown(key)}") for key, item in value.items()}
     if kind is float and type(value) is int:
         value = float(value)
     if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
@@ -54,8 +54,13 @@ def _dataclass(kind: type, value: object, where: str) -> object:
     hints = typing.get_type_hints(kind)
     for key in value:
         if key not in hints:
-            raise ArtefactError(f"{where}{dot}{key[:60]} is unknown{nearest(key[:60], hints)}")
+            raise ArtefactError(f"{where}{dot}{_shown(key)} is unknown{nearest(key[:60], hints)}")
     for key in hints:
         if key not in value:
             raise ArtefactError(f"{where}{dot}{key} is missing")
     return kind(**{key: typed(hint, value[key], f"{where}{dot}{key}") for key, hint in hints.items()})
+
+
+def _shown(key: str) -> str:
+    """On one line, whatever it is."""
+    return key[:60] if key.isprintable() else ascii(key[:60])

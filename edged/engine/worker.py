@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 
 from edged.config import EngineConfig
 from edged.engine.device import DeviceThread, Job, LoadedEngine
 from edged.engine.encoder import Media, MediaType, Reader
 from edged.engine.engine import load_engine
-from edged.engine.generate import require_readable, told, validate_request
-from edged.engine.grammar import check_grammar
+from edged.engine.generate import prompt_of, require_readable, told, validate_request
+from edged.engine.grammar import Form, check_grammar
 from edged.engine.installed import find_engine, installed_engines
 from edged.engine.manifest import Manifest, read_manifest
 from edged.engine.readers import readers, reads
 from edged.engine.session import CountsExperts
 from edged.engine.stream import EventStream
-from edged.errors import ContextOverflow
-from edged.events import Finished, GenerationEvent, GenerationRequest, Image, Text
+from edged.engine.tool_form import GENERIC
+from edged.engine.tool_grammar import CallForm, callable_tools
+from edged.engine.tool_messages import texts_of
+from edged.errors import ContextOverflow, Unavailable
+from edged.events import File, Finished, GenerationEvent, GenerationRequest, Image, Measured, Message
 from edged.records import EngineStatus, ModelInfo
 
 DEMO_PARAMETERS = 500_000_000
@@ -32,6 +35,8 @@ class EngineWorker:
     def __init__(self, config: EngineConfig, engine_dirs: Sequence[Path]) -> None:
         self._config = config
         self._directories = tuple(engine_dirs)
+        self.on_measured: Callable[[Measured], object] = lambda measured: None
+        """Told of each answer that has ended."""
         self._device = DeviceThread(
             self._load, max_active=config.max_active, max_queued=config.max_queued, max_loaded=config.max_loaded
         )
@@ -54,6 +59,10 @@ class EngineWorker:
         """Whether its thread has not ended; after `close` because an engine is being loaded."""
         return self._device.is_running
 
+    async def failed(self) -> None:
+        """Wait until the device thread has broken, as it may never do. Raises Unavailable then."""
+        raise Unavailable(await asyncio.wrap_future(self._device.broken))
+
     async def resolve(self, model: str) -> str:
         """See LanguageModel."""
         return find_engine(self._directories, model or self._config.default).name
@@ -71,26 +80,21 @@ class EngineWorker:
         validate_request(request)
         self._device.require_room()
         engine = self._loaded(request.model)
-        if request.output:
-            await asyncio.to_thread(engine.grammars.prepare if engine else check_grammar, request.output)
+        if form := _form(request, engine):
+            await asyncio.to_thread(engine.grammars.prepare if engine else check_grammar, form)
         messages = request.messages
-        if any(not isinstance(part, Text) for message in messages for part in message.parts):
+        if any(isinstance(part, File) for message in messages for part in message.parts):
             manifest = self._manifest(request.model)
             known = readers(manifest)
             require_readable(request, request.model, known)
             messages = told(messages, known)
-        files = [part for message in messages for part in message.parts if not isinstance(part, Text)]
+        files = [part for message in messages for part in message.parts if isinstance(part, File)]
         if files:
             await _require_files(files, known, self._context(manifest))
         # No token is shorter than a byte, so only long messages have to be counted, and that takes a while.
-        size = sum(len(message.text.encode()) for message in messages)
+        size = _size(request, messages)
         if engine and (files or size + TEMPLATE_TOKENS > engine.session.capacity):
-            await asyncio.to_thread(
-                engine.prompts.fit,
-                messages,
-                enable_thinking=request.enable_thinking,
-                max_tokens=request.sampling.max_tokens,
-            )
+            await asyncio.to_thread(prompt_of, engine.prompts, request, engine.senses)
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationEvent, None]:
         """See LanguageModel. Raises QueueFull, Unavailable, and what `edged.engine.generate` raises."""
@@ -100,6 +104,8 @@ class EngineWorker:
         try:
             while True:
                 for event in await job.stream.batch():
+                    if isinstance(event, Measured):
+                        self.on_measured(event)
                     yield event
                     if isinstance(event, Finished):
                         return
@@ -142,6 +148,7 @@ class EngineWorker:
                 is_loaded=engine.name in loaded,
                 is_demo=engine.manifest.parameters < DEMO_PARAMETERS,
                 reads=reads(engine.manifest),
+                thinks=engine.manifest.thinks,
             )
             for engine in installed_engines(self._directories)
         ]
@@ -175,6 +182,21 @@ async def _require_files(files: Sequence[Media], known: Mapping[MediaType, Reade
         raise ContextOverflow(f"{_named(files)} need {tokens} tokens, the context holds {context}; send fewer")
     for file in files:
         await asyncio.wrap_future(known[type(file)].begin(file.data))
+
+
+def _form(request: GenerationRequest, engine: LoadedEngine | None) -> Form | None:
+    """What the answer, or a call in it, is held to."""
+    if use := callable_tools(request.tool_use):
+        return CallForm(use=use, form=engine.tool_form if engine else GENERIC)
+    return request.output
+
+
+def _size(request: GenerationRequest, messages: Sequence[Message]) -> int:
+    """Bytes of what is to be read, files aside; `messages` are the request's, in words where they need be."""
+    texts = [text for message in messages for text in texts_of(message.parts)]
+    use = callable_tools(request.tool_use)
+    texts += [text for tool in (use.tools if use else ()) for text in (tool.description, tool.parameters)]
+    return sum(len(text.encode()) for text in (*texts, request.prompt or ""))
 
 
 def _named(files: Sequence[Media]) -> str:

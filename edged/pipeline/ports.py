@@ -215,10 +215,10 @@ class Memory(Protocol):
         model: str,
         reader: Reader,
     ) -> OpenTurn:
-        """Store the user's message and a pending answer in one transaction.
+        """Store the user's message, or what tools returned, and a pending answer in one transaction.
 
         An empty conversation_id starts a conversation of the reader's. Raises NotFound, also for one that the
-        reader does not see.
+        reader does not see, and InvalidInput for results that are not those of all calls that wait for one.
         """
         ...
 
@@ -226,13 +226,13 @@ class Memory(Protocol):
         self,
         answer_message_id: str,
         *,
-        text: str,
+        parts: tuple[Part, ...],
         reasoning: str,
         state: MessageState,
         finish_reason: FinishReason | None,
         usage: Usage | None,
     ) -> None:
-        """Store what was answered and how it ended."""
+        """Store what was answered, words and calls of tools, and how it ended."""
         ...
 
 

@@ -29,9 +29,17 @@ class Skills:
     """Those of one conversation: its timers are its own."""
 
     def __init__(
-        self, *, language: str, clock: Callable[[], float], now: Callable[[], datetime], can_mute: bool = False
+        self,
+        timers: Timers | None = None,
+        *,
+        language: str,
+        clock: Callable[[], float],
+        now: Callable[[], datetime],
+        can_mute: bool = False,
     ) -> None:
-        """language: a tag. clock: seconds that go on while the machine sleeps. now: the local time.
+        """timers: shared with who else sets them, by the same clock; None for some of its own.
+
+        language: a tag. clock: seconds that go on while the machine sleeps. now: the local time.
 
         can_mute: whether the microphone is one's own to close.
         """
@@ -39,7 +47,7 @@ class Skills:
         self._language = language
         self._clock = clock
         self._now = now
-        self._timers = Timers()
+        self._timers = Timers() if timers is None else timers
         self._is_announcing = False
 
     def respond(self, utterance: str) -> Done | None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from edged.errors import InvalidInput
+from edged.errors import InvalidInput, NotFound
 from edged.events import (
     Audio,
+    File,
     Finished,
     FinishReason,
     GenerationEvent,
@@ -25,15 +27,21 @@ from edged.events import (
     Sampling,
     Started,
     Text,
-    TextDelta,
+    ToolCall,
+    ToolResult,
+    ToolReturned,
+    ToolUse,
     Transcribed,
     TurnEvent,
     Usage,
 )
+from edged.pipeline.answer_parts import AnswerParts
 from edged.pipeline.hearing import transcript_of, write_down
 from edged.pipeline.ports import LanguageModel, Memory, OpenTurn, Sight, SpeechToText
 from edged.pipeline.prompt import prompted
 from edged.pipeline.seeing import put_in_words, stripped
+from edged.pipeline.tool_rounds import ToolRounds
+from edged.pipeline.tools.toolbox import Toolbox
 from edged.records import Reader
 
 ENDING_SECONDS = 1.0
@@ -55,14 +63,17 @@ class TurnConductor:
         speech: SpeechToText | None = None,
         max_recording_seconds: int = 600,
         vision: Sight | None = None,
+        toolbox: Toolbox | None = None,
     ) -> None:
         """`system_prompt` is told to the model where a conversation has none of its own, with the date and time
         if `tells_time`; neither is stored.
 
         speech: writes down recordings of at most `max_recording_seconds` for models that cannot hear.
         vision: puts pictures in words for models that cannot see.
+        toolbox: what the model may do by itself.
         """
         self._model = model
+        self._rounds = ToolRounds(model, toolbox or Toolbox())
         self._speech = speech
         self._vision = vision
         self._max_recording_seconds = max_recording_seconds
@@ -71,6 +82,7 @@ class TurnConductor:
         self._memory = memory
         self._max_text_bytes = max_text_bytes
         self._running: dict[str, asyncio.Future[None]] = {}  # conversation -> done when its turn is closed
+        self._thinking: dict[str, tuple[str, threading.Event | None]] = {}  # answer -> its reader's, what ends it
 
     async def run(
         self,
@@ -84,7 +96,9 @@ class TurnConductor:
         max_reasoning_tokens: int | None = None,
         system_prompt: str | None = None,
         output: OutputFormat | None = None,
+        tool_use: ToolUse | None = None,
         heard: Callable[[], str | None] = lambda: None,
+        told: tuple[Message, ...] = (),
     ) -> AsyncGenerator[TurnEvent, None]:
         """Yield `Started`, what the model emits, and `Finished`; the answer is durable before `Finished`.
 
@@ -92,19 +106,26 @@ class TurnConductor:
         answer is closed exactly once: COMPLETE; CANCELLED when the consumer closes this iterator (use
         `aclosing`) or is cancelled; FAILED when the model raises, which is raised on.
         reader: who asks: whose conversations these are.
+        tool_use: tools that the caller runs. The turn ends with TOOL_CALLS when they are called, and their results,
+        `parts` of ToolResult alone, are the next one of the conversation.
         heard: of a cancelled answer that was spoken, what was said aloud, which is all that is stored; None for others.
+        told: what the model reads, `parts` last and as it takes them, instead of what is stored; then the daemon's own
+        tools stay out of it.
         """
         check_parts(parts, self._max_text_bytes)
         check_text_size(system_prompt or "", self._max_text_bytes, field="system_prompt")
         model = await self._model.resolve(model)
-        parts = await self.perceived(parts, model)
+        if not told:
+            parts = await self.perceived(parts, model)
         request = GenerationRequest(
-            messages=self._prompted(_new_messages(parts, system_prompt)),
+            messages=told or self._prompted(_new_messages(parts, system_prompt)),
             sampling=sampling or Sampling(),
             enable_thinking=enable_thinking,
             max_reasoning_tokens=max_reasoning_tokens,
+            stop_thinking=threading.Event(),
             model=model,
             output=output,
+            tool_use=tool_use if told else self._rounds.tools_for(tool_use, reader, has_form=output is not None),
         )
         await self._model.check(request)
         if earlier := self._running.get(conversation_id):
@@ -122,6 +143,7 @@ class TurnConductor:
         try:
             turn = await asyncio.shield(opening)
             self._running[turn.conversation_id] = answer.closed
+            self._thinking[turn.answer_message_id] = (reader.owner, request.stop_thinking)
             yield Started(
                 conversation_id=turn.conversation_id,
                 user_message_id=turn.user_message_id,
@@ -130,9 +152,9 @@ class TurnConductor:
             )
             if transcript := transcript_of(parts):
                 yield Transcribed(text=transcript)
-            async with aclosing(
-                self._model.generate(replace(request, messages=self._prompted(turn.history)))
-            ) as generation:
+            request = replace(request, messages=told or self._prompted(turn.history))
+            theirs = tool_use.tools if tool_use else ()
+            async with aclosing(self._rounds.generate(request, theirs, reader)) as generation:
                 async for event in generation:
                     answer.take(event)
                     if not isinstance(event, Finished):
@@ -145,6 +167,16 @@ class TurnConductor:
         if answer.finish_reason is None:
             raise RuntimeError("the model stopped without Finished")
         yield Finished(finish_reason=answer.finish_reason)
+
+    def stop_thinking(self, answer_message_id: str, reader: Reader) -> None:
+        """Let an answer that goes on follow within one token; one that is not thought about follows as it does.
+
+        Raises NotFound where no answer of that name is being generated for this reader.
+        """
+        owner, stop = self._thinking.get(answer_message_id, ("", None))
+        if stop is None or not (owner == reader.owner or reader.sees_all):
+            raise NotFound("no such answer is being generated", resource=("answer", answer_message_id))
+        stop.set()
 
     async def hears(self, model: str) -> bool:
         """Whether the engine of this name, the default one if empty, takes recordings as they are."""
@@ -187,7 +219,7 @@ class TurnConductor:
         try:
             await self._memory.close_turn(
                 turn.answer_message_id,
-                text=answer.kept,
+                parts=answer.kept,
                 reasoning="".join(answer.reasoning),
                 state=answer.state,
                 finish_reason=answer.finish_reason,
@@ -195,6 +227,7 @@ class TurnConductor:
             )
         finally:
             answer.closed.set_result(None)
+            self._thinking.pop(turn.answer_message_id, None)
             if self._running.get(turn.conversation_id) is answer.closed:
                 del self._running[turn.conversation_id]
 
@@ -204,7 +237,7 @@ class _Answer:
     """What was generated so far. FAILED until something better is known."""
 
     heard: Callable[[], str | None]
-    text: list[str] = field(default_factory=list)
+    parts: AnswerParts = field(default_factory=AnswerParts)
     reasoning: list[str] = field(default_factory=list)
     usage: Usage | None = None
     finish_reason: FinishReason | None = None
@@ -212,15 +245,16 @@ class _Answer:
     closed: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
-    def kept(self) -> str:
-        """What is stored of the text."""
+    def kept(self) -> tuple[Part, ...]:
+        """What is stored of it. Calls that wait for the caller's results are kept where they are whole."""
         heard = self.heard() if self.state is MessageState.CANCELLED else None
-        return "".join(self.text) if heard is None else heard
+        if heard is not None:
+            return (Text(text=heard),) if heard else ()
+        return self.parts.parts(with_open_calls=self.finish_reason is FinishReason.TOOL_CALLS)
 
-    def take(self, event: GenerationEvent) -> None:
-        if isinstance(event, TextDelta):
-            self.text.append(event.text)
-        elif isinstance(event, ReasoningDelta):
+    def take(self, event: GenerationEvent | ToolReturned) -> None:
+        self.parts.take(event)
+        if isinstance(event, ReasoningDelta):
             self.reasoning.append(event.text)
         elif isinstance(event, Measured):
             self.usage = event.usage
@@ -240,12 +274,27 @@ def check_parts(parts: tuple[Part, ...], max_text_bytes: int) -> None:
     """Raise InvalidInput unless the message says something in at most `MAX_PARTS` parts and `max_text_bytes`."""
     if len(parts) > MAX_PARTS:
         raise InvalidInput(f"a message has at most {MAX_PARTS} parts", field="parts")
-    if not any(part.text.strip() if isinstance(part, Text) else part.data for part in parts):
+    if not any(_says_something(part) for part in parts):
         raise InvalidInput("the message is empty; say something", field="parts")
+    has_results = any(isinstance(part, ToolResult) for part in parts)
     for index, part in enumerate(parts):
-        if not isinstance(part, Text) and not part.data:
+        if isinstance(part, File) and not part.data:
             raise InvalidInput(f"parts[{index}] is an empty file", field=f"parts[{index}]")
-    check_text_size("".join(part.text for part in parts if isinstance(part, Text)), max_text_bytes, field="parts")
+        if isinstance(part, ToolCall):
+            raise InvalidInput(f"parts[{index}]: only the assistant calls tools", field=f"parts[{index}]")
+        if has_results and not isinstance(part, ToolResult):
+            message = f"parts[{index}]: what tools returned comes in a message of its own"
+            raise InvalidInput(message, field=f"parts[{index}]")
+    texts = [
+        part.text if isinstance(part, Text) else part.content for part in parts if isinstance(part, Text | ToolResult)
+    ]
+    check_text_size("".join(texts), max_text_bytes, field="parts")
+
+
+def _says_something(part: Part) -> bool:
+    if isinstance(part, Text):
+        return bool(part.text.strip())
+    return bool(part.data) if isinstance(part, File) else True
 
 
 def check_text_size(text: str, max_text_bytes: int, *, field: str) -> None:
@@ -261,7 +310,8 @@ def check_text_size(text: str, max_text_bytes: int, *, field: str) -> None:
 
 
 def _new_messages(parts: tuple[Part, ...], system_prompt: str | None) -> tuple[Message, ...]:
-    user = Message(role=Role.USER, parts=parts)
+    role = Role.TOOL if isinstance(parts[0], ToolResult) else Role.USER
+    user = Message(role=role, parts=parts)
     return (Message(role=Role.SYSTEM, parts=(Text(text=system_prompt),)), user) if system_prompt else (user,)
 
 

@@ -21,6 +21,7 @@ from edged.events import (
     Role,
     Text,
     TextDelta,
+    TokenLogprob,
     Usage,
 )
 from tests.engine.scripted import ScriptedEngine, assistant, request, scripted_engine, system, user
@@ -80,6 +81,60 @@ def test_thinking_is_told_from_the_answer(tmp_path: Path) -> None:
     events = run(engine, request(user("hi"), stop=("stop",)))
     assert "".join(event.text for event in events if isinstance(event, ReasoningDelta)) == "hm stop"
     assert text_of(events) == "yes"
+
+
+def logprobs_of(events: list[GenerationEvent]) -> list[TokenLogprob]:
+    return [token for event in events if isinstance(event, TextDelta) for token in event.logprobs]
+
+
+def test_every_token_says_how_likely_it_was(tmp_path: Path) -> None:
+    engine, _ = scripted_engine(tmp_path, "hello Zürich 👩‍👧")
+    events = run(engine, request(user("hi"), logprobs=2))
+    tokens = logprobs_of(events)
+    assert b"".join(token.data for token in tokens).decode() == text_of(events)
+    assert len(tokens) == usage_of(events).completion_tokens
+    for token in tokens:
+        best, second = token.top
+        assert (best.data, best.logprob) == (token.data, token.logprob) and second.logprob < best.logprob <= 0
+    assert not logprobs_of(run(engine, request(user("hi"))))
+    assert all(not token.top for token in logprobs_of(run(engine, request(user("hi"), logprobs=0))))
+    with pytest.raises(InvalidInput, match="logprobs"):
+        run(engine, request(user("hi"), logprobs=21))
+
+
+def test_of_what_is_not_shown_no_probabilities_are_told(tmp_path: Path) -> None:
+    engine, _ = scripted_engine(tmp_path, "<think>hm</think>one two END three")
+    events = run(engine, request(user("hi"), stop=("END",), logprobs=0))
+    told = b"".join(token.data for token in logprobs_of(events)).decode()
+    assert text_of(events) == "one two " and told.startswith("one two") and "hm" not in told and "END" not in told
+    thought = len(engine.tokenizer.encode("<think>hm</think>"))
+    assert usage_of(events).reasoning_tokens == thought < usage_of(events).completion_tokens
+
+
+def test_a_cut_character_has_its_probability_too(tmp_path: Path) -> None:
+    engine, _ = scripted_engine(tmp_path, "👩")
+    events = run(engine, request(user("hi"), max_tokens=1, logprobs=0))
+    (token,) = logprobs_of(events)
+    assert token.data == "👩".encode()[: len(token.data)] and text_of(events) == "\N{REPLACEMENT CHARACTER}"
+
+
+def test_a_plain_text_goes_on_plainly(tmp_path: Path) -> None:
+    engine, session = scripted_engine(tmp_path, "<think>hm</think>yes")
+    text = "<|im_start|>user\nhi"
+    plain = GenerationRequest(messages=(), prompt=text, sampling=request(user("")).sampling)
+    events = run(engine, plain)
+    assert text_of(events) == "<think>hm</think>yes" and usage_of(events).reasoning_tokens == 0
+    tokens = engine.tokenizer.encode(text)
+    assert usage_of(events).prompt_tokens == len(tokens) and session.calls[0] == ("prefill", 0, len(tokens))
+    assert engine.tokenizer.control_tokens["<|im_start|>"] == tokens[0]
+
+
+@pytest.mark.parametrize(("text", "problem"), [("", InvalidInput), ("x " * 600, ContextOverflow)])
+def test_a_plain_text_that_is_nothing_or_too_much(tmp_path: Path, text: str, problem: type[Exception]) -> None:
+    engine, session = scripted_engine(tmp_path, "ok")
+    with pytest.raises(problem) as raised:
+        run(engine, GenerationRequest(messages=(), prompt=text))
+    assert getattr(raised.value, "field", "") == "prompt" and not session.calls
 
 
 def test_prefill_in_chunks_yields_control(tmp_path: Path) -> None:

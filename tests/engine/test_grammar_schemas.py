@@ -59,6 +59,7 @@ def test_every_answer_that_ends_is_valid(tiny: LoadedEngine) -> None:
     assert sum(finished) > 0.8 * len(schemas), "too few to show anything"
 
 
+@pytest.mark.slow
 def test_the_default_engine_answers_as_it_is_asked() -> None:
     if not DEFAULT.is_dir():
         pytest.skip("the default engine is not built")

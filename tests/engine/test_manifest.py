@@ -66,6 +66,7 @@ def test_reads_what_was_written(artefact: Path, tmp_path: Path) -> None:
         (("quality", "perplexity"), 1e999, "not valid JSON"),
         (("layerz",), 2, r'layerz is unknown \(did you mean "layers"'),
         (("source", "extra"), 1, r"source\.extra is unknown"),
+        (("a\nb",), 1, r"'a\\nb' is unknown"),
         (("files", "../evil"), {"sha256": "0" * 64, "bytes": 1}, r"files\.'\.\./evil'"),
         (("files", "model.onnx", "sha256"), "xyz", r"files\.model\.onnx\.sha256"),
         (("files", "model.onnx", "bytes"), 1, r"model\.onnx: \d+ bytes, the manifest says 1"),

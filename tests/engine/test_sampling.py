@@ -14,6 +14,8 @@ from edged.engine.sampling import (
     keep_min_p,
     keep_top_k,
     keep_top_p,
+    likeliest,
+    log_probabilities,
     make_sampler,
     penalise_frequency,
     penalise_repetition,
@@ -35,6 +37,21 @@ def ids(candidates: Candidates) -> set[int]:
 
 def test_greedy_takes_the_likeliest() -> None:
     assert make_sampler(GREEDY)(LOGITS, []) == 1
+
+
+def test_log_probabilities_are_those_of_the_scores() -> None:
+    assert np.allclose(log_probabilities(LOGITS), LOGITS, atol=1e-6)
+    assert likeliest(LOGITS, 3).tolist() == [1, 3, 2]
+    assert likeliest(LOGITS, 0).tolist() == [] and set(likeliest(LOGITS, 9).tolist()) == ALL
+
+
+@given(st.lists(st.floats(-1e4, 1e4, width=32), min_size=1, max_size=50))
+def test_probabilities_add_up_whatever_the_scores(scores: list[float]) -> None:
+    logits = np.array(scores, np.float32)
+    logprobs = log_probabilities(logits)
+    assert np.isclose(np.exp(logprobs.astype(np.float64)).sum(), 1, atol=1e-4)
+    best = likeliest(logits, 5)
+    assert (np.diff(logits[best]) <= 0).all() and logits[best[0]] == logits.max()
 
 
 def test_temperature_sharpens_and_flattens() -> None:

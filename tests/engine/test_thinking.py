@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -96,6 +97,21 @@ def test_an_answer_of_any_form_follows_thinking_that_was_closed(tmp_path: Path) 
 def test_thinking_again_is_closed_again(tmp_path: Path) -> None:
     engine, _ = scripted_engine(tmp_path, "<think>abc?yes<think>? no")
     assert ask(engine, most=3)[:3] == ("abc", "yes no", FinishReason.STOP)
+
+
+@pytest.mark.parametrize("output", [None, choices("yes")])
+def test_thinking_is_closed_at_the_token_after_somebody_says_so(tmp_path: Path, output: OutputFormat | None) -> None:
+    engine, _ = scripted_engine(tmp_path, "<think>" + "x" * 3 + "?yes")
+    stop = threading.Event()
+    asked = replace(request(user("Well?"), max_tokens=64), enable_thinking=True, output=output, stop_thinking=stop)
+    thought, said = "", ""
+    for step in generate(engine, asked, arrived=time.perf_counter(), cancelled=lambda: False):
+        for event in step:
+            thought += event.text if isinstance(event, ReasoningDelta) else ""
+            said += event.text if isinstance(event, TextDelta) else ""
+        if thought == "xxx":
+            stop.set()
+    assert (thought, said) == ("xxx", "yes")
 
 
 def test_no_limit_and_a_far_one_change_nothing(tmp_path: Path) -> None:

@@ -1,0 +1,53 @@
+"""A tool of the daemon's own: what the model is told of it, who may use it, and what it does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from edged.events import Image, Tool
+from edged.records import Reader, Scope
+
+
+@dataclass(slots=True, kw_only=True)
+class Occasion:
+    """The turn in which a tool is called."""
+
+    reader: Reader
+    """For whom."""
+    pictures: list[Image] = field(default_factory=list)
+    """Of the conversation, and those looked at since; the newest last."""
+
+
+Run = Callable[[Mapping[str, Any], Occasion], Awaitable[str]]
+"""Takes arguments that keep to the tool's schema; what it returns is for the model. Raises EdgedError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalTool:
+    """One of them."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """The properties of its arguments, as JSON Schema has them; each is required unless its schema has a default."""
+    scope: Scope | None = None
+    """What whoever asks must be allowed; None for everybody."""
+    run: Run
+
+    @property
+    def declaration(self) -> Tool:
+        """For the model."""
+        schema = {
+            "type": "object",
+            "properties": self.parameters,
+            "required": [name for name, value in self.parameters.items() if "default" not in value],
+            "additionalProperties": False,
+        }
+        return Tool(name=self.name, description=self.description, parameters=json.dumps(schema))
+
+    def is_for(self, reader: Reader) -> bool:
+        """Whether they may use it."""
+        return self.scope is None or self.scope in reader.scopes
