@@ -11,7 +11,7 @@ import grpc
 
 from edged import wire
 from edged.errors import MissingExtra, Unavailable
-from edged.events import Sampling
+from edged.events import MAX_TOOLS, Sampling
 from edged.pipeline.room import Room
 from edged.pipeline.turn import MAX_PARTS, TurnConductor
 from edged.server.caller import caller
@@ -47,7 +47,7 @@ class AssistantServicer(assistant_pb2_grpc.AssistantServiceServicer):
         """See assistant.proto."""
         turn = self._turns.run(
             parts=wire.parts_from_wire(request.parts[: MAX_PARTS + 1]),  # one too many is refused
-            reader=caller().reader,
+            reader=replace(caller().reader, is_incognito=request.incognito),
             conversation_id=request.conversation_id,
             model=request.model,
             sampling=replace(self._sampling, **wire.sampling_from_wire(request.sampling)),
@@ -55,10 +55,18 @@ class AssistantServicer(assistant_pb2_grpc.AssistantServiceServicer):
             max_reasoning_tokens=request.max_reasoning_tokens if request.HasField("max_reasoning_tokens") else None,
             system_prompt=request.system_prompt if request.HasField("system_prompt") else None,
             output=wire.output_from_wire(request.output) if request.HasField("output") else None,
+            tool_use=wire.tool_use_from_wire(request, most=MAX_TOOLS),
         )
         async with aclosing(turn):
             async for event in turn:
                 await _send(context, wire.event_to_wire(event))
+
+    async def StopThinking(  # noqa: N802
+        self, request: assistant_pb2.StopThinkingRequest, context: grpc.aio.ServicerContext
+    ) -> assistant_pb2.StopThinkingResponse:
+        """See assistant.proto."""
+        self._turns.stop_thinking(request.answer_message_id, caller().reader)
+        return assistant_pb2.StopThinkingResponse()
 
     async def Converse(  # noqa: N802
         self, request_iterator: AsyncIterator[assistant_pb2.ConverseRequest], context: grpc.aio.ServicerContext

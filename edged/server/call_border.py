@@ -15,7 +15,7 @@ from edged.records import Device, Scope
 from edged.server.caller import NEEDED, Caller, answer_for
 from edged.server.lifecycle import RETRY_SECONDS, Lifecycle
 
-POLLED = "/edged.v1.StatusService/"
+POLLED = ("/edged.v1.StatusService/", "/metrics")
 """Monitors and waiting clients call this all the time; their lines would bury the others."""
 STORE_SECONDS = 10.0
 """What calls that were cut off get to store what they had; a disk that takes longer must not hold up the end."""
@@ -38,6 +38,8 @@ class CallBorder:
         self._lifecycle = lifecycle
         self._running: dict[asyncio.Task[object], _Call] = {}
         self._cut_off: dict[asyncio.Task[object], EdgedError] = {}
+        self.on_end: Callable[[str, str, float], object] = lambda method, code, seconds: None
+        """Told of each call that has ended."""
 
     async def answer(
         self, method: str, identify: Callable[[], Caller], work: Callable[[], Awaitable[_Answer]]
@@ -57,8 +59,10 @@ class CallBorder:
             outcome = exc.code.grpc_status
             raise
         finally:
+            seconds = time.monotonic() - began
+            self.on_end(method, outcome, seconds)
             level = logging.DEBUG if method.startswith(POLLED) else logging.INFO
-            _log.log(level, "%s %s %.0f ms", method, outcome, 1000 * (time.monotonic() - began))
+            _log.log(level, "%s %s %.0f ms", method, outcome, 1000 * seconds)
 
     async def finish(self, seconds: float) -> None:
         """Wait for running calls, then cut off the rest: their callers learn that the daemon is shutting down."""

@@ -15,7 +15,9 @@ from edged.records import OPERATOR, Device, Reader, Scope
 
 NEEDED: Mapping[str, Scope | None] = MappingProxyType(
     {
+        "/edged.v1.AgentService/Step": Scope.CHAT,
         "/edged.v1.AssistantService/Ask": Scope.CHAT,
+        "/edged.v1.AssistantService/StopThinking": Scope.CHAT,
         "/edged.v1.AssistantService/Converse": Scope.VOICE,
         # They open the daemon's own microphone, and tell what is said in its room.
         "/edged.v1.AssistantService/WatchEvents": Scope.ADMIN,
@@ -46,12 +48,21 @@ NEEDED: Mapping[str, Scope | None] = MappingProxyType(
         "/edged.v1.DeviceService/ListDevices": Scope.ADMIN,
         "/edged.v1.DeviceService/UpdateDevice": Scope.ADMIN,
         "/edged.v1.DeviceService/RevokeDevice": Scope.ADMIN,
+        "/edged.v1.DeviceService/CreateApiKey": Scope.ADMIN,
         "/edged.v1.DeviceService/ListAuditEvents": Scope.ADMIN,
         "/edged.v1.DeviceService/GetOwnDevice": None,
         "/edged.v1.DeviceService/RenewCertificate": None,
+        "/v1/models/{name:path}": None,
+        "/v1/chat/completions": Scope.CHAT,
+        "/v1/completions": Scope.CHAT,
+        "/v1/embeddings": Scope.CHAT,
+        "/v1/audio/speech": Scope.VOICE,
+        "/v1/audio/transcriptions": Scope.VOICE,
+        "/v1/audio/translations": Scope.VOICE,
     }
 )
-"""The scope that a device needs for a call; None for any that is paired. What is not here is for the operator."""
+"""The scope that a device needs for a call, by method and by path of the HTTP API; None for any that is paired. What is
+not here is for the operator."""
 PAIRING = "/edged.v1.PairingService/"
 """Whoever reaches its methods may call them: that is how they get to be known."""
 INCLUDES: Mapping[Scope, Scope] = MappingProxyType({Scope.HISTORY: Scope.HISTORY_ALL})
@@ -76,7 +87,8 @@ class Caller:
             raise _not_paired()
         if self.device is None:
             return OPERATOR
-        return Reader(owner=self.device.owner, sees_all=Scope.HISTORY_ALL in self.device.scopes)
+        scopes = frozenset(self.device.scopes)
+        return Reader(owner=self.device.owner, sees_all=Scope.HISTORY_ALL in scopes, scopes=scopes)
 
     @property
     def is_administrator(self) -> bool:

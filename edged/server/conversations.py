@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -9,10 +10,16 @@ from typing import Protocol
 import grpc
 
 from edged import wire
+from edged.errors import InvalidInput, MissingExtra
+from edged.events import Image, Message, Part
 from edged.records import Conversation, Reader, SearchHit, StoreStatus, Transcript
 from edged.server.caller import caller
 from edged.v1 import conversation_pb2 as pb
 from edged.v1 import conversation_pb2_grpc
+from edged.vision.thumbnail import begin_thumbnail
+
+PICTURE_SIDES = (16, 1024)
+"""Pixels of the longer side that a caller may ask for."""
 
 
 class Conversations(Protocol):
@@ -72,7 +79,15 @@ class ConversationServicer(conversation_pb2_grpc.ConversationServiceServicer):
     async def GetConversation(  # noqa: D102, N802
         self, request: pb.GetConversationRequest, context: grpc.aio.ServicerContext
     ) -> pb.GetConversationResponse:
+        low, high = PICTURE_SIDES
+        side = request.max_picture_side
+        if side and not low <= side <= high:
+            raise InvalidInput(f"max_picture_side must be 0, or from {low} to {high}", field="max_picture_side")
         transcript = await self._conversations.get(request.conversation_id, reader=caller().reader)
+        if side:
+            transcript = replace(
+                transcript, messages=tuple([await _made_small(each, side) for each in transcript.messages])
+            )
         return wire.transcript_to_wire(transcript, pb.GetConversationResponse)
 
     async def SearchConversations(  # noqa: D102, N802
@@ -101,3 +116,17 @@ class ConversationServicer(conversation_pb2_grpc.ConversationServiceServicer):
         wanted = tuple(request.conversation_ids)
         async for transcript in self._conversations.export(wanted, reader=caller().reader):
             await context.write(wire.transcript_to_wire(transcript, pb.ExportConversationsResponse))
+
+
+async def _made_small(message: Message, max_side: int) -> Message:
+    return replace(message, parts=tuple([await _small_part(part, max_side) for part in message.parts]))
+
+
+async def _small_part(part: Part, max_side: int) -> Part:
+    if not isinstance(part, Image):
+        return part
+    try:
+        small = await asyncio.wrap_future(begin_thumbnail(part.data, max_side))
+    except (InvalidInput, MissingExtra):
+        return part
+    return replace(part, data=small, media_type="image/jpeg")

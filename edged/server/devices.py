@@ -12,7 +12,7 @@ import grpc
 
 from edged import wire
 from edged.errors import ConfigError, NotFound, PermissionDenied
-from edged.records import AuditEvent, Device, DeviceKind, PairingCandidate, PairingEnd, PairingOffer, Scope
+from edged.records import ApiKey, AuditEvent, Device, DeviceKind, PairingCandidate, PairingEnd, PairingOffer, Scope
 from edged.server.caller import caller
 from edged.v1 import device_pb2 as pb
 from edged.v1 import device_pb2_grpc
@@ -72,6 +72,16 @@ class Registry(Protocol):
         ...
 
 
+class Keys(Protocol):
+    """Makes keys for the HTTP API."""
+
+    async def create(
+        self, *, name: str, person: str, scopes: frozenset[Scope], expires_at: datetime | None, address: str
+    ) -> ApiKey:
+        """A new one; no scopes are the usual ones. Raises InvalidInput, QueueFull."""
+        ...
+
+
 class Issuer(Protocol):
     """Makes certificates."""
 
@@ -88,18 +98,18 @@ class Issuer(Protocol):
 class DeviceServicer(device_pb2_grpc.DeviceServiceServicer):
     """See device.proto for what each call does."""
 
-    def __init__(self, desk: Desk | None, registry: Registry, issuer: Issuer | None) -> None:
-        """desk, issuer: None where the daemon does not listen on the LAN."""
+    def __init__(self, desk: Desk | None, registry: Registry, issuer: Issuer | None, keys: Keys | None = None) -> None:
+        """desk, issuer: None where the daemon does not listen on the LAN. keys: None without the HTTP API there."""
         self._desk = desk
         self._registry = registry
         self._issuer = issuer
+        self._keys = keys
 
     async def OpenPairing(  # noqa: D102, N802
         self, request: pb.OpenPairingRequest, context: grpc.aio.ServicerContext
     ) -> pb.OpenPairingResponse:
-        expires_at = wire.time_from_wire(request.expires_at, "expires_at") if request.HasField("expires_at") else None
         scopes = wire.scopes_from_wire(request.scopes)
-        return wire.offer_to_wire(await _on_lan(self._desk).open(scopes, request.person, expires_at))
+        return wire.offer_to_wire(await _on_lan(self._desk).open(scopes, request.person, _expiry(request)))
 
     async def WatchPairing(  # noqa: D102, N802
         self, request: pb.WatchPairingRequest, context: grpc.aio.ServicerContext
@@ -139,6 +149,20 @@ class DeviceServicer(device_pb2_grpc.DeviceServiceServicer):
         await self._registry.revoke(request.device_id)
         return pb.RevokeDeviceResponse()
 
+    async def CreateApiKey(  # noqa: D102, N802
+        self, request: pb.CreateApiKeyRequest, context: grpc.aio.ServicerContext
+    ) -> pb.CreateApiKeyResponse:
+        if self._keys is None:
+            raise ConfigError("the HTTP API is not served on the LAN: set http.lan and lan.enabled = true, and restart")
+        made = await self._keys.create(
+            name=request.name,
+            person=request.person,
+            scopes=wire.scopes_from_wire(request.scopes),
+            expires_at=_expiry(request),
+            address=caller().address,
+        )
+        return wire.api_key_to_wire(made)
+
     async def ListAuditEvents(  # noqa: D102, N802
         self, request: pb.ListAuditEventsRequest, context: grpc.aio.ServicerContext
     ) -> pb.ListAuditEventsResponse:
@@ -168,6 +192,10 @@ def _own_device() -> Device:
     if device is None:
         raise NotFound("the operator is no device: `edged devices list` shows those", resource=("device", ""))
     return device
+
+
+def _expiry(request: pb.OpenPairingRequest | pb.CreateApiKeyRequest) -> datetime | None:
+    return wire.time_from_wire(request.expires_at, "expires_at") if request.HasField("expires_at") else None
 
 
 def _changes(request: pb.UpdateDeviceRequest) -> dict[str, Any]:

@@ -16,9 +16,11 @@ from grpc_reflection.v1alpha import reflection
 
 import edged
 from edged.events import Sampling
+from edged.pipeline.phone.agent import PhoneAgent
 from edged.pipeline.room import Room
 from edged.pipeline.turn import TurnConductor
-from edged.records import DaemonState, DaemonStatus, Device, PrivacyStatus
+from edged.records import DaemonState, DaemonStatus, Device, PrivacyStatus, ToolStatus
+from edged.server.agent import AgentServicer
 from edged.server.assistant import AssistantServicer
 from edged.server.call_border import CallBorder
 from edged.server.caller import Caller
@@ -26,7 +28,7 @@ from edged.server.capture import Camera, CaptureServicer
 from edged.server.conversations import Conversations, ConversationServicer
 from edged.server.converse import Composer, VoiceCalls
 from edged.server.device_registry import DeviceRegistry
-from edged.server.devices import Desk, DeviceServicer, Issuer
+from edged.server.devices import Desk, DeviceServicer, Issuer, Keys
 from edged.server.health import HealthServicer
 from edged.server.interceptors import CallInterceptor, peer_address, peer_certificate
 from edged.server.lifecycle import Lifecycle
@@ -36,6 +38,8 @@ from edged.server.speakers import Speakers, SpeakerServicer
 from edged.server.status import StatusServicer
 from edged.server.vision import Sight, VisionServicer
 from edged.v1 import (
+    agent_pb2,
+    agent_pb2_grpc,
     assistant_pb2,
     assistant_pb2_grpc,
     capture_pb2,
@@ -56,6 +60,7 @@ from edged.v1 import (
 
 _STUBS: Mapping[str, tuple[Any, Any]] = MappingProxyType(
     {
+        "AgentService": (agent_pb2, agent_pb2_grpc),
         "AssistantService": (assistant_pb2, assistant_pb2_grpc),
         "CaptureService": (capture_pb2, capture_pb2_grpc),
         "ConversationService": (conversation_pb2, conversation_pb2_grpc),
@@ -96,22 +101,25 @@ class Server:
         registry: DeviceRegistry,
         desk: Desk | None = None,
         issuer: Issuer | None = None,
+        keys: Keys | None = None,
         composer: Composer | None = None,
         room: Room | None = None,
         speakers: Speakers | None = None,
         camera: Camera | None = None,
         vision: Sight | None = None,
+        agent: PhoneAgent | None = None,
+        tools: tuple[ToolStatus, ...] = (),
     ) -> None:
         """sampling: what requests leave unset. max_message_bytes: a longer request is RESOURCE_EXHAUSTED.
 
-        registry: devices that are known. desk, issuer: how more get to be; None where none can reach the daemon.
+        registry: devices that are known. desk, issuer, keys: how more get to be; None where none can reach the daemon.
         composer, room: ears and mouths of clients, and of this machine. speakers: whose voices are known.
         camera: the eye of this machine.
-        vision: reads pictures.
+        vision: reads pictures. agent: drives phones. tools: what the model may do by itself, for the status.
         """
         self._conversations = conversations
         self._engines = engines
-        self._privacy = privacy
+        self.privacy = privacy
         self._addresses: tuple[str, ...] = ()
         self._socket: Path | None = None
         self._started_at = datetime.now(UTC)
@@ -122,12 +130,14 @@ class Server:
         registry.on_change = self._device_changed
         self._room = room
         self._camera = camera
+        self._tools = tools
         self.voice_calls = VoiceCalls(composer, self.lifecycle) if composer else None
         self.servicers: Mapping[str, Any] = {
+            "AgentService": AgentServicer(agent),
             "AssistantService": AssistantServicer(turns, sampling, self.lifecycle, self.voice_calls, room),
             "CaptureService": CaptureServicer(camera, self.lifecycle),
             "ConversationService": ConversationServicer(conversations),
-            "DeviceService": DeviceServicer(desk, registry, issuer),
+            "DeviceService": DeviceServicer(desk, registry, issuer, keys),
             "ModelService": ModelServicer(engines),
             "SpeakerService": SpeakerServicer(speakers),
             "StatusService": StatusServicer(self.status),
@@ -227,9 +237,10 @@ class Server:
             listening_on=self._addresses,
             engine=self._engines.status(),
             store=await self._conversations.status(),
-            privacy=self._privacy(),
+            privacy=self.privacy(),
             voice=self._room.status() if self._room else None,
             camera=self._camera.status() if self._camera else None,
+            tools=self._tools,
         )
 
 

@@ -25,7 +25,7 @@ class Sight(Protocol):
         ...
 
     async def find(self, data: bytes, words: str) -> tuple[FoundText, ...]:
-        """Where these words stand."""
+        """Where these words stand, and objects of that name."""
         ...
 
 

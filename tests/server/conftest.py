@@ -12,6 +12,8 @@ import pytest
 from edged.client import Client
 from edged.events import Sampling
 from edged.pipeline.enrolment import Enrolment
+from edged.pipeline.phone.agent import PhoneAgent
+from edged.pipeline.tools.toolbox import Toolbox
 from edged.pipeline.turn import TurnConductor
 from edged.server import Server
 from edged.vision.camera import Camera
@@ -34,10 +36,11 @@ class Daemon:
     people: DictPeople = field(default_factory=DictPeople)
     sight: Sight | None = None
     camera: Camera | None = None
+    toolbox: Toolbox | None = None
 
     def __post_init__(self) -> None:
         self.server = Server(
-            turns=TurnConductor(self.model, self.memory, MAX_TEXT_BYTES, vision=self.sight),
+            turns=TurnConductor(self.model, self.memory, MAX_TEXT_BYTES, vision=self.sight, toolbox=self.toolbox),
             conversations=self.memory,
             engines=self.model,
             privacy=privacy,
@@ -46,6 +49,7 @@ class Daemon:
             registry=no_devices(),
             speakers=Enrolment(self.encoder, self.people),
             vision=self.sight,
+            agent=PhoneAgent(self.model, self.sight),
             camera=self.camera,
         )
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import grpc
 from google.protobuf.message import Message
+from starlette.types import ASGIApp
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
@@ -21,9 +22,11 @@ from edged.client.certificate_request import new_key
 from edged.client.channel import pem_of
 from edged.events import Sampling
 from edged.pipeline.enrolment import Enrolment
+from edged.pipeline.tools.toolbox import Toolbox
 from edged.pipeline.turn import TurnConductor
 from edged.records import DeviceKind, Scope
 from edged.server import Server
+from edged.server.api_keys import KeyIssuer
 from edged.server.device_registry import DeviceRegistry
 from edged.server.listen import LanPort, device_credentials
 from edged.server.pairing import PairingServicer
@@ -50,7 +53,7 @@ class Program:
 
 
 class LanServer:
-    def __init__(self, folder: Path, camera: Camera | None = None) -> None:
+    def __init__(self, folder: Path, camera: Camera | None = None, toolbox: Toolbox | None = None) -> None:
         self.model, self.memory, self.store = ScriptedModel(), DictMemory(), DictDevices()
         self.registry = DeviceRegistry(self.store, ())
         self.authority = Authority.open(folder / "trust", "test")
@@ -62,7 +65,7 @@ class LanServer:
             addresses=lambda: [f"127.0.0.1:{self.web_port}"],
             clock=asyncio.get_running_loop(),
         )
-        turns = TurnConductor(self.model, self.memory, 100_000)
+        turns = TurnConductor(self.model, self.memory, 100_000, toolbox=toolbox)
         self.server = Server(
             turns=turns,
             conversations=self.memory,
@@ -73,10 +76,12 @@ class LanServer:
             registry=self.registry,
             desk=self.desk,
             issuer=self.authority,
+            keys=KeyIssuer(self.registry, lambda: [f"127.0.0.1:{self.web_port}"]),
             composer=Composer(turns),
             speakers=Enrolment(LoudnessEncoder(), DictPeople()),
             camera=camera,
         )
+        self.api: ASGIApp | None = None
         self.socket = folder / "s"
         self.grpc_port = self.web_port = 0
 
@@ -95,6 +100,7 @@ class LanServer:
             identity=identity,
             ca_certificate=self.authority.certificate,
             max_message_bytes=1_000_000,
+            api=self.api,
         )
         self.web_port = int(web.listen("127.0.0.1", 0).rpartition(":")[2])
         running = asyncio.create_task(web.run())

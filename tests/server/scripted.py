@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -128,6 +129,20 @@ class ScriptedModel:
         )
 
 
+class ScriptedRounds(ScriptedModel):
+    """Follows a script for each request in turn; the last one for ever."""
+
+    def __init__(self, *scripts: Sequence[Step]) -> None:
+        super().__init__()
+        self._scripts = list(scripts)
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationEvent, None]:
+        self.script = list(self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0])
+        async with aclosing(super().generate(request)) as events:
+            async for event in events:
+                yield event
+
+
 @dataclass(frozen=True, kw_only=True)
 class Turn:
     conversation_id: str
@@ -141,11 +156,15 @@ class Closing:
     """What close_turn was called with."""
 
     answer_message_id: str
-    text: str
+    parts: tuple[Part, ...]
     reasoning: str
     state: MessageState
     finish_reason: FinishReason | None
     usage: Usage | None
+
+    @property
+    def text(self) -> str:
+        return "".join(part.text for part in self.parts if isinstance(part, Text))
 
 
 @dataclass
@@ -188,7 +207,7 @@ class DictMemory:
         self,
         answer_message_id: str,
         *,
-        text: str,
+        parts: tuple[Part, ...],
         reasoning: str,
         state: MessageState,
         finish_reason: FinishReason | None,
@@ -196,7 +215,7 @@ class DictMemory:
     ) -> None:
         closing = Closing(
             answer_message_id=answer_message_id,
-            text=text,
+            parts=parts,
             reasoning=reasoning,
             state=state,
             finish_reason=finish_reason,
@@ -210,7 +229,7 @@ class DictMemory:
         place = next(index for index, message in enumerate(said) if message.id == answer_message_id)
         said[place] = replace(
             said[place],
-            parts=(Text(text=text),),
+            parts=parts,
             reasoning=reasoning,
             state=state,
             finish_reason=finish_reason,

@@ -18,7 +18,8 @@ from tests.server.scripted import says
 
 PROTOS = Path(__file__).resolve().parents[2] / "protos"
 EXPECTED = {
-    "edged.v1.AssistantService": {"Ask", "Converse", "WatchEvents", "SetMicrophone"},
+    "edged.v1.AgentService": {"Step"},
+    "edged.v1.AssistantService": {"Ask", "StopThinking", "Converse", "WatchEvents", "SetMicrophone"},
     "edged.v1.CaptureService": {"Snapshot", "StreamFrames", "GetCamera", "WatchCamera", "SetCamera"},
     "edged.v1.ConversationService": {
         "ListConversations",
@@ -32,6 +33,7 @@ EXPECTED = {
         "OpenPairing",
         "WatchPairing",
         "ConfirmPairing",
+        "CreateApiKey",
         "ListDevices",
         "UpdateDevice",
         "RevokeDevice",

@@ -78,7 +78,12 @@ async def test_an_unknown_conversation(client: Client, call: str) -> None:
 async def test_a_conversation_longer_than_grpcs_default_limit(daemon: Daemon, client: Client) -> None:
     await asked(client, "Hello")
     await daemon.memory.close_turn(
-        "c1/assistant1", text="x" * 5_000_000, reasoning="", state=MessageState.COMPLETE, finish_reason=None, usage=None
+        "c1/assistant1",
+        parts=(Text(text="x" * 5_000_000),),
+        reasoning="",
+        state=MessageState.COMPLETE,
+        finish_reason=None,
+        usage=None,
     )
     assert len((await client.get_conversation("c1")).messages[-1].text) == 5_000_000
 

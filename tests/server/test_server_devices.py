@@ -298,3 +298,10 @@ async def test_without_the_lan_there_is_no_pairing() -> None:
         assert caught.value.message == REFUSAL
         assert caught.value.code.grpc_status == "FAILED_PRECONDITION"
     assert not (await servicer.ListDevices(pb.ListDevicesRequest(), None)).devices
+
+
+async def test_without_the_api_on_the_lan_there_are_no_keys() -> None:
+    servicer = DeviceServicer(None, Devices(), None)
+    with pytest.raises(Exception, match=r"set http\.lan") as caught:
+        await servicer.CreateApiKey(pb.CreateApiKeyRequest(name="robot"), None)
+    assert caught.value.code.grpc_status == "FAILED_PRECONDITION"

@@ -30,9 +30,20 @@ async def test_an_answer_is_what_is_stored(tmp_path: Path) -> None:
     assert answer.state is MessageState.COMPLETE
 
 
+async def test_who_asks_learns_how_likely_each_token_was(tmp_path: Path) -> None:
+    tiny_artefact(tmp_path)
+    async with everything_real(tmp_path) as client:
+        events = await asked(client, sampling={"logprobs": 2})
+    deltas = [event for event in events if isinstance(event, TextDelta)]
+    tokens = [token for delta in deltas for token in delta.logprobs]
+    assert b"".join(token.data for token in tokens).decode() == "".join(delta.text for delta in deltas)
+    assert all(len(token.top) == 2 and token.top[0].logprob == token.logprob <= 0 for token in tokens)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
+        ({"sampling": {"logprobs": 21}}, Code.INVALID_ARGUMENT),
         ({"sampling": {"temperature": 3.0}}, Code.INVALID_ARGUMENT),
         ({"sampling": {"stop": ("",)}}, Code.INVALID_ARGUMENT),
         ({"parts": [Audio(data=b"RIFF", media_type="audio/wav")]}, Code.UNIMPLEMENTED),

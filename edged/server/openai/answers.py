@@ -14,12 +14,13 @@ from starlette.types import Receive, Scope, Send
 
 from edged.errors import EdgedError, Unavailable
 from edged.server.call_border import CallBorder
-from edged.server.caller import Caller
 from edged.server.interceptors import forget_frames
+from edged.server.openai.door import IDENTIFY
 from edged.server.openai.failures import failed, failure
 
 _Result = TypeVar("_Result")
 
+EVENTS = "text/event-stream"
 SEND_SECONDS = 60.0
 """How long a client may leave a piece unread, once the connection holds no more."""
 
@@ -27,7 +28,7 @@ SEND_SECONDS = 60.0
 async def answered(border: CallBorder, request: Request, work: Callable[[], Awaitable[Response]]) -> Response:
     """What `work` returns, or the error as a response; cancelled when the client leaves meanwhile."""
     try:
-        response = await _unless_left(request.receive, border.answer(method_of(request), _loopback, work))
+        response = await _unless_left(request.receive, border.answer(method_of(request), request.scope[IDENTIFY], work))
     except EdgedError as exc:
         forget_frames(exc)
         return failed(exc)
@@ -56,22 +57,17 @@ def method_of(request: Request) -> str:
     return str(request.scope["route"].path)
 
 
-def _loopback() -> Caller:
-    """Whoever reaches this port is on this machine."""
-    return Caller()
+def described(*media_types: str) -> dict[int | str, dict[str, Any]]:
+    """For the description of the API: what a good answer may be besides the usual."""
+    return {200: {"content": {media_type: {} for media_type in media_types}}}
 
 
-class EventStream(Response):
-    """Server-sent events: `data: {...}` for each piece, and `data: [DONE]`.
+class ByteStream(Response):
+    """A file as it is made. An error before its first piece is a response of its own; a later one breaks it off."""
 
-    An error before the first piece is a response of its own; a later one is the last piece.
-    """
-
-    media_type = "text/event-stream"
-
-    def __init__(self, border: CallBorder, path: str, pieces: AsyncGenerator[dict[str, Any], None]) -> None:
+    def __init__(self, border: CallBorder, path: str, pieces: AsyncGenerator[bytes, None], media_type: str) -> None:
         """path: see `method_of`."""
-        super().__init__(headers={"cache-control": "no-cache"})
+        super().__init__(headers={"cache-control": "no-cache"}, media_type=media_type)
         del self.headers["content-length"]
         self._border = border
         self._path = path
@@ -93,18 +89,47 @@ class EventStream(Response):
                         await _patiently(
                             send, {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
                         )
-                    await _patiently(send, _event(json.dumps(piece)))  # some clients take U+2028 for a line's end
+                    await _patiently(send, _more(piece))
 
         try:
-            await self._border.answer(self._path, _loopback, work)
+            await self._border.answer(self._path, scope[IDENTIFY], work)
         except EdgedError as exc:
             forget_frames(exc)
             if not has_begun:
                 await failed(exc)(scope, receive, send)
                 return
-            await _patiently(send, _event(json.dumps(failure(exc)[1])))
-        await _patiently(send, _event("[DONE]"))
+            if not await self._excused(send, exc):
+                return
+        await self._close(send)
+
+    async def _excused(self, send: Send, error: EdgedError) -> bool:
+        """Whether the client was told what went wrong; otherwise the connection ends before the answer does."""
+        return False
+
+    async def _close(self, send: Send) -> None:
         await send({"type": "http.response.body", "body": b""})
+
+
+class EventStream(ByteStream):
+    """Server-sent events: `data: {...}` for each piece, and `data: [DONE]`. A late error is the last piece."""
+
+    def __init__(self, border: CallBorder, path: str, pieces: AsyncGenerator[dict[str, Any], None]) -> None:
+        """path: see `method_of`."""
+        super().__init__(border, path, _events(pieces), EVENTS)
+
+    async def _excused(self, send: Send, error: EdgedError) -> bool:
+        await _patiently(send, _more(_event(json.dumps(failure(error)[1]))))
+        return True
+
+    async def _close(self, send: Send) -> None:
+        await _patiently(send, _more(_event("[DONE]")))
+        await super()._close(send)
+
+
+async def _events(pieces: AsyncGenerator[dict[str, Any], None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(pieces):
+        async for piece in pieces:
+            yield _event(json.dumps(piece))  # some clients take U+2028 for a line's end
 
 
 async def _patiently(send: Send, message: dict[str, Any]) -> None:
@@ -115,5 +140,9 @@ async def _patiently(send: Send, message: dict[str, Any]) -> None:
         raise Unavailable("the caller stopped reading, so the answer was broken off") from None
 
 
-def _event(data: str) -> dict[str, Any]:
-    return {"type": "http.response.body", "body": f"data: {data}\n\n".encode(), "more_body": True}
+def _event(data: str) -> bytes:
+    return f"data: {data}\n\n".encode()
+
+
+def _more(data: bytes) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": data, "more_body": True}

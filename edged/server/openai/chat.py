@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from edged.errors import ContextOverflow
@@ -17,9 +17,16 @@ from edged.events import (
     Measured,
     ReasoningDelta,
     TextDelta,
+    TokenLogprob,
+    ToolCallDelta,
+    ToolCallStarted,
+    TurnEvent,
     Usage,
 )
 from edged.pipeline.ports import LanguageModel
+from edged.server.openai.conversation import numbered
+from edged.server.openai.tools import add_call_delta, call_delta
+from edged.server.openai.usage import chat_logprobs, usage_of
 
 
 @dataclass
@@ -27,6 +34,8 @@ class Completion:
     """One answer of several, or of one, under one id."""
 
     model: LanguageModel
+    generate: Callable[[GenerationRequest], AsyncGenerator[TurnEvent, None]]
+    """By the model, kept or not."""
     request: GenerationRequest
     count: int
     returns_reasoning: bool
@@ -40,7 +49,7 @@ class Completion:
             if index and self.request.output:
                 await self.model.check(self.request)  # a compiled grammar serves one answer
             has_begun = False
-            async with aclosing(self.model.generate(self._seeded(index))) as events:
+            async with aclosing(self.generate(numbered(self.request, index))) as events:
                 async for event in events:
                     if isinstance(event, ContextTrimmed):
                         raise ContextOverflow(
@@ -51,16 +60,19 @@ class Completion:
                         has_begun = True
                         yield self._chunk(index, {"role": "assistant", "content": ""})
                     match event:
-                        case TextDelta(text=text):
-                            yield self._chunk(index, {"content": text})
+                        case TextDelta(text=text, logprobs=logprobs):
+                            yield self._chunk(index, {"content": text}, logprobs=logprobs)
                         case ReasoningDelta(text=text) if self.returns_reasoning:
                             yield self._chunk(index, {"reasoning_content": text, "reasoning": text})
+                        case ToolCallStarted() | ToolCallDelta():
+                            yield self._chunk(index, call_delta(event))
                         case Measured(usage=usage):
                             self.usages.append(usage)
                         case Finished(finish_reason=reason):
                             yield self._chunk(index, {}, reason.value)
         if with_usage:
-            yield {**self._head("chat.completion.chunk"), "choices": [], "usage": self._usage()}
+            cost = usage_of(self.usages[:1], self.usages)
+            yield {**self._head("chat.completion.chunk"), "choices": [], "usage": cost}
 
     async def whole(self) -> dict[str, Any]:
         """All of it at once."""
@@ -73,32 +85,27 @@ class Completion:
                 (piece,) = chunk["choices"]
                 choice = choices[piece["index"]]
                 for name, text in piece["delta"].items():
-                    if name != "role":
+                    if name == "tool_calls":
+                        add_call_delta(choice["message"], text)
+                    elif name != "role":
                         choice["message"][name] = choice["message"].get(name, "") + text
+                if piece["logprobs"]:
+                    told = choice["logprobs"] or {"content": [], "refusal": None}
+                    told["content"] += piece["logprobs"]["content"]
+                    choice["logprobs"] = told
                 choice["finish_reason"] = piece["finish_reason"] or choice["finish_reason"]
-        return {**self._head("chat.completion"), "choices": choices, "usage": self._usage()}
-
-    def _seeded(self, index: int) -> GenerationRequest:
-        """Several answers to one seed are several."""
-        seed = self.request.sampling.seed
-        if index == 0 or seed is None:
-            return self.request
-        return replace(self.request, sampling=replace(self.request.sampling, seed=(seed + index) % 2**64))
+        for choice in choices:
+            if "tool_calls" in choice["message"] and not choice["message"]["content"]:
+                choice["message"]["content"] = None
+        usage = usage_of(self.usages[:1], self.usages)
+        return {**self._head("chat.completion"), "choices": choices, "usage": usage}
 
     def _head(self, kind: str) -> dict[str, Any]:
         return {"id": self.id, "object": kind, "created": self.created, "model": self.request.model}
 
-    def _chunk(self, index: int, delta: dict[str, str], reason: str | None = None) -> dict[str, Any]:
-        choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": reason}
+    def _chunk(
+        self, index: int, delta: dict[str, Any], reason: str | None = None, logprobs: Sequence[TokenLogprob] = ()
+    ) -> dict[str, Any]:
+        told = {"content": chat_logprobs(logprobs), "refusal": None} if logprobs else None
+        choice = {"index": index, "delta": delta, "logprobs": told, "finish_reason": reason}
         return {**self._head("chat.completion.chunk"), "choices": [choice]}
-
-    def _usage(self) -> dict[str, Any]:
-        prompt = self.usages[0].prompt_tokens if self.usages else 0
-        completion = sum(usage.completion_tokens for usage in self.usages)
-        cached = self.usages[0].cached_tokens if self.usages else 0
-        return {
-            "prompt_tokens": prompt,
-            "completion_tokens": completion,
-            "total_tokens": prompt + completion,
-            "prompt_tokens_details": {"cached_tokens": cached},
-        }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from dataclasses import replace
 
@@ -14,74 +13,81 @@ from edged.events import (
     GenerationRequest,
     Image,
     Message,
-    OutputFormat,
-    OutputKind,
     Part,
     Role,
     Sampling,
     Text,
+    ToolResult,
 )
-from edged.server.openai.schema import AudioPart, ChatMessage, ChatRequest, ImagePart, ResponseFormat
+from edged.server.openai.forms import form_of
+from edged.server.openai.schema import AudioPart, ChatMessage, ChatRequest, GenerationOptions, ImagePart
+from edged.server.openai.tools import calls_of, tool_use_of, with_results_joined
 
 _DATA_URL = re.compile(r"data:(image/[a-z0-9.+-]{1,40});base64,", re.IGNORECASE)
 _AUDIO_TYPES = {"wav": "audio/wav", "mp3": "audio/mpeg", "flac": "audio/flac", "ogg": "audio/ogg"}
 _ROLES = {"system": Role.SYSTEM, "developer": Role.SYSTEM, "user": Role.USER, "assistant": Role.ASSISTANT}
 MAX_STOPS = 4
-_OTHER_FORMS = (
-    "grammar",
-    "json_schema",
-    "structured_outputs",
-    *map("guided_{}".format, ("json", "regex", "choice", "grammar")),
-)
-"""How llama.cpp and vLLM name the form of an answer besides."""
 
 
 def generation_request(request: ChatRequest, defaults: Sampling, model: str) -> GenerationRequest:
     """What is asked of the engine `model`. Raises InvalidInput naming the field."""
     _refuse_what_is_not_there(request)
-    messages = tuple(_message(message, number) for number, message in enumerate(request.messages))
-    if messages[-1].role is not Role.USER:
-        raise InvalidInput("the last message must be the user's", field=f"messages.{len(messages) - 1}.role")
+    messages = with_results_joined([_message(message, number) for number, message in enumerate(request.messages)])
+    if messages[-1].role not in (Role.USER, Role.TOOL):
+        field = f"messages.{len(request.messages) - 1}.role"
+        raise InvalidInput("the last message must be the user's or a tool's", field=field)
+    sampling = sampling_of(request, defaults)
+    if request.max_completion_tokens is not None:
+        sampling = replace(sampling, max_tokens=request.max_completion_tokens)
+    form = form_of(request)
     return GenerationRequest(
         messages=messages,
-        sampling=_sampling(request, defaults),
+        sampling=replace(sampling, logprobs=_logprobs(request)),
         enable_thinking=request.thinks,
         max_reasoning_tokens=request.thinking.budget_tokens if request.thinking else None,
         model=model,
-        output=_output(request.response_format),
+        output=form.output if form else None,
+        tool_use=tool_use_of(request),
     )
+
+
+def numbered(request: GenerationRequest, number: int) -> GenerationRequest:
+    """The request of an answer of several; several answers to one seed are several."""
+    seed = request.sampling.seed
+    if number == 0 or seed is None:
+        return request
+    return replace(request, sampling=replace(request.sampling, seed=(seed + number) % 2**64))
 
 
 def _refuse_what_is_not_there(request: ChatRequest) -> None:
     """To ignore these would change what the answer means."""
-    if request.tools and request.tool_choice != "none":
-        raise InvalidInput("this version calls no tools: leave tools out, or ask for a json_schema", field="tools")
-    if request.functions:
-        raise InvalidInput("this version calls no functions: ask for a json_schema", field="functions")
-    if request.logprobs or request.top_logprobs:
-        field = "logprobs" if request.logprobs else "top_logprobs"
-        raise InvalidInput("this version gives no logprobs", field=field)
     if "audio" in (request.modalities or ()):
         raise InvalidInput("answers are text; /v1/audio/speech reads them aloud", field="modalities")
-    for name in _OTHER_FORMS:
-        if getattr(request, name) is not None:
-            raise InvalidInput("ask for a form as response_format, with a json_schema", field=name)
-    if request.store:
-        raise InvalidInput("this version stores nothing that comes over HTTP", field="store")
+    if request.store and (request.n or 1) > 1:
+        raise InvalidInput("one answer is kept, not several: leave n out", field="store")
 
 
 def _message(message: ChatMessage, number: int) -> Message:
     place = f"messages.{number}"
-    if message.tool_calls:
-        raise InvalidInput("this version calls no tools", field=f"{place}.tool_calls")
+    if message.tool_calls and message.role != "assistant":
+        raise InvalidInput("only the assistant calls tools", field=f"{place}.tool_calls")
+    calls = calls_of(message.tool_calls or (), f"{place}.tool_calls")
+    if calls and not message.content:
+        return Message(role=Role.ASSISTANT, parts=calls)
     if message.content is None:
         raise InvalidInput("content is missing", field=f"{place}.content")
     if isinstance(message.content, str):
-        return Message(role=_ROLES[message.role], parts=(Text(text=message.content),))
-    parts = tuple(_part(part, f"{place}.content.{index}") for index, part in enumerate(message.content))
+        parts: tuple[Part, ...] = (Text(text=message.content),)
+    else:
+        parts = tuple(_part(part, f"{place}.content.{index}") for index, part in enumerate(message.content))
     if message.role != "user" and not all(isinstance(part, Text) for part in parts):
         raise InvalidInput("only users send pictures and recordings", field=f"{place}.content")
-    return Message(role=_ROLES[message.role], parts=parts)
+    if message.role == "tool":
+        if message.tool_call_id is None:
+            raise InvalidInput("tool_call_id is missing", field=f"{place}.tool_call_id")
+        words = "\n".join(part.text for part in parts if isinstance(part, Text))
+        return Message(role=Role.TOOL, parts=(ToolResult(call_id=message.tool_call_id, content=words),))
+    return Message(role=_ROLES[message.role], parts=(*parts, *calls))
 
 
 def _part(part: object, place: str) -> Part:
@@ -105,11 +111,20 @@ def _decoded(text: str, field: str) -> bytes:
         raise InvalidInput("this is no base64", field=field) from exc
 
 
-def _sampling(request: ChatRequest, defaults: Sampling) -> Sampling:
+def _logprobs(request: ChatRequest) -> int | None:
+    if request.logprobs:
+        return request.top_logprobs or 0
+    if request.top_logprobs is not None:
+        raise InvalidInput("top_logprobs takes logprobs to be true", field="top_logprobs")
+    return None
+
+
+def sampling_of(request: GenerationOptions, defaults: Sampling) -> Sampling:
+    """What the request has, the rest by default. Raises InvalidInput naming the field."""
     names = ("temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty", "repetition_penalty")
     given = {name: value for name in names if (value := getattr(request, name)) is not None}
-    if (limit := request.max_completion_tokens or request.max_tokens) is not None:
-        given["max_tokens"] = limit
+    if request.max_tokens is not None:
+        given["max_tokens"] = request.max_tokens
     if request.seed is not None:
         given["seed"] = request.seed % 2**64
     if request.stop is not None:
@@ -126,14 +141,3 @@ def _bias(given: dict[str, float]) -> dict[int, float]:
     if not all(token.isascii() and token.isdigit() and len(token) < 10 for token in given):
         raise InvalidInput("logit_bias is a mapping from numbers of tokens to -100 to 100", field="logit_bias")
     return {int(token): value for token, value in given.items()}
-
-
-def _output(form: ResponseFormat | None) -> OutputFormat | None:
-    if form is None or form.type == "text":
-        return None
-    if form.type == "json_object" and form.schema_ is None:
-        return OutputFormat(kind=OutputKind.JSON)
-    schema = form.schema_ if form.type == "json_object" else form.json_schema and form.json_schema.schema_
-    if schema is None:
-        raise InvalidInput("json_schema is missing", field="response_format.json_schema")
-    return OutputFormat(kind=OutputKind.JSON_SCHEMA, text=json.dumps(schema, ensure_ascii=False))

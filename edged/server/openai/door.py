@@ -1,8 +1,9 @@
-"""What every request passes before it is read: whom it is meant for, and how much it may be."""
+"""What every request passes before it is read: whom it comes from and is meant for, and how much it may be."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -10,24 +11,37 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from edged.server.openai.failures import body
+from edged.errors import Code, EdgedError, PermissionDenied, QueueFull
+from edged.server.caller import Caller
+from edged.server.interceptors import forget_frames
+from edged.server.openai.failures import body, failure
+from edged.server.web.http_call import Memory
 
 BODY_SECONDS = 20.0
 """How long a client may send nothing of its request."""
 MAX_VALUES = 250_000
 """Of JSON in a request, about: each takes a hundred times the memory that it took to send."""
+LARGE_REQUESTS = 4
+"""How many of the largest size may be in memory at once."""
+IDENTIFY = "edged.identify"
+"""In the scope of a request that passed: says who calls, and raises Unauthenticated."""
 _SEPARATORS = (b",", b":", b"[", b"{")
 _NOT_IN_A_HOST = frozenset("@/?#\\")
 _TOO_LARGE = "the request is too large"
 
 
 class Door:
-    """Around an application on loopback."""
+    """Around an application, in one of the places where it is served."""
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
-        """max_bytes: of a request's body."""
+    def __init__(self, app: ASGIApp, admit: Callable[[Scope], Callable[[], Caller]], *, max_bytes: int) -> None:
+        """admit: who calls, by the scope; raises PermissionDenied, and what it returns Unauthenticated.
+
+        max_bytes: of a request's body.
+        """
         self._app = app
+        self._admit = admit
         self._max_bytes = max_bytes
+        self._memory = Memory(LARGE_REQUESTS * max_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or pass on."""
@@ -36,12 +50,15 @@ class Door:
             return
         if scope["type"] != "http":
             return
-        headers = Headers(scope=scope)
-        if not _is_meant_for_loopback(headers):
-            await _refusal(403, "this port is for programs on this machine")(scope, receive, send)
+        try:
+            identify = self._admit(scope)
+            identify()
+        except EdgedError as exc:
+            await _refused(exc)(scope, receive, send)
             return
+        headers = Headers(scope=scope)
         is_json = not headers.get("content-type", "").lower().startswith("multipart/form-data")
-        limited = _Limited(receive, self._max_bytes, MAX_VALUES if is_json else None)
+        limited = _Limited(receive, self._memory, self._max_bytes, MAX_VALUES if is_json else None)
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit()) or int(length) > self._max_bytes:
             await _refusal(413, _TOO_LARGE)(scope, receive, send)
@@ -56,10 +73,13 @@ class Door:
             await send(message)
 
         try:
-            await self._app(scope, limited.receive, watched)
+            await self._app({**scope, IDENTIFY: identify}, limited.receive, watched)
         except _Refused:
             if has_begun:
                 raise
+        finally:
+            forget_frames(limited.problem)
+            self._memory.give_back(limited.held_bytes)
         if limited.problem and not has_begun:
             await _refusal(limited.problem.status, limited.problem.message)(scope, receive, send)
 
@@ -72,7 +92,9 @@ class _Refused(Exception):
 
 
 class _Limited:
-    def __init__(self, receive: Receive, max_bytes: int, max_values: int | None) -> None:
+    def __init__(self, receive: Receive, memory: Memory, max_bytes: int, max_values: int | None) -> None:
+        self._memory = memory
+        self.held_bytes = 0
         self._values_left = max_values
         self._receive = receive
         self._left = max_bytes
@@ -95,19 +117,29 @@ class _Limited:
             if self._left < 0:
                 self.problem = _Refused(413, _TOO_LARGE)
                 raise self.problem
+            try:
+                self._memory.take(len(body))
+            except QueueFull as exc:
+                self.problem = _Refused(429, exc.message)
+                raise self.problem from None
+            self.held_bytes += len(body)
             if self._is_read and self._values_left is not None and self._values_left < 0:
                 self.problem = _Refused(413, "the request holds too many values")
                 raise self.problem
         return message
 
 
-def _is_meant_for_loopback(headers: Headers) -> bool:
-    """Not so for a page whose name was made to mean 127.0.0.1, nor for one from elsewhere that posts here."""
+def on_this_machine(scope: Scope) -> Callable[[], Caller]:
+    """Every program is the operator's.
+
+    Raises PermissionDenied for a page whose name was made to mean 127.0.0.1, and for one from elsewhere.
+    """
+    headers = Headers(scope=scope)
     host = headers.get("host", "")
-    if not _NOT_IN_A_HOST.isdisjoint(host):
-        return False
     names = [_host(f"//{host}"), *map(_host, headers.getlist("origin"))]
-    return all(_is_loopback(name) for name in names)
+    if not _NOT_IN_A_HOST.isdisjoint(host) or not all(map(_is_loopback, names)):
+        raise PermissionDenied("this port is for programs on this machine")
+    return Caller
 
 
 def _host(url: str) -> str:
@@ -122,6 +154,14 @@ def _is_loopback(name: str) -> bool:
         return name == "localhost" or ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def _refused(error: EdgedError) -> JSONResponse:
+    status, content = failure(error)
+    headers = {"connection": "close"}
+    if error.code is Code.UNAUTHENTICATED:
+        headers["www-authenticate"] = "Bearer"
+    return JSONResponse(content, status, headers)
 
 
 def _refusal(status: int, text: str) -> JSONResponse:

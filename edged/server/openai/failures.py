@@ -14,7 +14,9 @@ from edged.errors import Code, EdgedError, QueueFull
 from edged.server.openai.schema import PARTS, WORDS
 from edged.server.status_details import status_message
 
-_CODES: Mapping[str, str] = MappingProxyType({"CONTEXT_OVERFLOW": "context_length_exceeded"})
+_CODES: Mapping[str, str] = MappingProxyType(
+    {"CONTEXT_OVERFLOW": "context_length_exceeded", "UNAUTHENTICATED": "invalid_api_key"}
+)
 """Those that clients look for; theirs are otherwise edged's own."""
 
 
@@ -38,7 +40,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     "5XX": {"model": Failure, "description": "The daemon is at fault, or not ready"},
 }
 """For the description of the API."""
-_WHOLE = frozenset({"logit_bias", "stop"})
+_WHOLE = frozenset({"guided_json", "input", "json_schema", "logit_bias", "prompt", "stop", "tool_choice"})
 """Fields inside which places are named by the client's own words, or by pydantic's."""
 _STATUS: Mapping[Code, int] = MappingProxyType({Code.UNIMPLEMENTED: 400, Code.FAILED_PRECONDITION: 400})
 """Where the one of `Code` would make clients try again, or give up on the server."""

@@ -4,11 +4,30 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Discriminator, Field, StringConstraints, Tag
+from pydantic import BaseModel, BeforeValidator, Discriminator, Field, StrictBool, StringConstraints, Tag
+from pydantic_core import PydanticCustomError
+
+from edged.events import MAX_TOOLS
+from edged.server.openai.tool_schema import AssistantCall, DeclaredTool, ToolChoice
 
 MAX_MESSAGES = 1000
 MAX_PARTS = 64
+MAX_CALLS = 64
 MAX_CHOICES = 8
+MAX_LOGPROBS = 20
+MAX_PROMPTS = 16
+MAX_TEXTS = 2048
+
+
+def _no_other(value: object) -> object:
+    """JSON knows numbers from words and from true; 2.0 is whole all the same, as its schemas have it."""
+    if isinstance(value, str | bool):
+        raise PydanticCustomError("number_type", "Input should be a number")
+    return value
+
+
+_Whole = Annotated[int, BeforeValidator(_no_other)]
+_Number = Annotated[float, BeforeValidator(_no_other)]
 _Name = Annotated[str, StringConstraints(max_length=200)]
 _Words = Annotated[str, StringConstraints(min_length=0)]
 """Text that is one: pydantic lets half of a surrogate pair through where there is nothing else to check."""
@@ -63,9 +82,10 @@ Content = Annotated[
 class ChatMessage(BaseModel):
     """One message of the conversation so far."""
 
-    role: Literal["system", "developer", "user", "assistant"]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
     content: Content | None = None
-    tool_calls: list[Any] | None = None
+    tool_calls: Annotated[list[AssistantCall], Field(max_length=MAX_CALLS)] | None = None
+    tool_call_id: _Name | None = None
 
 
 class JsonSchema(BaseModel):
@@ -73,7 +93,7 @@ class JsonSchema(BaseModel):
 
     name: _Name = "answer"
     schema_: dict[str, Any] = Field(alias="schema")
-    strict: bool | None = None
+    strict: StrictBool | None = None
 
 
 class ResponseFormat(BaseModel):
@@ -86,65 +106,85 @@ class ResponseFormat(BaseModel):
     )
 
 
+Schema = Annotated[dict[str, Any] | _Words, Field(description="A JSON Schema, or its text")]
+
+
+class StructuredOutputs(BaseModel):
+    """Which form the answer has, as vLLM has it: one of these."""
+
+    json_: Schema | None = Field(default=None, alias="json")
+    regex: _Words | None = None
+    choice: list[_Words] | None = None
+    grammar: _Words | None = Field(default=None, description="In llguidance's dialect of Lark")
+    json_object: StrictBool | None = None
+
+
 class StreamOptions(BaseModel):
     """Of a stream."""
 
-    include_usage: bool | None = False
+    include_usage: StrictBool | None = False
 
 
 class Thinking(BaseModel):
     """Whether the model thinks first, as DeepSeek and GLM have it."""
 
     type: Literal["enabled", "disabled"]
-    budget_tokens: int | None = Field(default=None, ge=0, description="How many tokens may be thought")
+    budget_tokens: _Whole | None = Field(default=None, ge=0, description="How many tokens may be thought")
 
 
 class TemplateArguments(BaseModel):
     """Whether the model thinks first, as vLLM has it."""
 
-    enable_thinking: bool | None = None
+    enable_thinking: StrictBool | None = None
 
 
-class ChatRequest(BaseModel):
-    """Of /v1/chat/completions."""
+class GenerationOptions(BaseModel):
+    """What chats and completions have in common."""
 
     model: _Name | None = ""
-    messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
-    stream: bool | None = False
+    stream: StrictBool | None = False
     stream_options: StreamOptions | None = None
-    n: int | None = Field(default=1, ge=1, le=MAX_CHOICES)
-    max_tokens: int | None = Field(default=None, ge=1)
-    max_completion_tokens: int | None = Field(default=None, ge=1)
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    top_p: float | None = Field(default=None, ge=0, le=1)
-    top_k: int | None = Field(default=None, ge=0)
-    min_p: float | None = Field(default=None, ge=0, le=1)
-    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
-    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
-    repetition_penalty: float | None = Field(default=None, gt=0, le=10)
-    logit_bias: dict[str, float] | None = None
-    seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
+    n: _Whole | None = Field(default=1, ge=1, le=MAX_CHOICES)
+    max_tokens: _Whole | None = Field(default=None, ge=1)
+    temperature: _Number | None = Field(default=None, ge=0, le=2)
+    top_p: _Number | None = Field(default=None, ge=0, le=1)
+    top_k: _Whole | None = Field(default=None, ge=0)
+    min_p: _Number | None = Field(default=None, ge=0, le=1)
+    frequency_penalty: _Number | None = Field(default=None, ge=-2, le=2)
+    presence_penalty: _Number | None = Field(default=None, ge=-2, le=2)
+    repetition_penalty: _Number | None = Field(default=None, gt=0, le=10)
+    logit_bias: dict[str, _Number] | None = None
+    seed: _Whole | None = Field(default=None, ge=-(2**63), lt=2**63)
     stop: _Words | list[_Words] | None = None
     response_format: ResponseFormat | None = None
-    logprobs: bool | None = None
-    store: bool | None = None
-    tools: list[Any] | None = None
-    tool_choice: Any = None
-    enable_thinking: bool | None = None
+    structured_outputs: StructuredOutputs | None = None
+    json_schema: Schema | None = Field(default=None, description="As llama.cpp has it")
+    grammar: Any = None
+    guided_json: Schema | None = None
+    guided_regex: _Words | None = None
+    guided_choice: list[_Words] | None = None
+    guided_grammar: _Words | None = Field(default=None, description="In llguidance's dialect of Lark")
+
+
+class ChatRequest(GenerationOptions):
+    """Of /v1/chat/completions."""
+
+    messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
+    max_completion_tokens: _Whole | None = Field(default=None, ge=1)
+    logprobs: StrictBool | None = None
+    store: StrictBool | None = None
+    tools: Annotated[list[DeclaredTool], Field(max_length=MAX_TOOLS)] | None = None
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: StrictBool | None = True
+    enable_thinking: StrictBool | None = None
     chat_template_kwargs: TemplateArguments | None = None
     thinking: Thinking | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
-    return_reasoning: bool | None = True
-    top_logprobs: int | None = None
+    return_reasoning: StrictBool | None = True
+    top_logprobs: _Whole | None = Field(default=None, ge=0, le=MAX_LOGPROBS)
     functions: list[Any] | None = None
+    function_call: Any = None
     modalities: list[str] | None = None
-    grammar: Any = None
-    json_schema: Any = None
-    structured_outputs: Any = None
-    guided_json: Any = None
-    guided_regex: Any = None
-    guided_choice: Any = None
-    guided_grammar: Any = None
 
     @property
     def thinks(self) -> bool:
@@ -158,12 +198,33 @@ class ChatRequest(BaseModel):
         return self.reasoning_effort not in (None, "none")
 
 
+class CompletionRequest(GenerationOptions):
+    """Of /v1/completions: a text that goes on, with nothing around it that would make a conversation of it."""
+
+    prompt: _Words | Annotated[list[_Words], Field(min_length=1, max_length=MAX_PROMPTS)]
+    echo: StrictBool | None = False
+    suffix: _Words | None = None
+    best_of: _Whole | None = None
+    logprobs: _Whole | None = Field(default=None, ge=0, le=MAX_LOGPROBS)
+
+
+class EmbeddingRequest(BaseModel):
+    """Of /v1/embeddings."""
+
+    input: _Words | Annotated[list[_Words], Field(min_length=1, max_length=MAX_TEXTS)] = Field(
+        description="Texts: tokens would be those of another tokenizer"
+    )
+    model: _Name = ""
+    encoding_format: Literal["float", "base64"] | None = "float"
+    dimensions: _Whole | None = Field(default=None, ge=1)
+
+
 class SpeechRequest(BaseModel):
     """Of /v1/audio/speech."""
 
     input: str = Field(min_length=1, max_length=4096)
     model: _Name = ""
-    voice: Any = None
-    speed: Literal[1] | None = None
-    stream_format: Literal["audio"] | None = None
-    response_format: Literal["wav", "pcm"] = "wav"
+    voice: Any = Field(default=None, description="Any name: there is one voice, that of voice.voice")
+    speed: _Number | None = Field(default=1.0, ge=0.25, le=4)
+    stream_format: Literal["audio", "sse"] | None = "audio"
+    response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"

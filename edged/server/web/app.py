@@ -13,18 +13,28 @@ from edged.errors import where_it_broke
 from edged.server.web.headers import SECURITY
 
 _log = logging.getLogger("edged.server.web")
+API = "/v1/"
 _READ = ("GET", "HEAD")
 _CALL = ("POST",)
 
 
 class WebApp:
-    """The ASGI application of the web port. Paths are looked up whole; there are no patterns."""
+    """The ASGI application of the web port. Paths are looked up whole; there are no patterns but the API's."""
 
     def __init__(
-        self, *, calls: Mapping[str, ASGIApp], sockets: Mapping[str, ASGIApp], pages: Mapping[str, ASGIApp]
+        self,
+        *,
+        calls: Mapping[str, ASGIApp],
+        sockets: Mapping[str, ASGIApp],
+        pages: Mapping[str, ASGIApp],
+        api: ASGIApp | None = None,
     ) -> None:
-        """By path: calls for POST, sockets for WebSockets, pages for GET and HEAD."""
+        """By path: calls for POST, sockets for WebSockets, pages for GET and HEAD.
+
+        api: for what is below /v1/; it knows its paths and methods itself.
+        """
         self._sockets = sockets
+        self._api = api
         self._others = {path: (_READ, page) for path, page in pages.items()} | {
             path: (_CALL, call) for path, call in calls.items()
         }
@@ -53,6 +63,8 @@ class WebApp:
     def _answer(self, scope: Scope) -> ASGIApp:
         if scope["type"] == "websocket":
             return self._sockets.get(scope["path"]) or _plain(404, "not found")
+        if self._api and scope["path"].startswith(API):
+            return self._api
         methods, answer = self._others.get(scope["path"], ((), None))
         if answer is None:
             return _plain(404, "not found")

@@ -10,7 +10,9 @@ from typing import Protocol
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 
-from edged.records import Device
+from edged.errors import Unauthenticated
+from edged.records import Device, DeviceKind
+from edged.server.call_border import NOT_PAIRED
 from edged.server.caller import PAIRING, Caller
 
 COOKIE = "__Host-edged"
@@ -38,6 +40,8 @@ def identify(registry: Registry, method: str, headers: Headers, address: str) ->
     if method.startswith(PAIRING) or not _TOKEN.fullmatch(token):
         return Caller(is_stranger=True, address=address)
     device = registry.identify(hashlib.sha256(token.encode("ascii")).digest())
+    if device.kind is not DeviceKind.BROWSER:
+        raise Unauthenticated(NOT_PAIRED)  # a key of the HTTP API is for that alone
     return Caller(device=device, address=address)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from starlette.types import ASGIApp
+
 from edged.server.call_border import CallBorder
 from edged.server.listen import ServerIdentity
 from edged.server.web.app import WebApp
@@ -33,10 +35,12 @@ class WebServer(HttpServer):
         ca_certificate: bytes,
         max_message_bytes: int,
         phone: Path = PHONE,
+        api: ASGIApp | None = None,
     ) -> None:
         """servicers: those of gRPC and PairingService, by full service name. ca_certificate: in DER.
 
         max_message_bytes: a longer request is RESOURCE_EXHAUSTED. phone: the folder of the phone app.
+        api: the HTTP API; it decides for itself whom it answers.
         """
         calls = ConnectServices(servicers, border, registry, max_message_bytes=max_message_bytes)
         sockets = {
@@ -48,6 +52,7 @@ class WebServer(HttpServer):
             calls=dict.fromkeys(calls.paths, calls),
             sockets=sockets,
             pages={**app_pages(phone), CA_CERTIFICATE: CertificatePage(ca_certificate)},
+            api=api,
         )
         tls = server_context(identity)
         super().__init__(app, key="lan.web_port", tls=tls, most_per_address=MAX_CONNECTIONS_PER_ADDRESS)

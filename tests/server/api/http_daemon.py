@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,14 +14,25 @@ from openai import AsyncOpenAI
 
 from edged.audio.mel import Samples
 from edged.audio.pcm import Pcm
+from edged.errors import ArtefactError, InvalidInput
 from edged.events import Sampling
+from edged.pipeline.kept import Keeper
 from edged.pipeline.turn import TurnConductor
-from edged.records import DaemonState, PictureDescription, PictureText
+from edged.records import (
+    DaemonState,
+    PictureDescription,
+    PictureText,
+    SpokenWord,
+    Transcription,
+    TranscriptionOptions,
+)
 from edged.server.call_border import CallBorder
 from edged.server.health import HealthServicer
 from edged.server.lifecycle import Lifecycle
-from edged.server.openai.app import Parts, make_app
-from edged.server.openai.door import Door
+from edged.server.metrics import Meter
+from edged.server.openai.app import make_app
+from edged.server.openai.door import Door, on_this_machine
+from edged.server.openai.parts import Parts
 from edged.server.web.http_server import HttpServer
 from tests.server.scripted import DictMemory, ScriptedModel
 
@@ -32,8 +43,38 @@ RATE = 16_000
 class Ears:
     """Hears how long a recording is."""
 
+    def __init__(self) -> None:
+        self.asked: list[TranscriptionOptions] = []
+
     async def transcribe(self, samples: Samples) -> str:
         return f"{len(samples) / RATE:.1f} seconds of sound"
+
+    async def write_down(self, samples: Samples, options: TranscriptionOptions) -> Transcription:
+        self.asked.append(options)
+        if options.language not in ("", "en"):
+            raise InvalidInput("the speech model does not know the language", field="language")
+        text = await self.transcribe(samples)
+        seconds = len(samples) / RATE
+        names = [f" {name}" for name in text.split()]
+        each = seconds / len(names)
+        words = tuple(
+            SpokenWord(
+                text=name,
+                start_seconds=place * each,
+                end_seconds=(place + 1) * each,
+                probability=0.5,
+                tokens=(place,),
+            )
+            for place, name in enumerate(names)
+        )
+        return Transcription(
+            text=text,
+            language="en",
+            is_speech=True,
+            seconds=seconds,
+            log_probability=-0.5,
+            words=words if options.has_words else (),
+        )
 
 
 class Eyes:
@@ -52,9 +93,51 @@ class Mouth:
     def load(self) -> None:
         pass
 
-    async def say(self, text: str) -> AsyncGenerator[Pcm, None]:
-        for _ in text.split():
-            yield np.full(RATE // 10, 1000, np.int16)
+    async def say(self, text: str, *, speed: float = 1.0) -> AsyncGenerator[Pcm, None]:
+        for word in text.split():
+            if word == "BREAK":
+                raise ArtefactError("the voice broke")
+            yield np.full(int(RATE / 10 / speed), 1000, np.int16)
+
+
+@dataclass
+class Places:
+    vectors: list[list[float]]
+    tokens: int
+
+
+class Embedder:
+    """Two dimensions: how long a text is, and how many of its letters are e."""
+
+    name = "tiny-embedder"
+    is_installed = True
+
+    async def embed(self, texts: Sequence[str]) -> Places:
+        return Places([[float(len(text)), float(text.count("e"))] for text in texts], sum(map(len, texts)))
+
+
+def scripted_parts(
+    model: ScriptedModel, lifecycle: Lifecycle, border: CallBorder, memory: DictMemory | None = None
+) -> Parts:
+    memory = DictMemory() if memory is None else memory
+    turns = TurnConductor(model, memory, MAX_BYTES, speech=Ears(), vision=Eyes())
+    return Parts(
+        model=model,
+        engines=model,  # type: ignore[arg-type]  # a list is a sequence
+        border=border,
+        state=lambda: lifecycle.state,
+        sampling=Sampling(top_k=40),
+        alias="autoglm-phone-9b",
+        alias_engine="",
+        keeper=Keeper(turns, memory),
+        perceive=turns.perceived,
+        recognizer=Ears(),
+        voice=Mouth(),
+        embedder=Embedder(),
+        meter=Meter(model.status, lambda: 3, lambda: lifecycle.state),
+        max_recording_seconds=60,
+        docs=None,
+    )
 
 
 @dataclass
@@ -67,26 +150,22 @@ class Answer:
         return json.loads(self.body)
 
 
+def answer_of(received: bytes) -> Answer:
+    first, _, rest = received.partition(b"\r\n")
+    lines, _, content = rest.partition(b"\r\n\r\n")
+    pairs = (line.split(": ", 1) for line in lines.decode("latin-1").split("\r\n"))
+    return Answer(int(first.split()[1]), {name.lower(): value for name, value in pairs}, content)
+
+
 class HttpDaemon:
     def __init__(self, *, max_bytes: int = MAX_BYTES) -> None:
         self.model = ScriptedModel()
         self.lifecycle = Lifecycle(HealthServicer(()))
         self.lifecycle.enter(DaemonState.SERVING)
-        parts = Parts(
-            model=self.model,
-            engines=self.model,  # type: ignore[arg-type]  # a list is a sequence
-            border=CallBorder(self.lifecycle),
-            state=lambda: self.lifecycle.state,
-            sampling=Sampling(top_k=40),
-            alias="autoglm-phone-9b",
-            alias_engine="",
-            perceive=TurnConductor(self.model, DictMemory(), MAX_BYTES, speech=Ears(), vision=Eyes()).perceived,
-            speech=Ears(),
-            voice=Mouth(),
-            max_recording_seconds=60,
-            docs=None,
-        )
-        app = Door(make_app(parts), max_bytes=max_bytes)
+        self.memory = DictMemory()
+        self.parts = scripted_parts(self.model, self.lifecycle, CallBorder(self.lifecycle), self.memory)
+        self.parts.border.on_end = self.parts.meter.call
+        app = Door(make_app(self.parts), on_this_machine, max_bytes=max_bytes)
         self.server = HttpServer(app, key="http.listen", tls=None, most_per_address=64)
         self.port = 0
 
@@ -110,10 +189,7 @@ class HttpDaemon:
                 answer = await reader.read()
         finally:
             writer.transport.abort()
-        first, _, rest = answer.partition(b"\r\n")
-        lines, _, content = rest.partition(b"\r\n\r\n")
-        pairs = (line.split(": ", 1) for line in lines.decode("latin-1").split("\r\n"))
-        return Answer(int(first.split()[1]), {name.lower(): value for name, value in pairs}, content)
+        return answer_of(answer)
 
     async def post(self, path: str, content: object, *headers: str, host: str = "127.0.0.1") -> Answer:
         body = content if isinstance(content, bytes) else json.dumps(content).encode()

@@ -1,0 +1,54 @@
+"""/v1/embeddings."""
+
+from __future__ import annotations
+
+import base64
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from edged.errors import InvalidInput, NotFound
+from edged.server.openai.answers import answered
+from edged.server.openai.parts import Parts
+from edged.server.openai.schema import EmbeddingRequest
+
+
+def add_embeddings(app: FastAPI, parts: Parts) -> None:
+    """The path."""
+
+    @app.post("/v1/embeddings")
+    async def embeddings(asked: EmbeddingRequest, request: Request) -> Response:
+        async def work() -> Response:
+            return JSONResponse(await _embedded(parts, asked))
+
+        return await answered(parts.border, request, work)
+
+
+async def _embedded(parts: Parts, asked: EmbeddingRequest) -> dict[str, Any]:
+    name = parts.embedder.name
+    if asked.model not in ("", name):
+        raise NotFound(f"no embedding model named {asked.model}: there is {name}", resource=("model", asked.model))
+    texts = [asked.input] if isinstance(asked.input, str) else asked.input
+    if not all(texts):
+        raise InvalidInput("a text is empty", field="input")
+    found = await parts.embedder.embed(texts)
+    if asked.dimensions not in (None, len(found.vectors[0])):
+        raise InvalidInput(f"{name} has {len(found.vectors[0])} dimensions", field="dimensions")
+    return {
+        "object": "list",
+        "model": name,
+        "data": [
+            {"object": "embedding", "index": index, "embedding": _written(vector, asked.encoding_format)}
+            for index, vector in enumerate(found.vectors)
+        ],
+        "usage": {"prompt_tokens": found.tokens, "total_tokens": found.tokens},
+    }
+
+
+def _written(vector: Sequence[float], form: str | None) -> str | Sequence[float]:
+    """base64 is of little-endian 32-bit floats."""
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode() if form == "base64" else vector
