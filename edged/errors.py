@@ -87,6 +87,12 @@ class UnsupportedPart(EdgedError):
     reason = "UNSUPPORTED_PART"
 
 
+class MalformedAction(EdgedError):
+    """What a model wrote is no action of a phone, so nothing was done."""
+
+    reason = "MALFORMED_ACTION"
+
+
 class Unauthenticated(EdgedError):
     """The caller is no paired device, or no longer one."""
 

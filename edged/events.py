@@ -7,6 +7,7 @@ Standard library only. A turn is a sequence of events (`Started`, `ContextTrimme
 from __future__ import annotations
 
 import enum
+import threading
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypedDict
@@ -18,6 +19,8 @@ class Role(enum.StrEnum):
     SYSTEM = "system"
     USER = "user"
     ASSISTANT = "assistant"
+    TOOL = "tool"
+    """What tools returned to the calls of the assistant's message before it."""
 
 
 class MessageState(enum.StrEnum):
@@ -41,6 +44,8 @@ class FinishReason(enum.StrEnum):
     LENGTH = "length"
     """max_tokens or the end of the context was reached."""
     CANCELLED = "cancelled"
+    TOOL_CALLS = "tool_calls"
+    """The model called tools, and waits for what they return."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +75,29 @@ class Audio:
     """What was heard in it, for models that read text alone; empty where the model hears for itself."""
 
 
-Part = Text | Image | Audio
+File = Image | Audio
+"""A part that is shown or heard."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """The assistant calls a tool."""
+
+    id: str
+    name: str
+    arguments: str
+    """A JSON object, as text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolResult:
+    """What a tool returned. In a message of the assistant's own, it is the daemon that ran it."""
+
+    call_id: str
+    content: str
+
+
+Part = Text | Image | Audio | ToolCall | ToolResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +108,8 @@ class Usage:
     completion_tokens: int
     cached_tokens: int
     """Part of prompt_tokens whose keys and values were still in the cache."""
+    reasoning_tokens: int = 0
+    """Part of completion_tokens that was thought, with the marks around it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +169,8 @@ class Sampling:
     stop: tuple[str, ...] = ()
     """Strings that end the answer; never part of it."""
     max_tokens: int = 1024
+    logprobs: int | None = None
+    """How many of the likeliest tokens to tell with each one chosen; None tells no probabilities at all."""
 
 
 class SamplingOptions(TypedDict, total=False):
@@ -156,6 +187,7 @@ class SamplingOptions(TypedDict, total=False):
     seed: int
     stop: tuple[str, ...]
     max_tokens: int
+    logprobs: int
 
 
 class OutputKind(enum.StrEnum):
@@ -183,6 +215,47 @@ class OutputFormat:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """What the model may call."""
+
+    name: str
+    """1 to 64 letters, digits, "_" and "-"."""
+    description: str = ""
+    """What it does and when to call it, for the model."""
+    parameters: str = ""
+    """A JSON Schema of an object, as text, which the arguments of every call keep to; empty for no arguments."""
+
+
+class ToolChoice(enum.StrEnum):
+    """Whether tools are called."""
+
+    AUTO = "auto"
+    """As the model sees fit."""
+    NONE = "none"
+    """The model is not told of any."""
+    REQUIRED = "required"
+    """At least one is."""
+    NAMED = "named"
+    """One is, and which is said."""
+
+
+MAX_TOOLS = 128
+"""Of one answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolUse:
+    """The tools of an answer, and how they may be called."""
+
+    tools: tuple[Tool, ...]
+    choice: ToolChoice = ToolChoice.AUTO
+    name: str = ""
+    """The tool that NAMED means."""
+    parallel: bool = True
+    """There may be several calls in one answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRequest:
     """One answer asked of an engine."""
 
@@ -192,10 +265,15 @@ class GenerationRequest:
     enable_thinking: bool = False
     max_reasoning_tokens: int | None = None
     """How many tokens the model may think before it has to answer; None for any number."""
+    stop_thinking: threading.Event | None = field(default=None, compare=False)
+    """Once it is set, whoever thinks has to answer; None where nobody will set it."""
     model: str = ""
     """Name of an installed engine; empty means the default one."""
     output: OutputFormat | None = None
     """None leaves the form to the model."""
+    prompt: str | None = None
+    """A text to go on with just as it stands, control tokens included; in place of messages."""
+    tool_use: ToolUse | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,10 +301,26 @@ class ContextTrimmed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TokenLogprob:
+    """A token and how likely it was, whatever was done to the scores before it was chosen."""
+
+    text: str
+    """U+FFFD for half a character; empty for a token that structures the conversation."""
+    data: bytes
+    """What it adds to the answer, in UTF-8 once its neighbours are there."""
+    logprob: float
+    """Natural logarithm of the probability; 0 is certain."""
+    top: tuple[TokenLogprob, ...] = ()
+    """The likeliest tokens in its place, as many as were asked for, the likeliest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TextDelta:
     """The next piece of the answer."""
 
     text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
+    """Of its tokens, where they were asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,6 +328,32 @@ class ReasoningDelta:
     """The next piece of the model's thinking."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCallStarted:
+    """The model calls a tool; its arguments follow in pieces."""
+
+    index: int
+    """Counts the calls of a turn, from 0."""
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCallDelta:
+    """The next piece of a call's arguments, which together are a JSON object."""
+
+    index: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolReturned:
+    """What a tool of the daemon returned; the model reads it and goes on."""
+
+    call_id: str
+    content: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,8 +371,8 @@ class Finished:
     finish_reason: FinishReason
 
 
-GenerationEvent = ContextTrimmed | TextDelta | ReasoningDelta | Measured | Finished
+GenerationEvent = ContextTrimmed | TextDelta | ReasoningDelta | ToolCallStarted | ToolCallDelta | Measured | Finished
 """What an engine emits; ends with `Measured`, `Finished`."""
 
-TurnEvent = Started | Transcribed | GenerationEvent
+TurnEvent = Started | Transcribed | ToolReturned | GenerationEvent
 """What a client sees."""

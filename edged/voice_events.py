@@ -43,6 +43,8 @@ class Opening:
     """Name of an installed engine; empty means the default one."""
     is_echo_cancelled: bool = False
     """What it sends is free of what it plays, so that speaking may interrupt the answer."""
+    incognito: bool = False
+    """A conversation that begins is never written to disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """Before numpy is imported: on matrices of this size, threads that wait for each other cost several times the work."""
-ON_REQUEST = ("soak", "system")
+ON_REQUEST = ("faults", "soak", "system")
 """Run only when asked for with -m: they take long, or need root and packages."""
 MAY_SKIP = ("gpu", "hardware", "soak")
 """Need what a build machine may lack; everything else must be installable there."""

@@ -31,7 +31,16 @@ FLOAT = st.floats(allow_nan=False, width=32)
 TIME = st.datetimes(timezones=st.just(UTC))
 TEXT = st.text(max_size=20)
 
-usages = st.builds(events.Usage, prompt_tokens=INT32, completion_tokens=INT32, cached_tokens=INT32)
+usages = st.builds(
+    events.Usage, prompt_tokens=INT32, completion_tokens=INT32, cached_tokens=INT32, reasoning_tokens=INT32
+)
+alternatives = st.builds(events.TokenLogprob, data=st.binary(max_size=20), logprob=FLOAT)
+logprobs = st.builds(
+    events.TokenLogprob,
+    data=st.binary(max_size=20),
+    logprob=FLOAT,
+    top=st.lists(alternatives, max_size=2).map(tuple),
+)
 metrics = st.builds(
     events.Metrics,
     ttft_ms=st.floats(allow_nan=False),
@@ -40,10 +49,22 @@ metrics = st.builds(
     peak_bytes=INT64,
     queue_ms=st.floats(allow_nan=False),
 )
+tools = st.builds(events.Tool, name=TEXT, description=TEXT, parameters=TEXT)
+unnamed = [choice for choice in events.ToolChoice if choice is not events.ToolChoice.NAMED]
+tool_uses = st.one_of(
+    st.builds(
+        events.ToolUse, tools=st.lists(tools, max_size=3).map(tuple), choice=st.sampled_from(unnamed), name=st.just("")
+    ),
+    st.builds(
+        events.ToolUse, tools=st.lists(tools, max_size=3).map(tuple), choice=st.just(events.ToolChoice.NAMED), name=TEXT
+    ),
+)
 parts = st.one_of(
     st.builds(events.Text, text=TEXT),
     st.builds(events.Image, data=st.binary(max_size=20), media_type=TEXT, description=TEXT),
     st.builds(events.Audio, data=st.binary(max_size=20), media_type=TEXT, transcript=TEXT),
+    st.builds(events.ToolCall, id=TEXT, name=TEXT, arguments=TEXT),
+    st.builds(events.ToolResult, call_id=TEXT, content=TEXT),
 )
 messages = st.builds(
     events.Message,
@@ -61,8 +82,11 @@ turn_events = st.one_of(
     st.builds(events.Started),
     st.builds(events.Transcribed),
     st.builds(events.ContextTrimmed, dropped_messages=INT32),
-    st.builds(events.TextDelta),
+    st.builds(events.TextDelta, logprobs=st.lists(logprobs, max_size=2).map(tuple)),
     st.builds(events.ReasoningDelta),
+    st.builds(events.ToolCallStarted, index=INT32),
+    st.builds(events.ToolCallDelta, index=INT32),
+    st.builds(events.ToolReturned),
     st.builds(events.Measured, usage=usages, metrics=metrics),
     st.builds(events.Finished),
 )
@@ -143,6 +167,7 @@ models = st.builds(
 statuses = st.builds(
     records.DaemonStatus,
     started_at=TIME,
+    tools=st.lists(st.builds(records.ToolStatus), max_size=2).map(tuple),
     listening_on=st.lists(TEXT, max_size=2).map(tuple),
     engine=st.builds(
         records.EngineStatus,
@@ -181,6 +206,21 @@ def round_trips(to_wire: Callable[[Any], Any], from_wire: Callable[[Any], Any], 
 @given(turn_events)
 def test_events(event: events.TurnEvent) -> None:
     assert round_trips(wire.event_to_wire, wire.event_from_wire, event)
+
+
+@given(tool_uses)
+def test_tool_uses(use: events.ToolUse) -> None:
+    request = assistant_pb2.AskRequest(**wire.tool_use_to_wire(use))
+    assert wire.tool_use_from_wire(request, most=3) == use
+
+
+def test_what_a_request_leaves_unsaid_of_tools() -> None:
+    assert wire.tool_use_from_wire(assistant_pb2.AskRequest(), most=3) is None
+    many = assistant_pb2.AskRequest(tools=[message_pb2.Tool(name="a")] * 9)
+    assert wire.tool_use_from_wire(many, most=3) == events.ToolUse(tools=(events.Tool(name="a"),) * 4)
+    with pytest.raises(InvalidInput) as raised:
+        wire.tool_use_from_wire(assistant_pb2.AskRequest(tool_choice={"mode": 99}), most=3)
+    assert raised.value.field == "tool_choice"
 
 
 @given(parts)

@@ -43,7 +43,7 @@ def test_descriptions(description: records.PictureDescription) -> None:
     assert round_trips(wire.description_to_wire, wire.description_from_wire, description)
 
 
-@given(st.builds(records.FoundText, text=TEXT, confidence=SHARE, corners=corners))
+@given(st.builds(records.FoundText, text=TEXT, confidence=SHARE, corners=corners, is_object=st.booleans()))
 def test_found_texts(found: records.FoundText) -> None:
     assert round_trips(wire.found_text_to_wire, wire.found_text_from_wire, found)
 

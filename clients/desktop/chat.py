@@ -25,6 +25,8 @@ from edged.events import (
     Started,
     Text,
     TextDelta,
+    ToolCall,
+    ToolResult,
     Transcribed,
     TurnEvent,
 )
@@ -34,6 +36,14 @@ SHOWN_MESSAGES = 40
 """Of a long conversation, until the others are asked for: each costs the terminal some milliseconds."""
 SHOWN_THINKING = 2000
 """Characters."""
+
+
+_WHO = {
+    Role.USER: "chat.you",
+    Role.ASSISTANT: "chat.assistant",
+    Role.SYSTEM: "chat.system",
+    Role.TOOL: "chat.tool",
+}
 
 
 class MessageView(Vertical):
@@ -176,7 +186,7 @@ class ChatLog(VerticalScroll):
         return "; ".join(notes)
 
     def _view(self, message: Message) -> MessageView:
-        who = {Role.USER: "chat.you", Role.ASSISTANT: "chat.assistant", Role.SYSTEM: "chat.system"}[message.role]
+        who = _WHO[message.role]
         thinking = self._texts("chat.thinking", text=message.reasoning[-SHOWN_THINKING:]) if message.reasoning else ""
         return MessageView(
             self._texts(who),
@@ -195,7 +205,10 @@ class ChatLog(VerticalScroll):
         return self._texts("chat.cut_off") if message.finish_reason is FinishReason.LENGTH else ""
 
     def _shown(self, part: Part) -> str:
-        if isinstance(part, Text):
-            return part.text
+        match part:
+            case Text(text=text) | ToolResult(content=text):
+                return text
+            case ToolCall(name=name, arguments=arguments):
+                return self._texts("chat.called", name=name, arguments=arguments)
         label = self._texts("chat.attachment", media_type=part.media_type, size=human_bytes(len(part.data)))
         return f"{label} {part.transcript}" if isinstance(part, Audio) and part.transcript else label

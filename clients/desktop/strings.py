@@ -69,6 +69,8 @@ TEXTS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "chat.you": ("you", "你"),
         "chat.assistant": ("assistant", "助手"),
         "chat.system": ("system", "系统"),
+        "chat.tool": ("tool", "工具"),
+        "chat.called": ("[called {name} {arguments}]", "[调用 {name} {arguments}]"),
         "chat.thinking": ("thinking: {text}", "思考：{text}"),
         "chat.new": (
             "A new conversation begins with your next message.",

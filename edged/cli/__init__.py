@@ -10,8 +10,10 @@ import click
 
 from edged import __version__
 from edged.cli.ask import ask
+from edged.cli.backup import backup, restore
 from edged.cli.bench import bench
 from edged.cli.border import ErrorBorder
+from edged.cli.bundle import bundle
 from edged.cli.camera import camera
 from edged.cli.chat import chat
 from edged.cli.conversations import conversations
@@ -22,12 +24,15 @@ from edged.cli.listen import listen, mute
 from edged.cli.models import models
 from edged.cli.ocr import ocr
 from edged.cli.pair import pair
+from edged.cli.phone import phone
 from edged.cli.privacy import privacy
+from edged.cli.rekey import rekey
 from edged.cli.see import see
 from edged.cli.serve import serve
 from edged.cli.speakers import speakers
 from edged.cli.status import status
 from edged.cli.talk import talk
+from edged.cli.wipe import wipe
 
 
 @click.group(
@@ -41,6 +46,7 @@ from edged.cli.talk import talk
         listen,
         mute,
         camera,
+        phone,
         serve,
         status,
         doctor,
@@ -52,6 +58,11 @@ from edged.cli.talk import talk
         join,
         daemons,
         privacy,
+        backup,
+        restore,
+        rekey,
+        wipe,
+        bundle,
         bench,
     ],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

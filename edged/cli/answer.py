@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import click
 
@@ -18,6 +18,9 @@ from edged.events import (
     ReasoningDelta,
     Started,
     TextDelta,
+    ToolCallDelta,
+    ToolCallStarted,
+    ToolReturned,
     Transcribed,
     TurnEvent,
 )
@@ -34,6 +37,8 @@ class Answer:
     """False only collects."""
     text: str = ""
     reasoning: str = ""
+    tool_calls: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By id: name, arguments, and what the daemon's tool returned."""
     transcript: str = ""
     """What was heard, where the model cannot hear for itself."""
     started: Started | None = None
@@ -68,6 +73,16 @@ class Answer:
             case TextDelta(text=text):
                 self.text += text
                 self._write(event)
+            case ToolCallStarted(id=call_id, name=name):
+                self.tool_calls[call_id] = {"id": call_id, "name": name, "arguments": ""}
+            case ToolCallDelta(text=text):
+                next(reversed(self.tool_calls.values()))["arguments"] += text
+            case ToolReturned(call_id=call_id, content=content):
+                call = self.tool_calls[call_id]
+                call["result"] = content
+                if self.is_streamed:
+                    self._end_line()
+                    say(f"called {call['name']} {call['arguments']}")
             case Measured():
                 self.measured = event
             case Finished(finish_reason=reason):
@@ -82,6 +97,7 @@ class Answer:
             "text": self.text,
             "reasoning": self.reasoning,
             **({"transcript": self.transcript} if self.transcript else {}),
+            **({"tool_calls": [*self.tool_calls.values()]} if self.tool_calls else {}),
             "finish_reason": self.finish_reason,
             "conversation_id": self.started.conversation_id,
             "model": self.started.model,

@@ -118,6 +118,7 @@ async def _ask(
             enable_thinking=generation.enable_thinking,
             max_reasoning_tokens=generation.max_reasoning_tokens,
             system_prompt=generation.system_prompt,
+            incognito=generation.incognito,
             output=output,
         )
         await answer.follow(events)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +12,13 @@ import click
 
 from edged.cli.answer import CUT_OFF, Answer
 from edged.cli.attachment import read_medium
-from edged.cli.connection import connected
+from edged.cli.connection import held_client
 from edged.cli.generation import Generation, generation_from, generation_options
 from edged.cli.output import human_count, new_file, printable, say
 from edged.cli.parameters import utf8
 from edged.cli.terminal import Lines
 from edged.cli.transcript import as_markdown, as_text, print_conversations, print_hits
-from edged.config import Config, load_config
+from edged.config import load_config
 from edged.errors import EdgedError, InvalidInput, Unavailable, nearest
 from edged.events import FinishReason, Part, Role, Text
 from edged.records import ModelInfo
@@ -43,22 +43,12 @@ def chat(conversation: str, continue_latest: bool, **options: Any) -> None:
     # Ctrl-C inside `runner.run` cancels what it runs, and only that: the loop outlives a stopped answer.
     with asyncio.Runner() as runner:
         session = Chat(generation_from(options), runner, config.daemon.max_message_bytes)
-        with _client(runner, config) as client:
+        with held_client(runner, config) as client:
             session.open(client, conversation, continue_latest=continue_latest)
             session.loop(client)
         while session.is_open:  # the daemon has gone with the command that had started it
-            with _client(runner, config) as client:
+            with held_client(runner, config) as client:
                 session.loop(client)
-
-
-@contextmanager
-def _client(runner: asyncio.Runner, config: Config) -> Iterator[Client]:
-    connection = connected(config)
-    client = runner.run(connection.__aenter__())
-    try:
-        yield client
-    finally:
-        runner.run(connection.__aexit__(None, None, None))
 
 
 class Chat:
@@ -149,7 +139,7 @@ class Chat:
     async def _follow(self, answer: Answer, text: str) -> None:
         this = asyncio.current_task()
         assert this is not None
-        with self._lines.watched(this.cancel):
+        with self._lines.watched({"/stop": this.cancel, "/answer": lambda: self._begin_cutting_short(answer)}):
             await answer.follow(
                 self._client.ask(
                     [*self._attached, Text(text=text)],
@@ -159,8 +149,17 @@ class Chat:
                     enable_thinking=self._generation.enable_thinking,
                     max_reasoning_tokens=self._generation.max_reasoning_tokens,
                     system_prompt=self._generation.system_prompt,
+                    incognito=self._generation.incognito,
                 )
             )
+
+    def _begin_cutting_short(self, answer: Answer) -> None:
+        self._cutting_short = asyncio.create_task(self._cut_short(answer))  # kept, or it might vanish
+
+    async def _cut_short(self, answer: Answer) -> None:
+        if answer.started:
+            with suppress(EdgedError):  # the answer is over by now
+                await self._client.stop_thinking(answer.started.answer_message_id)
 
     def attach(self, file: str) -> None:
         """Show the picture or recording in FILE with your next message; `-` takes back what waits."""
@@ -207,6 +206,10 @@ class Chat:
     def stop(self, _: str) -> None:
         """Stop the answer that is being written (as Ctrl-C does)."""
         click.echo("Nothing is being answered.")
+
+    def answer(self, _: str) -> None:
+        """Let a model that thinks stop that and answer."""
+        click.echo("Nothing is being thought about.")
 
     def system(self, text: str) -> None:
         """Show the system prompt, or set it to TEXT: who the assistant is to be from here on. `-` removes it."""
@@ -280,6 +283,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Chat, str], None]]] = {
     "/export": ("[FILE]", Chat.export),
     "/delete": ("", Chat.delete),
     "/stop": ("", Chat.stop),
+    "/answer": ("", Chat.answer),
     "/system": ("[TEXT]", Chat.system),
     "/model": ("[NAME]", Chat.model),
     "/conversations": ("", Chat.conversations),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from edged.cli.output import say
@@ -89,6 +90,17 @@ async def connected(config: Config, tell: Callable[[str], None] = say) -> AsyncI
             tell(f"{ignored[0]} does not reach the daemon that runs already; `edged status` says what computes there")
         async with Client(daemon.address) as client:
             yield client
+
+
+@contextmanager
+def held_client(runner: asyncio.Runner, config: Config) -> Iterator[Client]:
+    """What `connected` gives, for who waits for people in between, outside of the event loop."""
+    connection = connected(config)
+    client = runner.run(connection.__aenter__())
+    try:
+        yield client
+    finally:
+        runner.run(connection.__aexit__(None, None, None))
 
 
 @asynccontextmanager

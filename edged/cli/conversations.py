@@ -15,7 +15,8 @@ from edged.cli.connection import with_client
 from edged.cli.output import new_file, print_json
 from edged.cli.parameters import utf8
 from edged.cli.transcript import as_document, as_markdown, as_text, print_conversations, print_hits, unmarked
-from edged.config import load_config
+from edged.config import Config, load_config
+from edged.errors import InvalidInput
 from edged.records import Conversation, Transcript
 
 if TYPE_CHECKING:
@@ -88,13 +89,24 @@ def search(words: tuple[str, ...], limit: int, json_wanted: bool) -> None:
 @conversations.command()
 @click.argument("conversation_ids", metavar="[ID]...", type=utf8, nargs=-1)
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="A new file, for this user only.")
+@click.option("--archive", type=click.Path(path_type=Path), metavar="FILE", help="A new signed archive, for import.")
 @_json_option
 @_markdown_option
-def export(conversation_ids: tuple[str, ...], output: Path | None, json_wanted: bool, markdown: bool) -> None:
+def export(
+    conversation_ids: tuple[str, ...], output: Path | None, archive: Path | None, json_wanted: bool, markdown: bool
+) -> None:
     """Export the conversations with these IDs, or all of them.
 
     JSON holds one array with everything in it, pictures and recordings in base64; text and Markdown name those only.
+    An archive holds everything, signed by the daemon's own key; none of these is encrypted.
     """
+    if archive:
+        if output or json_wanted or markdown:
+            raise click.UsageError("--archive stands for itself: leave --output, --json and --markdown out")
+        from edged.cli.archive import export_archive
+
+        export_archive(_own(load_config()), conversation_ids, archive)
+        return
     write = _write_json if json_wanted else _write_markdown if markdown else _write_text
 
     async def run(client: Client, stream: IO[str]) -> None:
@@ -128,6 +140,23 @@ def rename(conversation_id: str, title: str) -> None:
     """Give one conversation another title."""
     renamed = _with_client(lambda client: client.rename(conversation_id, title))
     click.echo(f"{renamed.id} is now: {renamed.title}")
+
+
+@conversations.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--signed-by", default="", metavar="FINGERPRINT", help="Trust the archive of another daemon.")
+def import_(file: Path, signed_by: str) -> None:
+    """Store the conversations of the signed archive FILE; what is stored already stays as it is."""
+    from edged.cli.archive import import_archive
+
+    import_archive(_own(load_config()), file, signed_by)
+
+
+def _own(config: Config) -> Config:
+    """Archives are made of this machine's own memory."""
+    if config.client.daemon:
+        raise InvalidInput("archives are for the daemon's own machine: run this there, or unset client.daemon")
+    return config
 
 
 def _with_client(call: Callable[[Client], Awaitable[Result]], *, may_repeat: bool = True) -> Result:

@@ -8,14 +8,17 @@ import sqlite_utils
 from sqlcipher3 import dbapi2
 
 from edged.config import Config
+from edged.daemon.database import key_source
+from edged.daemon.secret import read_secret
 from edged.errors import StoreError
 from edged.store.database import check_length, reported
-from edged.store.key import DatabaseKey, KeySource, find_key
+from edged.store.key import find_key
+from edged.store.key_places import DatabaseKey
 
 
 def key_of(config: Config, database: Path) -> DatabaseKey:
-    """The key of a database that exists. Raises StoreError when it is lost, damaged or another one's."""
-    return find_key(KeySource(kind=config.store.key, directory=config.key_directory), database)
+    """The key of a database that exists; asks nobody. Raises StoreError when it is lost, damaged or another one's."""
+    return find_key(key_source(config, read_secret(config, may_ask=False)), database)
 
 
 def check_database(database: Path, key: DatabaseKey) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from edged.cli.connection import running
-from edged.cli.output import local_time, print_json, print_table
+from edged.cli.output import local_time, print_json, print_table, printable
 from edged.cli.parameters import utf8
 from edged.config import load_config
 from edged.errors import InvalidInput, NotFound, nearest
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 PAGE_SIZE = 200
 """What the daemon gives at a time."""
+CA_CERTIFICATE = "/ca.crt"
+"""Where the web port gives the certificate out that its own is signed with."""
 
 scope_option = click.option(
     "--scope",
@@ -87,6 +89,35 @@ def update(
         )
 
     click.echo(described(_with_client(change)))
+
+
+@devices.command()
+@click.argument("name", type=utf8)
+@click.option("--person", type=utf8, default="", help="Whose it is: devices of one person share their conversations.")
+@scope_option
+@days_option
+@_json_option
+def key(name: str, person: str, scopes: tuple[str, ...], days: int | None, json_wanted: bool) -> None:
+    """Let a program in that speaks OpenAI's API, and call it NAME.
+
+    Prints the key, which nobody can show again, and where the API is on the LAN (http.lan = true). Without --scope it
+    may chat and use voice. Whoever has the key may what it may: `edged devices revoke NAME` takes it back.
+    """
+    made = _with_client(
+        lambda client: client.create_api_key(name, map(Scope, scopes), person=person, expires_at=expiry(days))
+    )
+    if json_wanted:
+        print_json(made)
+        return
+    first, *others = (f"https://{address}/v1" for address in made.addresses)
+    for what, value in (
+        ("key", made.key),
+        ("base URL", first),
+        *((("or", ", ".join(others)),) if others else ()),
+        ("to trust", f"https://{made.addresses[0]}{CA_CERTIFICATE}"),
+    ):
+        click.echo(printable(f"{what:<12} {value}"))
+    click.echo(printable(f"Let in: {described(made.device)}."))
 
 
 @devices.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 import importlib.util
+import json
 import os
 import platform
 import shutil
@@ -21,6 +22,7 @@ from edged.cli.check import Check, Verdict, judged
 from edged.cli.device_checks import device_checks
 from edged.cli.lan_checks import lan_checks
 from edged.cli.output import human_bytes, print_json, printable
+from edged.cli.sight_checks import sight_checks
 from edged.cli.voice_checks import voice_checks
 from edged.config import Config, load_config
 from edged.errors import EdgedError, nearest
@@ -35,13 +37,20 @@ VECTOR_EXTENSIONS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "asimd", "asi
 """Those that INT4 kernels use, as /proc/cpuinfo calls them."""
 FREE_DISK_BYTES = 256 * 1024 * 1024
 """Less than this left for the state directory is worth a warning."""
-LANDLOCK_PROBE = """
-from edged.privacy.sandbox import refuse_tcp
-result = refuse_tcp(bind_ports=())
-print(result.detail)
-raise SystemExit(not result.active)
+SANDBOX_PROBE = """
+import dataclasses, json
+from edged.privacy import sandbox, seccomp
+from edged.privacy.egress import Egress
+from edged.privacy.files import FileAccess
+results = [
+    sandbox.refuse_tcp(bind_ports=()),
+    sandbox.limit_files(FileAccess(run=(), read=(), use=(), change=())),
+    seccomp.refuse_calls(Egress(bind_ports=frozenset())),
+]
+print(json.dumps([dataclasses.asdict(result) for result in results]))
 """
 """Restricts the process that runs it, for good: so it gets one of its own."""
+_SINCE = {"landlock": "Linux 6.7", "landlock files": "Linux 5.13", "seccomp": "Linux 3.17 on x86-64 and aarch64"}
 
 
 @click.command()
@@ -65,7 +74,7 @@ _COLOURS = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.FAIL: "red"}
 
 def _all_checks() -> Iterator[Check]:
     yield _python()
-    yield _landlock()
+    yield from _sandbox()
     yield _processor()
     try:
         config = load_config()
@@ -82,6 +91,7 @@ def _all_checks() -> Iterator[Check]:
         if check.name == "engines":
             yield from _parts("device", device_checks, config)
             yield from _parts("speech", voice_checks, config)
+            yield from _parts("pictures", sight_checks, config)
             yield from _parts("lan", lan_checks, config)
 
 
@@ -121,11 +131,15 @@ def _is_installed(distribution: str) -> bool:
     return True
 
 
-def _landlock() -> Check:
-    probe = subprocess.run([sys.executable, "-P", "-c", LANDLOCK_PROBE], capture_output=True, text=True, check=False)
-    detail = probe.stdout.strip() or probe.stderr.strip().rpartition("\n")[2]
-    advice = "Linux 6.7 and later have it; without it, rely on the addresses that systemd's unit allows"
-    return judged("landlock", detail, probe.returncode == 0, advice=advice, otherwise=Verdict.WARN)
+def _sandbox() -> Iterator[Check]:
+    """What a daemon's guard would be able to do here."""
+    probe = subprocess.run([sys.executable, "-P", "-c", SANDBOX_PROBE], capture_output=True, text=True, check=False)
+    if probe.returncode:
+        yield Check(name="sandbox", verdict=Verdict.WARN, detail=probe.stderr.strip().rpartition("\n")[2])
+        return
+    for result in json.loads(probe.stdout):
+        advice = f"{_SINCE[result['name']]} and later have it; without it, rely on what systemd's unit allows"
+        yield judged(result["name"], result["detail"], result["active"], advice=advice, otherwise=Verdict.WARN)
 
 
 def _processor() -> Check:
@@ -149,14 +163,21 @@ def _state(config: Config) -> Check:
 
 def _key(config: Config) -> Check:
     from edged.cli.database_check import key_of
-    from edged.store.key import KEY_FILE_NAME
+    from edged.store.key_places import KEY_FILE_NAME
 
     file = config.key_directory / KEY_FILE_NAME
     if file.exists() and file.stat().st_mode & 0o077:
         return judged("database key", f"{file} can be read by others", False, advice=f"chmod 600 {file}")
     if not _has_database(config):
         return judged("database key", "none is needed before the first conversation")
-    return judged("database key", f"in {key_of(config, _database_file(config)).source}, the one of the database")
+    if _is_sealed(config):
+        return judged("database key", f"not checked: it comes to the daemon as a {config.store.key}")
+    source = key_of(config, _database_file(config)).source
+    wanted = {"auto": source, "file": source if source.startswith("/") else ""}.get(config.store.key, config.store.key)
+    advice = "that is for new databases; `edged rekey` moves this one's"
+    found = f"in {source}, the one of the database"
+    found += "" if source == wanted else f", and not as store.key = {config.store.key!r} says"
+    return judged("database key", found, source == wanted, advice=advice, otherwise=Verdict.WARN)
 
 
 def _database(config: Config) -> Check:
@@ -167,10 +188,17 @@ def _database(config: Config) -> Check:
         return judged("database", f"made with the first conversation ({file})")
     if listens(config.socket_path):
         return judged("database", f"{file}, in use by the daemon")
-    if _outcome("database key", _key, config).verdict is not Verdict.OK:
+    if _is_sealed(config) or _outcome("database key", _key, config).verdict is Verdict.FAIL:
         return Check(name="database", verdict=Verdict.WARN, detail="not checked before its key is in order")
     check_database(file, key_of(config, file))
     return judged("database", f"{file}, {human_bytes(file.stat().st_size)}, intact")
+
+
+def _is_sealed(config: Config) -> bool:
+    """What opens the database is not here: somebody knows it, or systemd hands it over."""
+    from edged.daemon.secret import read_secret
+
+    return config.store.key in ("passphrase", "credential") and not read_secret(config, may_ask=False)
 
 
 def _database_file(config: Config) -> Path:

@@ -25,6 +25,7 @@ class Generation:
     enable_thinking: bool | None
     max_reasoning_tokens: int | None
     system_prompt: str | None
+    incognito: bool
 
 
 def generation_options(command: Command) -> Command:
@@ -45,6 +46,7 @@ def generation_from(options: dict[str, Any]) -> Generation:
         enable_thinking=True if options["think"] else None,
         max_reasoning_tokens=options["max_reasoning_tokens"],
         system_prompt=options["system"],
+        incognito=options["incognito"],
     )
 
 
@@ -111,6 +113,7 @@ _OPTIONS = (
     click.option("--think", is_flag=True, help="Let a reasoning model think first; shown on stderr."),
     click.option("--max-reasoning-tokens", type=_TOKENS, metavar="N", help="Longest thinking before the answer."),
     click.option("--system", type=utf8, metavar="TEXT", help="A system prompt: who the assistant is to be."),
+    click.option("--incognito", is_flag=True, help="Write nothing of the conversation to disk; it ends an hour later."),
     click.option("--max-tokens", type=click.IntRange(1, 1_048_576), metavar="N", help="Longest answer, in tokens."),
     click.option("--temperature", type=click.FloatRange(0, 2), metavar="T", help="0 always takes the likeliest token."),
     click.option("--top-k", type=_COUNT, metavar="K", help="Choose among the K likeliest tokens; 0 for all."),

@@ -158,6 +158,7 @@ def _summary(engine: InstalledEngine) -> dict[str, object]:
         "context_length": manifest.context_length,
         "precision": manifest.precision.label,
         "reads": reads(manifest),
+        "thinks": manifest.thinks,
         "disk_bytes": manifest.disk_bytes,
         "license": manifest.license,
         "source": manifest.source,

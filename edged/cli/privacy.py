@@ -66,12 +66,13 @@ def _report(status: DaemonStatus) -> list[str]:
     privacy, store = status.privacy, status.store
     return [
         *(f"{'on ' if item.active else 'OFF'} {item.name}: {item.detail}" for item in privacy.enforcements),
-        f"{privacy.refused_connections} connections refused since the daemon started",
+        f"{privacy.refused_connections} connections of Python code refused since the daemon started",
         *(f"listening on {place}" for place in status.listening_on),
         f"microphone {_microphone(status)}",
         f"camera {_camera(status)}",
         f"stored: {store.conversations} conversations, {store.messages} messages in {store.database}",
         f"{'encrypted, key in ' + store.key_source if store.encrypted else 'NOT ENCRYPTED'}. {store.protection}",
+        *([store.retention] if store.retention else []),
         *(["WHAT IS SAID GOES TO THE LOG (logging.content)"] if privacy.content_logging else []),
     ]
 
@@ -123,7 +124,7 @@ def _thrown_away(config: Config, folder: Path) -> Config:
         camera=CameraConfig(),  # one on the LAN would be counted
         wyoming=WyomingConfig(),
         lan=LanConfig(enabled=can_serve_the_lan(), announce=False),  # which would be meant for the LAN, and be counted
-        http=HttpConfig(),
+        http=HttpConfig(listen="127.0.0.1:0" if can_serve_the_lan() else ""),
         client=ClientConfig(),
     )
 

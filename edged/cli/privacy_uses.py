@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
+import json
 import struct
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edged.config import Config
 from edged.errors import EdgedError, MissingExtra
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 QUESTION = "What is the capital of France?"
 ANSWER: SamplingOptions = {"max_tokens": 16, "temperature": 0.0}
+_HTTP_SECONDS = 300.0
 _PIECE_BYTES = 2 * 1600
 """A tenth of a second of sound."""
 
@@ -42,6 +45,8 @@ async def main_uses(config: Config, client: Client) -> AsyncIterator[Use]:
         "picture": _show,
         "recording": _play,
         "voice": _talk,
+        "HTTP": _post,
+        "tools": _offer_a_tool,
         "device on the LAN": _pair,
     }
     for name, use in uses.items():
@@ -97,6 +102,43 @@ async def _talk(config: Config, client: Client) -> str:
             if isinstance(event, SpokenAudio):
                 return "a spoken question was answered aloud"
     raise EdgedError("a conversation by voice broke off")
+
+
+async def _post(config: Config, client: Client) -> str:
+    finish_reason = await _completed(client, {})
+    return f"a program was answered over HTTP ({finish_reason})"
+
+
+async def _offer_a_tool(config: Config, client: Client) -> str:
+    place = {"type": "object", "properties": {"place": {"type": "string"}}}
+    tool = {"type": "function", "function": {"name": "weather", "description": "Says it.", "parameters": place}}
+    finish_reason = await _completed(client, {"tools": [tool]})
+    return f"a program that offers a tool was answered ({finish_reason})"
+
+
+async def _completed(client: Client, asked: dict[str, Any]) -> str:
+    """Why the answer of the HTTP API ended. Raises _NoModel where the engine cannot do what was asked."""
+    served = [place for place in (await client.status()).listening_on if place.endswith("(HTTP)")]
+    if not served:
+        raise MissingExtra("the HTTP API needs an extra: `make setup` or pip install 'edged[web]'")
+    model = (await client.list_models())[0].name
+    body = {"model": model, "messages": [{"role": "user", "content": QUESTION}], "max_tokens": 16, **asked}
+    status, answer = await asyncio.to_thread(_posted, served[0].removeprefix("http://").partition(" ")[0], body)
+    if status == http.client.BAD_REQUEST:
+        raise _NoModel(answer["error"]["message"])
+    if status != http.client.OK:
+        raise EdgedError(f"the HTTP API answered with {status}")
+    return str(answer["choices"][0]["finish_reason"])
+
+
+def _posted(address: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    connection = http.client.HTTPConnection(address, timeout=_HTTP_SECONDS)
+    try:
+        connection.request("POST", "/v1/chat/completions", json.dumps(body), {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+    finally:
+        connection.close()
 
 
 async def _pair(config: Config, client: Client) -> str:

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("image", type=click.Path(path_type=Path))
 @click.argument("question", type=utf8, required=False)
-@click.option("--find", "words", type=utf8, metavar="WORDS", help="Say where these words stand in the picture.")
+@click.option(
+    "--find", "words", type=utf8, metavar="WORDS", help="Say where these words stand, or things called so are."
+)
 @click.option("--model", type=utf8, default="", metavar="NAME", help="Engine that answers the question.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import click
 
@@ -19,6 +20,7 @@ from edged.records import (
     ModelInfo,
     PrivacyStatus,
     StoreStatus,
+    ToolStatus,
     VoiceStatus,
 )
 
@@ -64,6 +66,7 @@ def _sections(report: DaemonStatus, model: ModelInfo | None) -> list[tuple[str, 
         ("Conversations", _store(report.store)),
         *([("Voice", _voice(report.voice))] if report.voice else []),
         *([("Camera", _camera(report.camera))] if report.camera else []),
+        *([("Tools", _tools(report.tools))] if report.tools else []),
         ("Privacy", _privacy(report.privacy)),
     ]
 
@@ -78,6 +81,8 @@ def _engine(engine: EngineStatus, model: ModelInfo | None) -> list[str]:
     ]
     if model and model.reads != ("text",):
         lines.append(f"reads {', '.join(model.reads)}")
+    if model and model.thinks:
+        lines.append("can think before it answers")
     lines += _experts(engine.expert_load)
     if model and model.is_demo:
         lines.append(
@@ -104,6 +109,7 @@ def _store(store: StoreStatus) -> list[str]:
         f"{store.conversations} conversations, {store.messages} messages, {human_bytes(store.database_bytes)}",
         f"{store.database}, {sealed}",
         store.protection,
+        *([store.retention] if store.retention else []),
     ]
 
 
@@ -122,6 +128,11 @@ def _voice(voice: VoiceStatus) -> list[str]:
 def _camera(camera: CameraStatus) -> list[str]:
     state = "OPEN" if camera.state is CameraState.OPEN else camera.state.value
     return [f"{state} {camera.source}".rstrip(), *([camera.obstacle] if camera.obstacle else [])]
+
+
+def _tools(tools: Sequence[ToolStatus]) -> list[str]:
+    """What the model may do by itself."""
+    return [", ".join(f"{tool.name} {'on' if tool.is_on else 'off'}" for tool in tools)]
 
 
 def _privacy(privacy: PrivacyStatus) -> list[str]:

@@ -40,7 +40,12 @@ async def _talk(config: Config, conversation_id: str, generation: Generation) ->
     from edged.client.push_to_talk import PushToTalk, own_devices
 
     microphone, speaker = own_devices(config.voice)
-    opening = Opening(mode=VoiceMode.PUSH_TO_TALK, conversation_id=conversation_id, model=generation.model)
+    opening = Opening(
+        mode=VoiceMode.PUSH_TO_TALK,
+        conversation_id=conversation_id,
+        model=generation.model,
+        incognito=generation.incognito,
+    )
     await speaker.open()  # before a daemon is started in vain
     try:
         async with connected(config) as client:

@@ -7,7 +7,7 @@ import os
 import readline
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import click
@@ -49,8 +49,8 @@ class Lines:
         return answer is not None and answer.strip().lower() in ("y", "yes")
 
     @contextmanager
-    def watched(self, stop: Callable[[], object]) -> Iterator[None]:
-        """While an answer streams: a line `/stop` calls `stop`, others are kept for later."""
+    def watched(self, commands: Mapping[str, Callable[[], object]]) -> Iterator[None]:
+        """While an answer streams: a line that is one of the commands calls it, others are kept for later."""
         if not self.is_interactive:
             yield
             return
@@ -66,8 +66,8 @@ class Lines:
                 say(exc.message)
                 return
             for line in lines:
-                if line.strip() == "/stop":
-                    stop()
+                if command := commands.get(line.strip()):
+                    command()
                 elif line.strip():
                     self._typed_ahead.append(line)
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 import click
 
 from edged.cli.output import as_json, local_time, print_table, printable
-from edged.events import Audio, FinishReason, Image, Message, MessageState, Part, Text
+from edged.events import Audio, FinishReason, Image, Message, MessageState, Part, Text, ToolCall, ToolResult
 from edged.records import Conversation, SearchHit, Transcript
 
 
@@ -83,6 +83,10 @@ def _part_document(part: Part, with_attachments: bool) -> dict[str, object]:
             if with_attachments:
                 document["base64"] = base64.b64encode(data).decode("ascii")
             return document
+        case ToolCall(id=call_id, name=name, arguments=arguments):
+            return {"type": "tool_call", "id": call_id, "name": name, "arguments": arguments}
+        case ToolResult(call_id=call_id, content=content):
+            return {"type": "tool_result", "call_id": call_id, "content": content}
 
 
 def _content(message: Message) -> str:
@@ -90,8 +94,13 @@ def _content(message: Message) -> str:
 
 
 def _shown(part: Part) -> str:
-    if isinstance(part, Text):
-        return part.text
+    match part:
+        case Text(text=text):
+            return text
+        case ToolCall(name=name, arguments=arguments):
+            return f"[called {name} {arguments}]"
+        case ToolResult(content=content):
+            return f"[returned] {content}"
     label = f"[{part.media_type}, {len(part.data)} bytes]"
     return f"{label} {part.transcript}" if isinstance(part, Audio) and part.transcript else label
 

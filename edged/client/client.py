@@ -10,14 +10,16 @@ from functools import partial
 from typing import Any, Self
 
 from edged import wire
+from edged.client.agent import AgentCalls
 from edged.client.camera import Camera
 from edged.client.channel import Credentials, check_address, open_channel
 from edged.client.remote_error import encodable, remote_errors
 from edged.client.vision import VisionCalls
 from edged.client.voice_call import VoiceCall
 from edged.errors import Code, EdgedError, Unavailable
-from edged.events import Audio, OutputFormat, Part, SamplingOptions, TurnEvent
+from edged.events import Audio, OutputFormat, Part, SamplingOptions, ToolUse, TurnEvent
 from edged.records import (
+    ApiKey,
     AuditEvent,
     Conversation,
     DaemonState,
@@ -115,6 +117,7 @@ class Client:
         self._status: Any = status_pb2_grpc.StatusServiceStub(self._channel)
         self._devices: Any = device_pb2_grpc.DeviceServiceStub(self._channel)
         self.camera = Camera(self._channel, self._call, self._remote_errors)
+        self.agent = AgentCalls(self._channel, self._remote_errors)
         self.vision = VisionCalls(self._channel, self._call)
         return self
 
@@ -131,11 +134,17 @@ class Client:
         enable_thinking: bool | None = None,
         max_reasoning_tokens: int | None = None,
         system_prompt: str | None = None,
+        incognito: bool = False,
         output: OutputFormat | None = None,
+        tool_use: ToolUse | None = None,
         timeout_seconds: float | None = None,
     ) -> AsyncGenerator[TurnEvent, None]:
         """Ask, and yield the events of the turn: `Started` first, `Finished` last.
 
+        tool_use: what the model may call. A turn that ends with TOOL_CALLS goes on by asking, on its conversation, with
+        a ToolResult for each call that the daemon has returned nothing to.
+
+        incognito: a conversation begun so is never written to disk.
         Closing this generator (use `aclosing`) or cancelling who iterates it cancels the call at once.
         """
         with encodable():
@@ -146,7 +155,9 @@ class Client:
                 sampling=wire.sampling_to_wire(sampling or {}),
                 max_reasoning_tokens=max_reasoning_tokens,
                 system_prompt=system_prompt,
+                incognito=incognito,
                 output=wire.output_to_wire(output) if output else None,
+                **(wire.tool_use_to_wire(tool_use) if tool_use else {}),
             )
             if enable_thinking is not None:
                 request.enable_thinking = enable_thinking
@@ -158,6 +169,15 @@ class Client:
                         yield wire.event_from_wire(response)
         finally:
             call.cancel()
+
+    async def stop_thinking(self, answer_message_id: str) -> None:
+        """Let an answer that `ask` is yielding follow within one token; `Started` has named it.
+
+        Raises RemoteError with the reason NOT_FOUND once it is over.
+        """
+        with encodable():
+            request = assistant_pb2.StopThinkingRequest(answer_message_id=answer_message_id)
+        await self._call(self._assistant.StopThinking, request)
 
     def converse(self, opening: Opening) -> VoiceCall:
         """A conversation by voice; it begins when its events are read."""
@@ -301,6 +321,16 @@ class Client:
             )
         response = await self._call(self._devices.ConfirmPairing, request)
         return wire.device_from_wire(response.device) if response.HasField("device") else None
+
+    async def create_api_key(
+        self, name: str, scopes: Iterable[Scope] = (), *, person: str = "", expires_at: datetime | None = None
+    ) -> ApiKey:
+        """A key for the HTTP API on the LAN. Without scopes: CHAT and VOICE."""
+        with encodable():
+            end = wire.time_to_wire(expires_at) if expires_at else None
+            granted = wire.scopes_to_wire(scopes)
+            request = device_pb2.CreateApiKeyRequest(name=name, scopes=granted, person=person, expires_at=end)
+        return wire.api_key_from_wire(await self._call(self._devices.CreateApiKey, request))
 
     async def list_devices(self) -> tuple[Device, ...]:
         """Everything that is paired, by name."""

@@ -33,7 +33,7 @@ class VisionCalls:
         return wire.description_from_wire(await self._call(self._stub.Describe, request))
 
     async def find(self, picture: Image, words: str) -> tuple[FoundText, ...]:
-        """Where in the picture these words stand, in reading order."""
+        """Where in the picture these words stand, in reading order, then the objects of that English name."""
         with encodable():
             request = vision_pb2.FindRequest(picture=_blob(picture), words=words)
         response = await self._call(self._stub.Find, request)

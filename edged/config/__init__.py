@@ -11,6 +11,7 @@ from edged.config.schema import (
     Config,
     Paths,
     Supervisor,
+    absolute,
     parse_devices,
     parse_loopback,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "Supervisor",
     "VoiceConfig",
     "WyomingConfig",
+    "absolute",
     "environment_for",
     "load_config",
     "parse_camera",

@@ -9,7 +9,7 @@ from dataclasses import fields
 from difflib import get_close_matches
 
 from edged.config.camera_source import parse_camera
-from edged.config.schema import CHOICES, ENVIRONMENT, RANGES, parse_devices, parse_ip, parse_loopback
+from edged.config.schema import CHOICES, ENVIRONMENT, RANGES, parse_address, parse_devices, parse_ip, parse_loopback
 from edged.config.sections import SECTIONS
 from edged.errors import ConfigError, nearest
 
@@ -104,7 +104,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = types.MappingProxyType(
         "camera.source": parse_camera,
         "daemon.tcp": parse_loopback,
         "engine.devices": parse_devices,
-        "http.listen": parse_loopback,
+        "http.listen": parse_address,
         "lan.host": parse_ip,
         "wyoming.listen": parse_loopback,
         "wyoming.satellite": parse_loopback,

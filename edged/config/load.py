@@ -29,6 +29,10 @@ def load_config(environ: Mapping[str, str] | None = None) -> Config:
     socket = config.socket_path
     if (length := len(os.fsencode(socket))) > SOCKET_PATH_BYTES:
         raise ConfigError(f"daemon.socket: {socket} has {length} bytes, {SOCKET_PATH_BYTES} fit: set a shorter path")
+    try:
+        _ = config.http_address
+    except ValueError as exc:
+        raise ConfigError(f"http.listen {exc}, not {config.http.listen!r}") from exc
     return config
 
 

@@ -62,6 +62,7 @@ def find_supervisor(environ: Mapping[str, str]) -> Supervisor:
     return Supervisor(
         notify_socket=environ.get("NOTIFY_SOCKET", ""),
         watchdog_seconds=int(microseconds) / 1e6 if microseconds.isdigit() and ours else 0.0,
+        credentials=environ.get("CREDENTIALS_DIRECTORY", ""),
         journal="JOURNAL_STREAM" in environ,
     )
 

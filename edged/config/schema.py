@@ -19,8 +19,10 @@ from edged.config.sections import (
     LanConfig,
     LoggingConfig,
     PrivacyConfig,
+    RetentionConfig,
     SamplingConfig,
     StoreConfig,
+    ToolsConfig,
     VoiceConfig,
     WyomingConfig,
 )
@@ -48,6 +50,8 @@ class Supervisor:
     """Path of the datagram socket for READY=1 and WATCHDOG=1; a leading "@" means an abstract one."""
     watchdog_seconds: float = 0.0
     """The service is killed after so long without a sign of life; 0 means no watchdog."""
+    credentials: str = ""
+    """Directory of what LoadCredential= hands over, edged.key or edged.passphrase among it; empty if nothing."""
     journal: bool = False
     """Standard error goes to the journal, which keeps its own time and level of each line."""
 
@@ -67,8 +71,10 @@ class Config:
     wyoming: WyomingConfig = field(default_factory=WyomingConfig)
     lan: LanConfig = field(default_factory=LanConfig)
     http: HttpConfig = field(default_factory=HttpConfig)
+    tools: ToolsConfig = field(default_factory=ToolsConfig)
     client: ClientConfig = field(default_factory=ClientConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
+    retention: RetentionConfig = field(default_factory=RetentionConfig)
     privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
     logging: LoggingConfig = field(default_factory=LoggingConfig)
 
@@ -97,8 +103,9 @@ class Config:
 
     @property
     def http_address(self) -> tuple[str, int] | None:
-        """Loopback IP address and port that http.listen asks for."""
-        return parse_loopback(self.http.listen) if self.http.listen else None
+        """IP address and port that http.listen asks for: of loopback, except in a container."""
+        parse = parse_address if self.http.container else parse_loopback
+        return parse(self.http.listen) if self.http.listen else None
 
     @property
     def wyoming_addresses(self) -> dict[str, tuple[str, int]]:
@@ -110,12 +117,13 @@ class Config:
 ENVIRONMENT = ("EDGED_CONFIG", "EDGED_STATE_DIR", "EDGED_ENGINES_DIR")
 SOCKET_PATH_BYTES = 107
 """sockaddr_un holds 108 bytes, the last of them zero."""
+_NOT_LOOPBACK = "must name a loopback address such as 127.0.0.1 or [::1]"
 MAX_DEVICES = 64
 CHOICES: dict[str, tuple[str, ...]] = {
     "engine.device": ("auto", "cpu", "cuda", "tensorrt"),
     "logging.level": ("debug", "info", "warning", "error"),
     "voice.language": ("en", "zh", "auto"),
-    "store.key": ("auto", "keyring", "file"),
+    "store.key": ("auto", "keyring", "file", "passphrase", "credential"),
 }
 RANGES: dict[str, tuple[float, float]] = {
     "daemon.drain_seconds": (0, 300),
@@ -144,6 +152,11 @@ RANGES: dict[str, tuple[float, float]] = {
     "lan.grpc_port": (1, 65_535),
     "lan.web_port": (1, 65_535),
     "store.max_text_bytes": (1024, 256 * 1024 * 1024),
+    "retention.days": (0, 36_500),
+    "retention.device_days": (0, 36_500),
+    "retention.media_days": (0, 36_500),
+    "retention.max_mb": (0, 1_048_576),
+    "retention.device_max_mb": (0, 1_048_576),
 }
 
 
@@ -155,8 +168,8 @@ def parse_devices(text: str) -> tuple[int, ...]:
     return tuple(int(name) for name in names)
 
 
-def parse_loopback(text: str) -> tuple[str, int]:
-    """IP address and port of "HOST:PORT", where HOST is localhost, an IPv4 or a bracketed IPv6 loopback address.
+def parse_address(text: str) -> tuple[str, int]:
+    """IP address and port of "HOST:PORT", where HOST is localhost, an IPv4 or a bracketed IPv6 address.
 
     Raises ValueError. Names other than localhost are refused: to look one up is to ask the network.
     """
@@ -165,16 +178,22 @@ def parse_loopback(text: str) -> tuple[str, int]:
         raise ValueError("must be HOST:PORT with a port from 0 to 65535")
     host = "127.0.0.1" if host == "localhost" else host.removeprefix("[").removesuffix("]")
     try:
-        loopback = ipaddress.ip_address(host).is_loopback
+        ipaddress.ip_address(host)
     except ValueError:
-        loopback = False
-    if not loopback:
-        raise ValueError("must name a loopback address such as 127.0.0.1 or [::1]")
+        raise ValueError(_NOT_LOOPBACK) from None
     return host, int(port)
 
 
+def parse_loopback(text: str) -> tuple[str, int]:
+    """The same, of loopback alone. Raises ValueError."""
+    host, port = parse_address(text)
+    if not ipaddress.ip_address(host).is_loopback:
+        raise ValueError(_NOT_LOOPBACK)
+    return host, port
+
+
 def parse_ip(text: str) -> str:
-    """The same, of an IP address. Raises ValueError: to look a name up is to ask the network."""
+    """An IP address. Raises ValueError: to look a name up is to ask the network."""
     try:
         ipaddress.ip_address(text)
     except ValueError:

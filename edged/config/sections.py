@@ -113,6 +113,8 @@ class VoiceConfig:
     """Longest recording that is written down for a model that cannot hear."""
     emotion_model: str = ""
     """Engine that hears, asked after each answer how the question was said (engine.max_loaded = 2); empty asks none."""
+    incognito: bool = False
+    """What is said aloud is never written to disk, nor its answers; a conversation is forgotten an hour later."""
     debug_recording: str = ""
     """Folder for what the microphone hears, as WAV files. For debugging only."""
 
@@ -163,7 +165,7 @@ class LanConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpConfig:
-    """[http]: the API that programs written for OpenAI's speak (extra web), off unless an address is named."""
+    """[http]: the API that programs written for OpenAI's speak (extra web), off unless it is asked for."""
 
     listen: str = ""
     """HOST:PORT on loopback, e.g. "127.0.0.1:8000"; `edged serve --http` names it for once."""
@@ -171,6 +173,28 @@ class HttpConfig:
     """A model name that clients may have built in."""
     alias_engine: str = ""
     """The engine that it means; empty for the default one."""
+    container: bool = False
+    """Let listen name any address, as inside a container whose port the host publishes on its own loopback alone."""
+    lan: bool = False
+    """Serve it at the web port too, to who shows a key of `edged devices key`; takes lan.enabled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolsConfig:
+    """[tools]: what the model may do in an answer by itself; none of it reaches the network."""
+
+    clock: bool = False
+    """Ask what day and time it is."""
+    timers: bool = False
+    """Set, see and cancel timers."""
+    conversations: bool = False
+    """Search the conversations of whoever asks (scope history)."""
+    camera: bool = False
+    """Look through the daemon's camera (scope camera)."""
+    ocr: bool = False
+    """Read the text in the last picture of the conversation."""
+    device: bool = False
+    """Ask how this machine is doing: its engine, memory and disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,11 +210,29 @@ class StoreConfig:
     """[store]: where conversations are kept."""
 
     key: str = "auto"
-    """Where the database key lies: "auto" (keyring where there is one, else a file), "keyring" or "file"."""
+    """Where a new database's key lies: "auto" (keyring or else file), "keyring", "file", "passphrase", "credential"."""
     key_directory: str = ""
     """Where the key file lies; empty takes the configuration directory. A service names one that it may write."""
+    passphrase_file: str = ""
+    """Holds the passphrase (/dev/fd/3, say); empty asks the terminal or takes the credential edged.passphrase."""
     max_text_bytes: int = 1024 * 1024
     """Longest text of one message."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionConfig:
+    """[retention]: what is deleted by itself, at the start of the daemon and every hour; nothing unless it is set."""
+
+    days: int = 0
+    """Conversations that nobody used for so many days; 0 keeps them."""
+    device_days: int = 0
+    """The same of those that paired devices began, where it is sooner."""
+    media_days: int = 0
+    """The same of those that hold pictures or recordings, where it is sooner."""
+    max_mb: int = 0
+    """Those used least recently, once all of them take more than so many MiB; 0 for any number."""
+    device_max_mb: int = 0
+    """The same of those that paired devices began, of which only what was said and sent counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +240,7 @@ class PrivacyConfig:
     """[privacy]: the egress guard."""
 
     sandbox: bool = True
-    """Landlock and the audit hook; switch off only to debug."""
+    """Landlock, seccomp and the audit hook; switch off only to debug."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,8 +263,10 @@ SECTIONS: dict[str, type] = {
     "wyoming": WyomingConfig,
     "lan": LanConfig,
     "http": HttpConfig,
+    "tools": ToolsConfig,
     "client": ClientConfig,
     "store": StoreConfig,
+    "retention": RetentionConfig,
     "privacy": PrivacyConfig,
     "logging": LoggingConfig,
 }

@@ -14,6 +14,7 @@ from edged.config import Config
 from edged.daemon.lifeline import Lifeline
 from edged.daemon.lock import sole_owner
 from edged.daemon.logs import OWN_LOG, redirect_to_own_log, start_logging
+from edged.daemon.secret import read_secret
 from edged.errors import EdgedError, MissingExtra, where_it_broke
 from edged.privacy.guard import put_in_force
 
@@ -56,12 +57,13 @@ def _serve(config: Config, line: Lifeline) -> bool:
     with sole_owner(config.paths.state):
         if line.held:
             redirect_to_own_log(config.paths.state)
+        secret = read_secret(config)
         guard = put_in_force(config)
         try:
             from edged.daemon.life import live
         except ModuleNotFoundError as exc:
             raise MissingExtra(_what_is_missing(exc.name, line)) from exc
-        return asyncio.run(live(config, guard, line))
+        return asyncio.run(live(config, guard, line, secret))
 
 
 def _what_is_missing(module: str | None, line: Lifeline) -> str:

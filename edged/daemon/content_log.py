@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from edged.events import FinishReason, MessageState, Part, Text, Usage
+from edged.events import FinishReason, MessageState, Part, Text, ToolCall, ToolResult, Usage
 from edged.pipeline.ports import Memory, OpenTurn
 from edged.records import Reader
 
@@ -25,27 +25,35 @@ class ContentLog:
         turn = await self._memory.open_turn(
             conversation_id=conversation_id, parts=parts, system_prompt=system_prompt, model=model, reader=reader
         )
-        said = [part.text if isinstance(part, Text) else f"<{part.media_type}>" for part in parts]
-        _log.info("%s user: %r", turn.conversation_id, said)
+        _log.info("%s user: %r", turn.conversation_id, [_shown(part) for part in parts])
         return turn
 
     async def close_turn(
         self,
         answer_message_id: str,
         *,
-        text: str,
+        parts: tuple[Part, ...],
         reasoning: str,
         state: MessageState,
         finish_reason: FinishReason | None,
         usage: Usage | None,
     ) -> None:
         """See Memory."""
-        _log.info("%s assistant (%s): %r", answer_message_id, state, text)
+        _log.info("%s assistant (%s): %r", answer_message_id, state, [_shown(part) for part in parts])
         await self._memory.close_turn(
             answer_message_id,
-            text=text,
+            parts=parts,
             reasoning=reasoning,
             state=state,
             finish_reason=finish_reason,
             usage=usage,
         )
+
+
+def _shown(part: Part) -> str:
+    match part:
+        case Text(text=text) | ToolResult(content=text):
+            return text
+        case ToolCall(name=name, arguments=arguments):
+            return f"{name}({arguments})"
+    return f"<{part.media_type}>"

@@ -8,15 +8,22 @@ from pathlib import Path
 
 from edged.config import Config
 from edged.daemon.speech import Speech
+from edged.embedding.background import BackgroundEmbedder
 from edged.engine.worker import EngineWorker
 from edged.errors import MissingExtra
 from edged.events import Sampling
+from edged.pipeline.kept import Keeper
+from edged.pipeline.ports import Memory
 from edged.pipeline.turn import TurnConductor
 from edged.server import Server
 
 try:
-    from edged.server.openai.app import Parts, make_app
-    from edged.server.openai.door import Door
+    from starlette.types import ASGIApp
+
+    from edged.server.metrics import Meter
+    from edged.server.openai.app import make_app
+    from edged.server.openai.door import Door, on_this_machine
+    from edged.server.openai.parts import Parts
     from edged.server.web.http_server import HttpServer
 except ModuleNotFoundError as exc:
     raise MissingExtra("the HTTP API needs an extra: `make setup` or pip install 'edged[web]'") from exc
@@ -25,10 +32,19 @@ MOST_PER_ADDRESS = 256
 """All of them come from this machine."""
 
 
-def http_server(
-    config: Config, server: Server, worker: EngineWorker, speech: Speech, turns: TurnConductor
-) -> HttpServer:
-    """Nothing is bound yet."""
+def http_app(
+    config: Config,
+    server: Server,
+    worker: EngineWorker,
+    speech: Speech,
+    turns: TurnConductor,
+    embedder: BackgroundEmbedder,
+    memory: Memory,
+) -> ASGIApp:
+    """The API itself; a door of its own stands wherever it is served. From now on, all that the daemon does counts."""
+    meter = Meter(worker.status, lambda: server.privacy().refused_connections, state=lambda: server.lifecycle.state)
+    server.border.on_end = meter.call
+    worker.on_measured = meter.answer
     parts = Parts(
         model=worker,
         engines=worker,
@@ -37,18 +53,25 @@ def http_server(
         sampling=Sampling(**dataclasses.asdict(config.sampling)),
         alias=config.http.alias,
         alias_engine=config.http.alias_engine,
+        keeper=Keeper(turns, memory),
         perceive=turns.perceived,
-        speech=speech.recognizer,
+        recognizer=speech.recognizer,
         voice=speech.voice,
+        embedder=embedder,
+        meter=meter,
         max_recording_seconds=config.voice.max_recording_seconds,
         docs=_swagger_ui(),
     )
-    app = Door(make_app(parts), max_bytes=config.daemon.max_message_bytes)
-    return HttpServer(app, key="http.listen", tls=None, most_per_address=MOST_PER_ADDRESS)
+    return make_app(parts)
+
+
+def http_server(config: Config, app: ASGIApp) -> HttpServer:
+    """For programs on this machine. Nothing is bound yet."""
+    door = Door(app, on_this_machine, max_bytes=config.daemon.max_message_bytes)
+    return HttpServer(door, key="http.listen", tls=None, most_per_address=MOST_PER_ADDRESS)
 
 
 def _swagger_ui() -> Path | None:
-    found = find_spec("swagger_ui_bundle")
-    if found is None or found.origin is None:
-        return None
-    return next(iter(sorted(Path(found.origin).parent.glob("vendor/*"))), None)
+    """Of a package that carries version 5, which knows OpenAPI 3.1; nothing of its code is run."""
+    found = find_spec("fastapi_offline")
+    return Path(found.origin).parent / "static" if found and found.origin else None

@@ -8,12 +8,17 @@ import logging
 from edged.config import Config
 from edged.errors import ConfigError, MissingExtra, StoreError, Unavailable
 from edged.server import Server
+from edged.server.api_keys import KeyIssuer
 from edged.server.device_registry import DeviceRegistry
 from edged.server.listen import LanPort, device_credentials
 from edged.server.server import SERVICES
 
 try:
+    from starlette.types import ASGIApp
+
     from edged.server.announce import Announcer
+    from edged.server.openai.bearer import KeyHolders
+    from edged.server.openai.door import Door
     from edged.server.pairing import PairingServicer
     from edged.server.web.server import WebServer
     from edged.trust.addresses import endpoint, host_name, own_addresses
@@ -55,6 +60,8 @@ class Lan:
             clock=clock,
         )
         self._web: WebServer | None = None
+        self.keys = KeyIssuer(registry, self._web_addresses) if config.http.lan else None
+        """Makes keys for the HTTP API; None where that is not served here."""
 
     @property
     def grpc(self) -> LanPort:
@@ -62,8 +69,12 @@ class Lan:
         credentials = device_credentials(lambda: self._identity, self.authority.certificate_pem)
         return LanPort(host=self._config.host, port=self._config.grpc_port, credentials=credentials)
 
-    def listen(self, server: Server) -> str:
-        """Take the web port for the services of that server, and say where. Raises AlreadyRunning, ConfigError."""
+    def listen(self, server: Server, api: ASGIApp | None = None) -> str:
+        """Take the web port for the services of that server, and say where. Raises AlreadyRunning, ConfigError.
+
+        api: the HTTP API, None where it is not wanted.
+        """
+        door = Door(api, KeyHolders(self._registry), max_bytes=self._max_message_bytes) if api else None
         servicers = {service: server.servicers[service.rpartition(".")[2]] for service in SERVICES}
         self._web = WebServer(
             servicers={**servicers, PAIRING_SERVICE: PairingServicer(self.desk, self._config.grpc_port)},
@@ -72,8 +83,10 @@ class Lan:
             identity=self._identity,
             ca_certificate=self.authority.certificate,
             max_message_bytes=self._max_message_bytes,
+            api=door,
         )
-        return f"{self._web.listen(self._config.host, self._config.web_port)} (web, pairing)"
+        kinds = "web, pairing, HTTP" if api else "web, pairing"
+        return f"{self._web.listen(self._config.host, self._config.web_port)} ({kinds})"
 
     async def run(self) -> None:
         """Answer, and say on the LAN that a daemon is here, until cancelled."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import re
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,25 +14,35 @@ from edged import __version__
 from edged.config import Config
 from edged.daemon.camera import camera_of
 from edged.daemon.content_log import ContentLog
+from edged.daemon.database import keep_retention, key_source, retention
+from edged.daemon.incognito import IncognitoMemory, passing_store
 from edged.daemon.lifeline import Lifeline
 from edged.daemon.notify import Notifier, ping_watchdog
 from edged.daemon.speech import Speech
 from edged.daemon.stop import StopRequest, follow_starter
+from edged.daemon.tools import tool_statuses, toolbox
 from edged.daemon.vision import sight
 from edged.daemon.voice import VoiceComposer
+from edged.embedding.background import BackgroundEmbedder
 from edged.engine.worker import EngineWorker
 from edged.events import Sampling
 from edged.pipeline.enrolment import Enrolment
+from edged.pipeline.phone.agent import PhoneAgent
+from edged.pipeline.ports import Memory
 from edged.pipeline.room import Room
+from edged.pipeline.timers import Timers
+from edged.pipeline.tools.toolbox import Toolbox
 from edged.pipeline.turn import TurnConductor
 from edged.privacy.guard import Guard
 from edged.server import Server
 from edged.server.device_registry import DeviceRegistry
-from edged.store import AsyncStore, KeySource
+from edged.store import AsyncStore
 from edged.vision.camera import Camera
 from edged.vision.sight import Sight
 
 if TYPE_CHECKING:  # extras
+    from starlette.types import ASGIApp
+
     from edged.daemon.lan import Lan
     from edged.server.web.http_server import HttpServer
     from edged.server.wyoming.server import WyomingServer
@@ -42,30 +53,33 @@ FLUSH_SECONDS = 0.2
 _log = logging.getLogger(__name__)
 
 
-async def live(config: Config, guard: Guard, lifeline: Lifeline) -> bool:
+async def live(config: Config, guard: Guard, lifeline: Lifeline, secret: str = "") -> bool:
     """Serve until asked to stop; whatever was started has ended when this returns or raises, with one exception.
 
+    secret: of `read_secret`, which opens the database.
     Returns whether an engine is still being loaded: nothing can interrupt that but the end of the process.
     Raises EdgedError when a part cannot start.
     """
     stop = StopRequest()
     # Last in, first out: what serves goes before what it needs.
     async with AsyncExitStack() as stack:
-        key = KeySource(kind=config.store.key, directory=config.key_directory)
-        store = await AsyncStore.open(config.paths.state, key)
+        store = await AsyncStore.open(config.paths.state, key_source(config, secret), retention(config))
         stack.push_async_callback(store.close)
+        passing = await passing_store()
+        stack.push_async_callback(passing.close)
+        memory = IncognitoMemory(ContentLog(store) if config.logging.content else store, passing)
         worker = EngineWorker(config.engine, config.paths.engines)
         stack.push_async_callback(worker.close)
         speech = Speech(config)
         stack.callback(speech.close)
         eyes = sight(config)
         stack.callback(eyes.close)
-        turns = _turns(config, worker, store, speech, eyes)
-        composer = VoiceComposer(config, speech, turns, store, worker)
+        camera, timers = camera_of(config), Timers()
+        turns = _turns(config, worker, memory, speech, eyes, toolbox(config, worker, store, camera, eyes, timers))
+        composer = VoiceComposer(config, speech, turns, store, worker, timers)
         room = composer.room()
         registry = await DeviceRegistry.open(store)
         lan = await _lan(config, registry)
-        camera = camera_of(config)
         server = Server(
             turns=turns,
             conversations=store,
@@ -76,20 +90,26 @@ async def live(config: Config, guard: Guard, lifeline: Lifeline) -> bool:
             registry=registry,
             desk=lan.desk if lan else None,
             issuer=lan.authority if lan else None,
+            keys=lan.keys if lan else None,
             composer=composer,
             room=room,
             speakers=Enrolment(speech.speakers, store),
             vision=eyes,
+            agent=PhoneAgent(worker, eyes),
+            tools=tool_statuses(config),
             camera=camera,
         )
         wyoming = await _wyoming(config, speech, room)
         for port in wyoming:
             stack.callback(port.close)
         others = [f"{port.listen()} (Wyoming)" for port in wyoming]
+        embedder = BackgroundEmbedder()
+        stack.callback(embedder.close)
+        api = await _api(config, server, worker, speech, turns, embedder, memory)
         if lan:
             stack.push_async_callback(lan.close, 0)
-            others.append(lan.listen(server))
-        http = await _http(config, server, worker, speech, turns)
+            others.append(lan.listen(server, api if config.http.lan else None))
+        http = _http(config, api)
         if http and config.http_address:
             stack.push_async_callback(http.close, 0)
             place = f"http://{http.listen(*config.http_address)}"
@@ -100,7 +120,7 @@ async def live(config: Config, guard: Guard, lifeline: Lifeline) -> bool:
         )
         _log.info("edged %s listens on %s", __version__, ", ".join(addresses))
         try:
-            parts = _Parts(worker, server, room, camera, registry, wyoming, lan, http)
+            parts = _Parts(worker, server, room, camera, registry, wyoming, lan, http, store, memory)
             await _load_and_serve(config, parts, stop, lifeline)
         except ExceptionGroup as group:
             # The first thing that went wrong took the others down.
@@ -108,16 +128,19 @@ async def live(config: Config, guard: Guard, lifeline: Lifeline) -> bool:
     return worker.is_running
 
 
-def _turns(config: Config, worker: EngineWorker, store: AsyncStore, speech: Speech, eyes: Sight) -> TurnConductor:
+def _turns(
+    config: Config, worker: EngineWorker, memory: Memory, speech: Speech, eyes: Sight, toolbox: Toolbox
+) -> TurnConductor:
     return TurnConductor(
         worker,
-        ContentLog(store) if config.logging.content else store,
+        memory,
         config.store.max_text_bytes,
         system_prompt=config.assistant.system_prompt,
         tells_time=config.assistant.tell_time,
         speech=speech.recognizer,
         max_recording_seconds=config.voice.max_recording_seconds,
         vision=eyes,
+        toolbox=toolbox,
     )
 
 
@@ -130,15 +153,30 @@ async def _lan(config: Config, registry: DeviceRegistry) -> Lan | None:
     return await asyncio.to_thread(Lan, config, registry, asyncio.get_running_loop())
 
 
-async def _http(
-    config: Config, server: Server, worker: EngineWorker, speech: Speech, turns: TurnConductor
-) -> HttpServer | None:
-    """None unless it is configured."""
-    if config.http_address is None:
+async def _api(
+    config: Config,
+    server: Server,
+    worker: EngineWorker,
+    speech: Speech,
+    turns: TurnConductor,
+    embedder: BackgroundEmbedder,
+    memory: Memory,
+) -> ASGIApp | None:
+    """None unless it is configured for this machine or the LAN; without it, the extra need not be there."""
+    if config.http_address is None and not (config.http.lan and config.lan.enabled):
+        return None
+    from edged.daemon.http import http_app
+
+    return await asyncio.to_thread(http_app, config, server, worker, speech, turns, embedder, memory)
+
+
+def _http(config: Config, api: ASGIApp | None) -> HttpServer | None:
+    """None unless a port on this machine is configured for it."""
+    if api is None or config.http_address is None:
         return None
     from edged.daemon.http import http_server
 
-    return await asyncio.to_thread(http_server, config, server, worker, speech, turns)
+    return http_server(config, api)
 
 
 async def _wyoming(config: Config, speech: Speech, room: Room) -> Sequence[WyomingServer]:
@@ -161,6 +199,8 @@ class _Parts(NamedTuple):
     wyoming: Sequence[WyomingServer]
     lan: Lan | None
     http: HttpServer | None
+    store: AsyncStore
+    memory: IncognitoMemory
 
     @property
     def is_busy(self) -> bool:
@@ -177,16 +217,20 @@ async def _load_and_serve(config: Config, parts: _Parts, stop: StopRequest, life
         following = follow_starter(lifeline, stop, linger_seconds=linger, busy=lambda: parts.is_busy)
         helpers = [tasks.create_task(following)]
         ports = [tasks.create_task(port.run()) for port in parts.wyoming]
-        always = (parts.registry, parts.lan, parts.http, parts.camera)
+        helpers.append(tasks.create_task(keep_retention(parts.store, parts.registry.note)))
+        always = (parts.registry, parts.memory, parts.lan, parts.http, parts.camera)
         helpers += [tasks.create_task(part.run()) for part in always if part]
         try:
             await _start_unless_stopped(parts.worker, stop)
             if not stop.wanted.is_set():
                 parts.server.serve()
+                if parts.http:
+                    _say_loaded(parts.worker)
                 notifier.send("READY=1", f"STATUS=serving {config.engine.default}")
                 lifeline.ready(f"unix:{config.socket_path}")
                 _log.info("serving %s", config.engine.default)
                 helpers.append(tasks.create_task(_live_in(parts.room, always=config.voice.listen)))
+                helpers.append(tasks.create_task(parts.worker.failed()))
                 beat = parts.worker.last_beat
                 helpers.append(tasks.create_task(ping_watchdog(notifier, seconds=watchdog, last_beat=beat)))
                 await stop.wanted.wait()
@@ -200,6 +244,14 @@ async def _load_and_serve(config: Config, parts: _Parts, stop: StopRequest, life
                     await door.close(FLUSH_SECONDS)
             for helper in helpers:
                 helper.cancel()
+
+
+def _say_loaded(worker: EngineWorker) -> None:
+    """As other servers of such models do: people look for the line."""
+    for info in worker.models():
+        if info.is_default:
+            bits = re.split("[ ,]", info.precision, maxsplit=1)[0]  # of most of its weights
+            _log.info("Model %s loaded successfully with %s quantization.", info.name, bits)
 
 
 async def _start_unless_stopped(worker: EngineWorker, stop: StopRequest) -> None:

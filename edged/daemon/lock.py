@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edged.errors import AlreadyRunning, StoreError
+from edged.trust.private_files import make_private_directory
 
 LOCK_FILE = "edged.lock"
 
@@ -22,7 +23,7 @@ def sole_owner(state: Path) -> Iterator[None]:
     cannot be used.
     """
     try:
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_directory(state)
         lock = os.open(state / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as exc:
         raise _unusable(state, exc) from exc

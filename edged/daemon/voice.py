@@ -25,6 +25,7 @@ from edged.pipeline.ports import LanguageModel, Loudspeaker
 from edged.pipeline.remote_speaker import RemoteSpeaker
 from edged.pipeline.room import Room
 from edged.pipeline.skills import Skills
+from edged.pipeline.timers import Timers
 from edged.pipeline.turn import TurnConductor
 from edged.pipeline.vad import Endpointing
 from edged.pipeline.voice import VoiceSession
@@ -41,8 +42,16 @@ class VoiceComposer:
     """Satisfies `edged.server.converse.Composer`."""
 
     def __init__(
-        self, config: Config, speech: Speech, turns: TurnConductor, store: AsyncStore, model: LanguageModel
+        self,
+        config: Config,
+        speech: Speech,
+        turns: TurnConductor,
+        store: AsyncStore,
+        model: LanguageModel,
+        timers: Timers,
     ) -> None:
+        """timers: those of the room."""
+        self._timers = timers
         self._config = config.voice
         self._speech = speech
         self._turns = turns
@@ -52,7 +61,7 @@ class VoiceComposer:
             raise ConfigError("voice.emotion_model takes turns with the answering engine: set engine.max_loaded = 2")
         self._emotions = ModelEmotions(model, name) if name else None
         self._settings = VoiceSettings(
-            reader=OPERATOR,
+            reader=dataclasses.replace(OPERATOR, is_incognito=config.voice.incognito),
             language="zh" if config.voice.language == "zh" else "en",
             endpointing=Endpointing(silence_seconds=config.voice.silence_seconds),
             follow_up_seconds=config.voice.follow_up_seconds,
@@ -67,7 +76,8 @@ class VoiceComposer:
     async def session(self, opening: Opening, speaker: RemoteSpeaker, emit: Emit, reader: Reader) -> VoiceSession:
         """One with a client, once it is clear that there is such an engine and such a conversation."""
         await self._turns.hears(opening.model)
-        if opening.conversation_id:
+        reader = dataclasses.replace(reader, is_incognito=opening.incognito or self._config.incognito)
+        if opening.conversation_id and not reader.is_incognito:
             await self._store.get(opening.conversation_id, reader=reader)
         await asyncio.to_thread(self._speech.load)
         may_interrupt = self._config.barge_in and opening.is_echo_cancelled
@@ -79,7 +89,7 @@ class VoiceComposer:
             barge_in=BargeInSettings(settling_seconds=0.0) if may_interrupt else None,
         )
         has_wake_word = opening.mode is VoiceMode.WAKE_WORD
-        skills = self._skills(can_mute=False)
+        skills = self._skills(Timers(), can_mute=False)
         parts = await asyncio.to_thread(self._parts, speaker, skills, has_wake_word=has_wake_word)
         return VoiceSession(parts, settings, emit, thread=ConversationThread(opening.conversation_id))
 
@@ -94,7 +104,7 @@ class VoiceComposer:
         settings = dataclasses.replace(self._settings, barge_in=BargeInSettings() if may_interrupt else None)
         room: Room
         # They outlive a session, which ends whenever the microphone is closed.
-        skills, thread = self._skills(can_mute=True), ConversationThread()
+        skills, thread = self._skills(self._timers, can_mute=True), ConversationThread()
 
         def session(speaker: Speaker, emit: Emit) -> VoiceSession:
             self._speech.load()
@@ -113,8 +123,9 @@ class VoiceComposer:
         )
         return room
 
-    def _skills(self, *, can_mute: bool) -> Skills:
+    def _skills(self, timers: Timers, *, can_mute: bool) -> Skills:
         return Skills(
+            timers,
             language=self._settings.language,
             clock=lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
             now=lambda: datetime.now().astimezone(),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from edged.events import Message, Role
+from edged.records.devices import Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,11 @@ class Reader:
 
     owner: str
     sees_all: bool
+    is_incognito: bool = False
+    """Conversations that they begin are never written to disk."""
+    scopes: frozenset[Scope] = frozenset()
+    """What the daemon's own tools may do for them."""
 
 
-OPERATOR = Reader(owner="", sees_all=True)
+OPERATOR = Reader(owner="", sees_all=True, scopes=frozenset(Scope))
 """Whoever can open this user's socket."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 
@@ -31,6 +31,8 @@ class DeviceKind(enum.StrEnum):
     """By a certificate."""
     BROWSER = "browser"
     """By a cookie."""
+    API_KEY = "api-key"
+    """By a key that the operator made, to the HTTP API alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,16 @@ class Device:
     def owner(self) -> str:
         """To whom its conversations belong, as the store writes it."""
         return f"person:{self.person}" if self.person else f"device:{self.id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """What a program needs for the HTTP API on the LAN."""
+
+    device: Device
+    key: str = field(repr=False)
+    addresses: tuple[str, ...]
+    """HOST:PORT of the web port, the most likely one first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

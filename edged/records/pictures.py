@@ -37,10 +37,10 @@ class PictureText:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisualCode:
-    """A QR code or barcode in a picture."""
+    """A QR code, a barcode or the like in a picture."""
 
     kind: str
-    """"QR", or that of a barcode as OpenCV names it, e.g. "EAN_13"."""
+    """"QR" or another, e.g. "EAN_13"."""
     text: str
     corners: Corners
 
@@ -81,10 +81,12 @@ class PictureDescription:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundText:
-    """A place in a picture where words were found."""
+    """A place in a picture where words were found, or the thing that they name."""
 
     text: str
-    """As it stands there."""
+    """As it stands there, or the name of the thing."""
     confidence: float
-    """Of its line, 0 to 1."""
+    """Of its line or of the thing, 0 to 1."""
     corners: Corners
+    is_object: bool = False
+    """The thing itself, and not a word for it."""

@@ -24,6 +24,8 @@ class ModelInfo:
     """Under 0.5 billion parameters: it shows that everything works, not more."""
     reads: tuple[str, ...] = ("text",)
     """What a message may hold: "text", "images", "audio"."""
+    thinks: bool = False
+    """It can think before it answers; others answer at once, however they are asked."""
 
 
 class DaemonState(enum.StrEnum):
@@ -66,6 +68,8 @@ class StoreStatus:
     messages: int
     protection: str
     """What the encryption protects and what it does not, in a sentence."""
+    retention: str = ""
+    """What is deleted by itself, in a sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +150,15 @@ class CameraFrame:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ToolStatus:
+    """One of the daemon's own tools."""
+
+    name: str
+    """Its key in the section [tools] of the configuration."""
+    is_on: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonStatus:
     """The whole report of `edged status`."""
 
@@ -160,3 +173,5 @@ class DaemonStatus:
     """None where the daemon has no ears of its own."""
     camera: CameraStatus | None = None
     """None where no camera is configured."""
+    tools: tuple[ToolStatus, ...] = ()
+    """What the model may do by itself, and what it could be allowed."""

@@ -14,6 +14,7 @@ from typing import Generic, Protocol, TypeVar
 from edged.audio.mel import Samples
 from edged.audio.pcm import Pcm
 from edged.errors import QueueFull, Unavailable
+from edged.records import Transcription, TranscriptionOptions
 from edged.speech.speakers import Voiceprint
 
 Model = TypeVar("Model")
@@ -24,20 +25,13 @@ PARALLEL = 3
 the end of a long recording."""
 
 
-class Transcribed(Protocol):
-    """What a recognizer heard."""
-
-    @property
-    def text(self) -> str:
-        """Empty where nobody speaks."""
-        ...
-
-
 class Recognizes(Protocol):
     """A loaded speech recognizer."""
 
-    def transcribe(self, samples: Samples, *, cancelled: Callable[[], bool]) -> Transcribed:
-        """What is said; looks at `cancelled` every window of 30 seconds."""
+    def transcribe(
+        self, samples: Samples, *, options: TranscriptionOptions, cancelled: Callable[[], bool]
+    ) -> Transcription:
+        """What is said; looks at `cancelled` every window of 30 seconds. Raises InvalidInput."""
         ...
 
 
@@ -49,8 +43,8 @@ class Speaks(Protocol):
         """Of its sound."""
         ...
 
-    def synthesize(self, text: str) -> Iterator[Pcm]:
-        """The sound of a sentence, in pieces."""
+    def synthesize(self, text: str, *, speed: float) -> Iterator[Pcm]:
+        """The sound of a sentence, in pieces; speed 1 is the voice's own."""
         ...
 
 
@@ -97,12 +91,21 @@ class BackgroundRecognizer:
 
     async def transcribe(self, samples: Samples) -> str:
         """See SpeechToText."""
+        return (await self.write_down(samples, TranscriptionOptions())).text
+
+    async def write_down(self, samples: Samples, options: TranscriptionOptions) -> Transcription:
+        """What is said in 16 kHz samples, and more about it. Cancelling it stops the computation soon.
+
+        Raises InvalidInput for options that the recognizer does not have, and what `transcribe` raises.
+        """
         if self._waiting >= MAX_WAITING:
             raise QueueFull("too many recordings are being written down; try again soon", retry_seconds=2.0)
         cancelled = threading.Event()
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._transcribe, samples, cancelled)
+            return await asyncio.get_running_loop().run_in_executor(
+                self._threads, self._transcribe, samples, options, cancelled
+            )
         finally:
             cancelled.set()
             self._waiting -= 1
@@ -112,11 +115,10 @@ class BackgroundRecognizer:
         self._is_closed.set()
         self._threads.shutdown(cancel_futures=True)
 
-    def _transcribe(self, samples: Samples, cancelled: threading.Event) -> str:
-        if cancelled.is_set():
-            return ""
-        model = self._model.get()
-        return model.transcribe(samples, cancelled=lambda: cancelled.is_set() or self._is_closed.is_set()).text
+    def _transcribe(self, samples: Samples, options: TranscriptionOptions, cancelled: threading.Event) -> Transcription:
+        return self._model.get().transcribe(
+            samples, options=options, cancelled=lambda: cancelled.is_set() or self._is_closed.is_set()
+        )
 
 
 class BackgroundVoice:
@@ -139,15 +141,15 @@ class BackgroundVoice:
             raise Unavailable("the voice is not loaded yet")
         return voice.sample_rate
 
-    async def say(self, text: str) -> AsyncGenerator[Pcm, None]:
-        """See TextToSpeech."""
+    async def say(self, text: str, *, speed: float = 1.0) -> AsyncGenerator[Pcm, None]:
+        """See TextToSpeech. speed: 2 is twice as fast, at the same pitch."""
         loop = asyncio.get_running_loop()
         sounds: asyncio.Queue[Pcm | None] = asyncio.Queue()
         cancelled = threading.Event()
 
         def speak() -> None:
             try:
-                for pcm in () if cancelled.is_set() else self._model.get().synthesize(text):
+                for pcm in () if cancelled.is_set() else self._model.get().synthesize(text, speed=speed):
                     if cancelled.is_set():
                         return
                     loop.call_soon_threadsafe(sounds.put_nowait, pcm)

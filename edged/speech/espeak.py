@@ -20,6 +20,8 @@ _TIMEOUT_SECONDS = 10.0
 _ENVIRONMENT = {"LC_ALL": "C.UTF-8", "PULSE_SERVER": "unix:/nonexistent"}
 """Otherwise it looks for PulseAudio first, and leaves folders of it behind, even where it plays nothing."""
 _RATE_AT = 24
+_WORDS_A_MINUTE = 175
+"""Its own pace."""
 
 
 class EspeakVoice:
@@ -43,21 +45,22 @@ class EspeakVoice:
         self.sample_rate = int.from_bytes(wav[_RATE_AT : _RATE_AT + 4], "little")
         """Of what `synthesize` yields."""
 
-    def synthesize(self, text: str) -> Iterator[Pcm]:
+    def synthesize(self, text: str, *, speed: float = 1.0) -> Iterator[Pcm]:
         """The sound piece by piece; nothing for what cannot be read aloud.
 
-        Closing the iterator stops before the next piece. Raises ArtefactError where espeak-ng fails.
+        speed: 2 is twice as fast, at the same pitch. Closing the iterator stops before the next piece.
+        Raises ArtefactError where espeak-ng fails.
         """
         for piece in pieces(text):
-            sound = trimmed(_samples(self._wav(piece)), self.sample_rate)
+            sound = trimmed(_samples(self._wav(piece, speed)), self.sample_rate)
             if len(sound):
                 yield sound
 
-    def _wav(self, text: str) -> bytes:
+    def _wav(self, text: str, speed: float = 1.0) -> bytes:
         """Empty where espeak-ng refuses."""
         try:
             done = subprocess.run(
-                self._command,
+                [*self._command, "-s", str(round(_WORDS_A_MINUTE * speed))],
                 input=text.encode(),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

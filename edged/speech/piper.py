@@ -42,13 +42,16 @@ class PiperVoice:
         self.sample_rate: int = config.sample_rate
         """Of what `synthesize` yields."""
 
-    def synthesize(self, text: str) -> Iterator[Pcm]:
+    def synthesize(self, text: str, *, speed: float = 1.0) -> Iterator[Pcm]:
         """The sound of each sentence as soon as it is there; nothing for what cannot be read aloud.
 
-        Closing the iterator stops before the next sentence.
+        speed: 2 is twice as fast, at the same pitch. Closing the iterator stops before the next sentence.
         """
+        from piper import SynthesisConfig
+
+        settings = SynthesisConfig(length_scale=self._voice.config.length_scale / speed)
         for piece in pieces(text):
-            for sentence in self._voice.synthesize(piece):
+            for sentence in self._voice.synthesize(piece, settings):
                 sound = trimmed(sentence.audio_int16_array, self.sample_rate)
                 if len(sound):
                     yield sound

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 from edged.audio.mel import Samples
 from edged.audio.pcm import SAMPLE_RATE
 from edged.errors import ArtefactError, InvalidInput
+from edged.records import SpokenWord, Transcription, TranscriptionOptions
 from edged.speech.quiet import quietest
 from edged.speech.slaney_mel import HOP, WINDOW, band_power
 from edged.speech.weights import missing
+from edged.speech.word_times import is_wide, word_times
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -60,28 +62,21 @@ _SHORTEST_LOOP = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Transcription:
-    """What was heard."""
-
-    text: str
-    """Empty where nobody speaks."""
-    language: str
-    """Its code, such as "en"; empty where none was heard."""
-    is_speech: bool
-    """Whether somebody speaks at all."""
-    seconds: float
-    """How long the sound is that was listened to."""
-    log_probability: float
-    """Mean of the tokens': near 0 where every word is sure."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Heard:
     """In one window."""
 
     text: str
     language: str
     log_probability: float
+    no_speech_probability: float
+    words: tuple[SpokenWord, ...]
+
+
+_AS_IT_IS = TranscriptionOptions()
+_MOST_PROMPT = 200
+"""Tokens of what was said before."""
+_DECODER_TOKENS = 448
+"""All that the decoder has room for."""
 
 
 class Whisper:
@@ -100,12 +95,19 @@ class Whisper:
         self._end = self._id("<|endoftext|>")
         self._silence = self._states(np.zeros(0, np.float32), seconds=_ALL_STATES * _FRAMES_A_STATE * HOP / SAMPLE_RATE)
 
-    def transcribe(self, samples: Samples, *, cancelled: Callable[[], bool] = lambda: False) -> Transcription:
+    def transcribe(
+        self,
+        samples: Samples,
+        *,
+        options: TranscriptionOptions = _AS_IT_IS,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Transcription:
         """What is said in 16 kHz samples, window by window.
 
         cancelled: asked before each window is encoded and decoded; what was heard until then is returned.
-        Raises InvalidInput for samples that are no numbers.
+        Raises InvalidInput for samples that are no numbers, and what `require` raises.
         """
+        self.require(options)
         heard: list[_Heard] = []
         seconds = 0.0
         for window in windows(samples):
@@ -113,8 +115,8 @@ class Whisper:
                 raise InvalidInput("the recording is damaged: it has samples that are no numbers", field="parts")
             if cancelled():
                 break
-            if (one := self._hear(window, cancelled)) is not None:
-                heard.append(one)
+            if (one := self._hear(window, options, cancelled)) is not None:
+                heard.append(replace(one, words=tuple(_later(word, seconds) for word in one.words)))
             seconds += len(window) / SAMPLE_RATE
         return Transcription(
             text=_joined([one.text for one in heard]),
@@ -122,63 +124,17 @@ class Whisper:
             is_speech=bool(heard),
             seconds=seconds,
             log_probability=sum(one.log_probability for one in heard) / max(1, len(heard)),
+            no_speech_probability=sum(one.no_speech_probability for one in heard) / max(1, len(heard)),
+            words=tuple(word for one in heard for word in one.words),
         )
 
-    def _hear(self, window: Samples, cancelled: Callable[[], bool]) -> _Heard | None:
-        """None where nobody speaks, or nobody wants to know any more."""
-        if len(window) == 0 or np.abs(window).max() < _INAUDIBLE:
-            return None
-        seconds = len(window) / SAMPLE_RATE
-        states = self._states(window, seconds=max(_LEAST_SECONDS, seconds + _SILENCE_SECONDS))
-        features = _storage(np.concatenate((states, self._silence[:, states.shape[1] :]), axis=1))
-        if cancelled():
-            return None
-        language = self._spoken(features)
-        # It makes half as many tokens as max_length.
-        limits = {"max_length": 2 * (_FEWEST_TOKENS + int(seconds * _TOKENS_A_SECOND))}
-        found, text = self._decoded(features, language, limits)
-        if _repeats_itself(text):
-            found, text = self._decoded(features, language, limits | {"no_repeat_ngram_size": _LONGEST_REPETITION})
-        sure = float(found.scores[0])
-        if not any(map(str.isalnum, text)) or sure < (_UNSURE if found.no_speech_prob > _NO_SPEECH else _LOST):
-            return None
-        return _Heard(text=text, language=language, log_probability=sure)
-
-    def _decoded(self, features: Any, language: str, limits: dict[str, int]) -> tuple[Any, str]:
-        """The likeliest text, and how likely it is."""
-        (found,) = self._model.generate(
-            features,
-            [self._prompt(language)],
-            beam_size=_BEAMS,
-            return_scores=True,
-            return_no_speech_prob=True,
-            **limits,
-        )
-        tokens = [token for token in found.sequences_ids[0] if token < self._end]
-        return found, str(self._tokenizer.decode(tokens)).strip()
-
-    def _states(self, window: Samples, *, seconds: float) -> NDArray[np.float32]:
-        """What the encoder makes of a window and silence up to so many seconds.  # (1, states, hidden)"""
-        frames = min(_ALL_STATES, int(np.ceil(seconds * SAMPLE_RATE / HOP / _FRAMES_A_STATE))) * _FRAMES_A_STATE
-        padded = np.zeros(frames * HOP, np.float32)
-        padded[: len(window)] = window
-        return np.array(self._model.encode(_storage(_log_mel(padded, self._bands)[None])))
-
-    def _spoken(self, features: Any) -> str:
-        if self._language != AUTO:
-            return self._language
-        ((likeliest, *_),) = self._model.detect_language(features)
-        return str(likeliest[0]).strip("<|>")
-
-    def _prompt(self, language: str) -> list[int]:
-        named = [f"<|{language}|>", "<|transcribe|>"] if self._is_multilingual else []
-        return [self._id(token) for token in ("<|startoftranscript|>", *named, "<|notimestamps|>")]
-
-    def _id(self, token: str) -> int:
-        found = self._tokenizer.token_to_id(token)
-        if found is None:
-            raise ArtefactError(f"the speech model's tokenizer.json has no {token}: it is no Whisper's")
-        return int(found)
+    def require(self, options: TranscriptionOptions) -> None:
+        """Raises InvalidInput naming what this model cannot do."""
+        if options.language:
+            self._require_known(options.language)
+        if options.translates and not self._is_multilingual:
+            message = 'the speech model knows English alone: voice.language = "auto" (extra zh) translates'
+            raise InvalidInput(message, field="model")
 
     def _require_known(self, language: str) -> None:
         if self._is_multilingual:
@@ -187,6 +143,87 @@ class Whisper:
             is_known = language in (AUTO, "en")
         if not is_known:
             raise InvalidInput(f"the speech model does not know the language {language[:20]!r}", field="language")
+
+    def _hear(self, window: Samples, options: TranscriptionOptions, cancelled: Callable[[], bool]) -> _Heard | None:
+        """None where nobody speaks, or nobody wants to know any more."""
+        if len(window) == 0 or np.abs(window).max() < _INAUDIBLE:
+            return None
+        seconds = len(window) / SAMPLE_RATE
+        states = self._states(window, seconds=max(_LEAST_SECONDS, seconds + _SILENCE_SECONDS))
+        features = _storage(np.concatenate((states, self._silence[:, states.shape[1] :]), axis=1))
+        if cancelled():
+            return None
+        language = self._spoken(features, options)
+        start = self._start(language, translates=options.translates)
+        prompt = [*self._before(options.prompt), *start, self._id("<|notimestamps|>")]
+        # It makes half as many tokens as max_length, and no more than the prompt leaves of it.
+        most = _FEWEST_TOKENS + int(seconds * _TOKENS_A_SECOND)
+        length = min(_DECODER_TOKENS, max(2 * most, most + len(prompt)))
+        settings: dict[str, Any] = {"max_length": length, "beam_size": _BEAMS}
+        if options.temperature > 0:
+            settings |= {"beam_size": 1, "sampling_topk": 0, "sampling_temperature": options.temperature}
+        found, text = self._decoded(features, prompt, settings)
+        if _repeats_itself(text):
+            found, text = self._decoded(features, prompt, settings | {"no_repeat_ngram_size": _LONGEST_REPETITION})
+        sure = float(found.scores[0])
+        if not any(map(str.isalnum, text)) or sure < (_UNSURE if found.no_speech_prob > _NO_SPEECH else _LOST):
+            return None
+        words: tuple[SpokenWord, ...] = ()
+        if options.has_words:
+            words = word_times(self._model, features, start, self._text(found), self._tokenizer, seconds=seconds)
+        return _Heard(
+            text=text,
+            language=language,
+            log_probability=sure,
+            no_speech_probability=float(found.no_speech_prob),
+            words=words,
+        )
+
+    def _decoded(self, features: Any, prompt: list[int], settings: dict[str, Any]) -> tuple[Any, str]:
+        """The likeliest text, and how likely it is."""
+        (found,) = self._model.generate(
+            features,
+            [prompt],
+            return_scores=True,
+            return_no_speech_prob=True,
+            **settings,
+        )
+        return found, str(self._tokenizer.decode(self._text(found))).strip()
+
+    def _text(self, found: Any) -> list[int]:
+        """Tokens that spell something."""
+        return [token for token in found.sequences_ids[0] if token < self._end]
+
+    def _states(self, window: Samples, *, seconds: float) -> NDArray[np.float32]:
+        """What the encoder makes of a window and silence up to so many seconds.  # (1, states, hidden)"""
+        frames = min(_ALL_STATES, int(np.ceil(seconds * SAMPLE_RATE / HOP / _FRAMES_A_STATE))) * _FRAMES_A_STATE
+        padded = np.zeros(frames * HOP, np.float32)
+        padded[: len(window)] = window
+        return np.array(self._model.encode(_storage(_log_mel(padded, self._bands)[None])))
+
+    def _spoken(self, features: Any, options: TranscriptionOptions) -> str:
+        language = options.language or self._language
+        if language != AUTO or not self._is_multilingual:
+            return language if self._is_multilingual else "en"
+        ((likeliest, *_),) = self._model.detect_language(features)
+        return str(likeliest[0]).strip("<|>")
+
+    def _start(self, language: str, *, translates: bool) -> list[int]:
+        task = "<|translate|>" if translates else "<|transcribe|>"
+        named = [f"<|{language}|>", task] if self._is_multilingual else []
+        return [self._id(token) for token in ("<|startoftranscript|>", *named)]
+
+    def _before(self, text: str) -> list[int]:
+        if not text.strip():
+            return []
+        tokens = self._tokenizer.encode(f" {text.strip()}", add_special_tokens=False).ids
+        return [self._id("<|startofprev|>"), *[token for token in tokens if token < self._end][-_MOST_PROMPT:]]
+
+    def _id(self, token: str) -> int:
+        found = self._tokenizer.token_to_id(token)
+        if found is None:
+            raise ArtefactError(f"the speech model's tokenizer.json has no {token}: it is no Whisper's")
+        return int(found)
 
 
 def windows(samples: Samples) -> Iterator[Samples]:
@@ -197,6 +234,11 @@ def windows(samples: Samples) -> Iterator[Samples]:
         yield samples[:cut]
         samples = samples[cut:]
     yield samples
+
+
+def _later(word: SpokenWord, seconds: float) -> SpokenWord:
+    """The same word, where its window begins after so many seconds."""
+    return replace(word, start_seconds=word.start_seconds + seconds, end_seconds=word.end_seconds + seconds)
 
 
 def _repeats_itself(text: str) -> bool:
@@ -216,13 +258,9 @@ def _joined(texts: list[str]) -> str:
     """One after another; Chinese and Japanese without spaces."""
     joined = ""
     for text in texts:
-        gap = " " if joined.isascii() or text.isascii() or not _is_wide(joined[-1] + text[0]) else ""
+        gap = " " if joined.isascii() or text.isascii() or not is_wide(joined[-1] + text[0]) else ""
         joined += gap + text if joined else text
     return joined
-
-
-def _is_wide(text: str) -> bool:
-    return all("\u2e80" <= character <= "\uffef" for character in text)
 
 
 def _storage(array: NDArray[np.float32]) -> Any:

@@ -27,7 +27,7 @@ from edged.v1 import turn_pb2 as edged_dot_v1_dot_turn__pb2
 from edged.v1 import voice_pb2 as edged_dot_v1_dot_voice__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x65\x64ged/v1/assistant.proto\x12\x08\x65\x64ged.v1\x1a\x16\x65\x64ged/v1/message.proto\x1a\x13\x65\x64ged/v1/turn.proto\x1a\x14\x65\x64ged/v1/voice.proto\"\xc4\x02\n\nAskRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x1d\n\x05parts\x18\x02 \x03(\x0b\x32\x0e.edged.v1.Part\x12\r\n\x05model\x18\x03 \x01(\t\x12+\n\x08sampling\x18\x04 \x01(\x0b\x32\x19.edged.v1.SamplingOptions\x12\x1c\n\x0f\x65nable_thinking\x18\x05 \x01(\x08H\x00\x88\x01\x01\x12\x1a\n\rsystem_prompt\x18\x06 \x01(\tH\x01\x88\x01\x01\x12&\n\x06output\x18\x07 \x01(\x0b\x32\x16.edged.v1.OutputFormat\x12!\n\x14max_reasoning_tokens\x18\x08 \x01(\x05H\x02\x88\x01\x01\x42\x12\n\x10_enable_thinkingB\x10\n\x0e_system_promptB\x17\n\x15_max_reasoning_tokens\"\xcf\x02\n\x0b\x41skResponse\x12$\n\x07started\x18\x01 \x01(\x0b\x32\x11.edged.v1.StartedH\x00\x12\x33\n\x0f\x63ontext_trimmed\x18\x02 \x01(\x0b\x32\x18.edged.v1.ContextTrimmedH\x00\x12)\n\ntext_delta\x18\x03 \x01(\x0b\x32\x13.edged.v1.TextDeltaH\x00\x12\x33\n\x0freasoning_delta\x18\x04 \x01(\x0b\x32\x18.edged.v1.ReasoningDeltaH\x00\x12&\n\x08measured\x18\x05 \x01(\x0b\x32\x12.edged.v1.MeasuredH\x00\x12&\n\x08\x66inished\x18\x06 \x01(\x0b\x32\x12.edged.v1.FinishedH\x00\x12,\n\x0btranscribed\x18\x07 \x01(\x0b\x32\x15.edged.v1.TranscribedH\x00\x42\x07\n\x05\x65vent\"\x92\x02\n\x0f\x43onverseRequest\x12*\n\x04open\x18\x01 \x01(\x0b\x32\x1a.edged.v1.OpenConversationH\x00\x12&\n\x05\x61udio\x18\x02 \x01(\x0b\x32\x15.edged.v1.SpokenInputH\x00\x12\"\n\x06\x62utton\x18\x03 \x01(\x0b\x32\x10.edged.v1.ButtonH\x00\x12\x1e\n\x04stop\x18\x04 \x01(\x0b\x32\x0e.edged.v1.StopH\x00\x12,\n\x08playback\x18\x05 \x01(\x0b\x32\x18.edged.v1.PlaybackReportH\x00\x12.\n\rend_of_speech\x18\x06 \x01(\x0b\x32\x15.edged.v1.EndOfSpeechH\x00\x42\t\n\x07request\"\x87\x01\n\x10\x43onverseResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12.\n\x06opened\x18\x02 \x01(\x0b\x32\x1c.edged.v1.ConversationOpenedH\x00\x12%\n\x05\x65vent\x18\x03 \x01(\x0b\x32\x14.edged.v1.VoiceEventH\x00\x42\n\n\x08response\"$\n\x12WatchEventsRequest\x12\x0e\n\x06listen\x18\x01 \x01(\x08\":\n\x13WatchEventsResponse\x12#\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x14.edged.v1.VoiceEvent\"%\n\x14SetMicrophoneRequest\x12\r\n\x05muted\x18\x01 \x01(\x08\"&\n\x15SetMicrophoneResponse\x12\r\n\x05muted\x18\x01 \x01(\x08\x32\xaf\x02\n\x10\x41ssistantService\x12\x34\n\x03\x41sk\x12\x14.edged.v1.AskRequest\x1a\x15.edged.v1.AskResponse0\x01\x12\x45\n\x08\x43onverse\x12\x19.edged.v1.ConverseRequest\x1a\x1a.edged.v1.ConverseResponse(\x01\x30\x01\x12L\n\x0bWatchEvents\x12\x1c.edged.v1.WatchEventsRequest\x1a\x1d.edged.v1.WatchEventsResponse0\x01\x12P\n\rSetMicrophone\x12\x1e.edged.v1.SetMicrophoneRequest\x1a\x1f.edged.v1.SetMicrophoneResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x65\x64ged/v1/assistant.proto\x12\x08\x65\x64ged.v1\x1a\x16\x65\x64ged/v1/message.proto\x1a\x13\x65\x64ged/v1/turn.proto\x1a\x14\x65\x64ged/v1/voice.proto\"\xdb\x03\n\nAskRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x1d\n\x05parts\x18\x02 \x03(\x0b\x32\x0e.edged.v1.Part\x12\r\n\x05model\x18\x03 \x01(\t\x12+\n\x08sampling\x18\x04 \x01(\x0b\x32\x19.edged.v1.SamplingOptions\x12\x1c\n\x0f\x65nable_thinking\x18\x05 \x01(\x08H\x00\x88\x01\x01\x12\x1a\n\rsystem_prompt\x18\x06 \x01(\tH\x01\x88\x01\x01\x12&\n\x06output\x18\x07 \x01(\x0b\x32\x16.edged.v1.OutputFormat\x12!\n\x14max_reasoning_tokens\x18\x08 \x01(\x05H\x02\x88\x01\x01\x12\x1d\n\x05tools\x18\t \x03(\x0b\x32\x0e.edged.v1.Tool\x12)\n\x0btool_choice\x18\n \x01(\x0b\x32\x14.edged.v1.ToolChoice\x12 \n\x13parallel_tool_calls\x18\x0b \x01(\x08H\x03\x88\x01\x01\x12\x11\n\tincognito\x18\x0c \x01(\x08\x42\x12\n\x10_enable_thinkingB\x10\n\x0e_system_promptB\x17\n\x15_max_reasoning_tokensB\x16\n\x14_parallel_tool_calls\"\xec\x03\n\x0b\x41skResponse\x12$\n\x07started\x18\x01 \x01(\x0b\x32\x11.edged.v1.StartedH\x00\x12\x33\n\x0f\x63ontext_trimmed\x18\x02 \x01(\x0b\x32\x18.edged.v1.ContextTrimmedH\x00\x12)\n\ntext_delta\x18\x03 \x01(\x0b\x32\x13.edged.v1.TextDeltaH\x00\x12\x33\n\x0freasoning_delta\x18\x04 \x01(\x0b\x32\x18.edged.v1.ReasoningDeltaH\x00\x12&\n\x08measured\x18\x05 \x01(\x0b\x32\x12.edged.v1.MeasuredH\x00\x12&\n\x08\x66inished\x18\x06 \x01(\x0b\x32\x12.edged.v1.FinishedH\x00\x12,\n\x0btranscribed\x18\x07 \x01(\x0b\x32\x15.edged.v1.TranscribedH\x00\x12\x36\n\x11tool_call_started\x18\x08 \x01(\x0b\x32\x19.edged.v1.ToolCallStartedH\x00\x12\x32\n\x0ftool_call_delta\x18\t \x01(\x0b\x32\x17.edged.v1.ToolCallDeltaH\x00\x12/\n\rtool_returned\x18\n \x01(\x0b\x32\x16.edged.v1.ToolReturnedH\x00\x42\x07\n\x05\x65vent\"0\n\x13StopThinkingRequest\x12\x19\n\x11\x61nswer_message_id\x18\x01 \x01(\t\"\x16\n\x14StopThinkingResponse\"\x92\x02\n\x0f\x43onverseRequest\x12*\n\x04open\x18\x01 \x01(\x0b\x32\x1a.edged.v1.OpenConversationH\x00\x12&\n\x05\x61udio\x18\x02 \x01(\x0b\x32\x15.edged.v1.SpokenInputH\x00\x12\"\n\x06\x62utton\x18\x03 \x01(\x0b\x32\x10.edged.v1.ButtonH\x00\x12\x1e\n\x04stop\x18\x04 \x01(\x0b\x32\x0e.edged.v1.StopH\x00\x12,\n\x08playback\x18\x05 \x01(\x0b\x32\x18.edged.v1.PlaybackReportH\x00\x12.\n\rend_of_speech\x18\x06 \x01(\x0b\x32\x15.edged.v1.EndOfSpeechH\x00\x42\t\n\x07request\"\x87\x01\n\x10\x43onverseResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12.\n\x06opened\x18\x02 \x01(\x0b\x32\x1c.edged.v1.ConversationOpenedH\x00\x12%\n\x05\x65vent\x18\x03 \x01(\x0b\x32\x14.edged.v1.VoiceEventH\x00\x42\n\n\x08response\"$\n\x12WatchEventsRequest\x12\x0e\n\x06listen\x18\x01 \x01(\x08\":\n\x13WatchEventsResponse\x12#\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x14.edged.v1.VoiceEvent\"%\n\x14SetMicrophoneRequest\x12\r\n\x05muted\x18\x01 \x01(\x08\"&\n\x15SetMicrophoneResponse\x12\r\n\x05muted\x18\x01 \x01(\x08\x32\xfe\x02\n\x10\x41ssistantService\x12\x34\n\x03\x41sk\x12\x14.edged.v1.AskRequest\x1a\x15.edged.v1.AskResponse0\x01\x12M\n\x0cStopThinking\x12\x1d.edged.v1.StopThinkingRequest\x1a\x1e.edged.v1.StopThinkingResponse\x12\x45\n\x08\x43onverse\x12\x19.edged.v1.ConverseRequest\x1a\x1a.edged.v1.ConverseResponse(\x01\x30\x01\x12L\n\x0bWatchEvents\x12\x1c.edged.v1.WatchEventsRequest\x1a\x1d.edged.v1.WatchEventsResponse0\x01\x12P\n\rSetMicrophone\x12\x1e.edged.v1.SetMicrophoneRequest\x1a\x1f.edged.v1.SetMicrophoneResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,21 +35,25 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'edged.v1.assistant_pb2', _g
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ASKREQUEST']._serialized_start=106
-  _globals['_ASKREQUEST']._serialized_end=430
-  _globals['_ASKRESPONSE']._serialized_start=433
-  _globals['_ASKRESPONSE']._serialized_end=768
-  _globals['_CONVERSEREQUEST']._serialized_start=771
-  _globals['_CONVERSEREQUEST']._serialized_end=1045
-  _globals['_CONVERSERESPONSE']._serialized_start=1048
-  _globals['_CONVERSERESPONSE']._serialized_end=1183
-  _globals['_WATCHEVENTSREQUEST']._serialized_start=1185
-  _globals['_WATCHEVENTSREQUEST']._serialized_end=1221
-  _globals['_WATCHEVENTSRESPONSE']._serialized_start=1223
-  _globals['_WATCHEVENTSRESPONSE']._serialized_end=1281
-  _globals['_SETMICROPHONEREQUEST']._serialized_start=1283
-  _globals['_SETMICROPHONEREQUEST']._serialized_end=1320
-  _globals['_SETMICROPHONERESPONSE']._serialized_start=1322
-  _globals['_SETMICROPHONERESPONSE']._serialized_end=1360
-  _globals['_ASSISTANTSERVICE']._serialized_start=1363
-  _globals['_ASSISTANTSERVICE']._serialized_end=1666
+  _globals['_ASKREQUEST']._serialized_end=581
+  _globals['_ASKRESPONSE']._serialized_start=584
+  _globals['_ASKRESPONSE']._serialized_end=1076
+  _globals['_STOPTHINKINGREQUEST']._serialized_start=1078
+  _globals['_STOPTHINKINGREQUEST']._serialized_end=1126
+  _globals['_STOPTHINKINGRESPONSE']._serialized_start=1128
+  _globals['_STOPTHINKINGRESPONSE']._serialized_end=1150
+  _globals['_CONVERSEREQUEST']._serialized_start=1153
+  _globals['_CONVERSEREQUEST']._serialized_end=1427
+  _globals['_CONVERSERESPONSE']._serialized_start=1430
+  _globals['_CONVERSERESPONSE']._serialized_end=1565
+  _globals['_WATCHEVENTSREQUEST']._serialized_start=1567
+  _globals['_WATCHEVENTSREQUEST']._serialized_end=1603
+  _globals['_WATCHEVENTSRESPONSE']._serialized_start=1605
+  _globals['_WATCHEVENTSRESPONSE']._serialized_end=1663
+  _globals['_SETMICROPHONEREQUEST']._serialized_start=1665
+  _globals['_SETMICROPHONEREQUEST']._serialized_end=1702
+  _globals['_SETMICROPHONERESPONSE']._serialized_start=1704
+  _globals['_SETMICROPHONERESPONSE']._serialized_end=1742
+  _globals['_ASSISTANTSERVICE']._serialized_start=1745
+  _globals['_ASSISTANTSERVICE']._serialized_end=2127
 # @@protoc_insertion_point(module_scope)

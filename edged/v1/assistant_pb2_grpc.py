@@ -39,6 +39,11 @@ class AssistantServiceStub(object):
                 request_serializer=edged_dot_v1_dot_assistant__pb2.AskRequest.SerializeToString,
                 response_deserializer=edged_dot_v1_dot_assistant__pb2.AskResponse.FromString,
                 _registered_method=True)
+        self.StopThinking = channel.unary_unary(
+                '/edged.v1.AssistantService/StopThinking',
+                request_serializer=edged_dot_v1_dot_assistant__pb2.StopThinkingRequest.SerializeToString,
+                response_deserializer=edged_dot_v1_dot_assistant__pb2.StopThinkingResponse.FromString,
+                _registered_method=True)
         self.Converse = channel.stream_stream(
                 '/edged.v1.AssistantService/Converse',
                 request_serializer=edged_dot_v1_dot_assistant__pb2.ConverseRequest.SerializeToString,
@@ -64,6 +69,8 @@ class AssistantServiceServicer(object):
         sent recordings, any number of deltas, measured, finished.
         The user's message is on disk before `started` is sent. Cancelling the
         call stops the computation within one token and stores what was generated.
+        A turn that ends with TOOL_CALLS goes on with an Ask on its conversation
+        whose parts are the results of all its calls that have none yet.
 
         INVALID_ARGUMENT   empty or too long text, sampling out of range, a form
         of the answer that makes no sense or too much work
@@ -72,6 +79,16 @@ class AssistantServiceServicer(object):
         UNIMPLEMENTED      the model cannot take this kind of part
         RESOURCE_EXHAUSTED the queue is full, or the disk is (RetryInfo)
         UNAVAILABLE        loading or draining (RetryInfo)
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StopThinking(self, request, context):
+        """StopThinking lets the answer that an Ask is giving follow at once: its
+        thinking is closed within one token. Does nothing to one that does not think.
+
+        NOT_FOUND          no such answer is being given to this caller
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -118,6 +135,11 @@ def add_AssistantServiceServicer_to_server(servicer, server):
                     request_deserializer=edged_dot_v1_dot_assistant__pb2.AskRequest.FromString,
                     response_serializer=edged_dot_v1_dot_assistant__pb2.AskResponse.SerializeToString,
             ),
+            'StopThinking': grpc.unary_unary_rpc_method_handler(
+                    servicer.StopThinking,
+                    request_deserializer=edged_dot_v1_dot_assistant__pb2.StopThinkingRequest.FromString,
+                    response_serializer=edged_dot_v1_dot_assistant__pb2.StopThinkingResponse.SerializeToString,
+            ),
             'Converse': grpc.stream_stream_rpc_method_handler(
                     servicer.Converse,
                     request_deserializer=edged_dot_v1_dot_assistant__pb2.ConverseRequest.FromString,
@@ -161,6 +183,33 @@ class AssistantService(object):
             '/edged.v1.AssistantService/Ask',
             edged_dot_v1_dot_assistant__pb2.AskRequest.SerializeToString,
             edged_dot_v1_dot_assistant__pb2.AskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StopThinking(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/edged.v1.AssistantService/StopThinking',
+            edged_dot_v1_dot_assistant__pb2.StopThinkingRequest.SerializeToString,
+            edged_dot_v1_dot_assistant__pb2.StopThinkingResponse.FromString,
             options,
             channel_credentials,
             insecure,

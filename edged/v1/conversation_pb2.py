@@ -26,7 +26,7 @@ from edged.v1 import message_pb2 as edged_dot_v1_dot_message__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x65\x64ged/v1/conversation.proto\x12\x08\x65\x64ged.v1\x1a\x16\x65\x64ged/v1/message.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaf\x01\n\x0c\x43onversation\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12.\n\ncreated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rmessage_count\x18\x05 \x01(\x05\x12\r\n\x05owner\x18\x06 \x01(\t\"N\n\x18ListConversationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0b\n\x03own\x18\x03 \x01(\x08\"c\n\x19ListConversationsResponse\x12-\n\rconversations\x18\x01 \x03(\x0b\x32\x16.edged.v1.Conversation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"1\n\x16GetConversationRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\"l\n\x17GetConversationResponse\x12,\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x16.edged.v1.Conversation\x12#\n\x08messages\x18\x02 \x03(\x0b\x32\x11.edged.v1.Message\"R\n\x1aSearchConversationsRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Y\n\x1bSearchConversationsResponse\x12!\n\x04hits\x18\x01 \x03(\x0b\x32\x13.edged.v1.SearchHit\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"|\n\tSearchHit\x12,\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x16.edged.v1.Conversation\x12\x12\n\nmessage_id\x18\x02 \x01(\t\x12\x1c\n\x04role\x18\x03 \x01(\x0e\x32\x0e.edged.v1.Role\x12\x0f\n\x07snippet\x18\x04 \x01(\t\"C\n\x19RenameConversationRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\"J\n\x1aRenameConversationResponse\x12,\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x16.edged.v1.Conversation\"4\n\x19\x44\x65leteConversationRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\"\x1c\n\x1a\x44\x65leteConversationResponse\"6\n\x1a\x45xportConversationsRequest\x12\x18\n\x10\x63onversation_ids\x18\x01 \x03(\t\"p\n\x1b\x45xportConversationsResponse\x12,\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x16.edged.v1.Conversation\x12#\n\x08messages\x18\x02 \x03(\x0b\x32\x11.edged.v1.Message2\xd7\x04\n\x13\x43onversationService\x12\\\n\x11ListConversations\x12\".edged.v1.ListConversationsRequest\x1a#.edged.v1.ListConversationsResponse\x12V\n\x0fGetConversation\x12 .edged.v1.GetConversationRequest\x1a!.edged.v1.GetConversationResponse\x12\x62\n\x13SearchConversations\x12$.edged.v1.SearchConversationsRequest\x1a%.edged.v1.SearchConversationsResponse\x12_\n\x12RenameConversation\x12#.edged.v1.RenameConversationRequest\x1a$.edged.v1.RenameConversationResponse\x12_\n\x12\x44\x65leteConversation\x12#.edged.v1.DeleteConversationRequest\x1a$.edged.v1.DeleteConversationResponse\x12\x64\n\x13\x45xportConversations\x12$.edged.v1.ExportConversationsRequest\x1a%.edged.v1.ExportConversationsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x65\x64ged/v1/conversation.proto\x12\x08\x65\x64ged.v1\x1a\x16\x65\x64ged/v1/message.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaf\x01\n\x0c\x43onversation\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12.\n\ncreated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rmessage_count\x18\x05 \x01(\x05\x12\r\n\x05owner\x18\x06 \x01(\t\"N\n\x18ListConversationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0b\n\x03own\x18\x03 \x01(\x08\"c\n\x19ListConversationsResponse\x12-\n\rconversations\x18\x01 \x03(\x0b\x32\x16.edged.v1.Conversation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"K\n\x16GetConversationRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x18\n\x10max_picture_side\x18\x02 \x01(\x05\"l\n\x17GetConversationResponse\x12,\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x16.edged.v1.Conversation\x12#\n\x08messages\x18\x02 \x03(\x0b\x32\x11.edged.v1.Message\"R\n\x1aSearchConversationsRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Y\n\x1bSearchConversationsResponse\x12!\n\x04hits\x18\x01 \x03(\x0b\x32\x13.edged.v1.SearchHit\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"|\n\tSearchHit\x12,\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x16.edged.v1.Conversation\x12\x12\n\nmessage_id\x18\x02 \x01(\t\x12\x1c\n\x04role\x18\x03 \x01(\x0e\x32\x0e.edged.v1.Role\x12\x0f\n\x07snippet\x18\x04 \x01(\t\"C\n\x19RenameConversationRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\"J\n\x1aRenameConversationResponse\x12,\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x16.edged.v1.Conversation\"4\n\x19\x44\x65leteConversationRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\"\x1c\n\x1a\x44\x65leteConversationResponse\"6\n\x1a\x45xportConversationsRequest\x12\x18\n\x10\x63onversation_ids\x18\x01 \x03(\t\"p\n\x1b\x45xportConversationsResponse\x12,\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x16.edged.v1.Conversation\x12#\n\x08messages\x18\x02 \x03(\x0b\x32\x11.edged.v1.Message2\xd7\x04\n\x13\x43onversationService\x12\\\n\x11ListConversations\x12\".edged.v1.ListConversationsRequest\x1a#.edged.v1.ListConversationsResponse\x12V\n\x0fGetConversation\x12 .edged.v1.GetConversationRequest\x1a!.edged.v1.GetConversationResponse\x12\x62\n\x13SearchConversations\x12$.edged.v1.SearchConversationsRequest\x1a%.edged.v1.SearchConversationsResponse\x12_\n\x12RenameConversation\x12#.edged.v1.RenameConversationRequest\x1a$.edged.v1.RenameConversationResponse\x12_\n\x12\x44\x65leteConversation\x12#.edged.v1.DeleteConversationRequest\x1a$.edged.v1.DeleteConversationResponse\x12\x64\n\x13\x45xportConversations\x12$.edged.v1.ExportConversationsRequest\x1a%.edged.v1.ExportConversationsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,27 +40,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTCONVERSATIONSRESPONSE']._serialized_start=356
   _globals['_LISTCONVERSATIONSRESPONSE']._serialized_end=455
   _globals['_GETCONVERSATIONREQUEST']._serialized_start=457
-  _globals['_GETCONVERSATIONREQUEST']._serialized_end=506
-  _globals['_GETCONVERSATIONRESPONSE']._serialized_start=508
-  _globals['_GETCONVERSATIONRESPONSE']._serialized_end=616
-  _globals['_SEARCHCONVERSATIONSREQUEST']._serialized_start=618
-  _globals['_SEARCHCONVERSATIONSREQUEST']._serialized_end=700
-  _globals['_SEARCHCONVERSATIONSRESPONSE']._serialized_start=702
-  _globals['_SEARCHCONVERSATIONSRESPONSE']._serialized_end=791
-  _globals['_SEARCHHIT']._serialized_start=793
-  _globals['_SEARCHHIT']._serialized_end=917
-  _globals['_RENAMECONVERSATIONREQUEST']._serialized_start=919
-  _globals['_RENAMECONVERSATIONREQUEST']._serialized_end=986
-  _globals['_RENAMECONVERSATIONRESPONSE']._serialized_start=988
-  _globals['_RENAMECONVERSATIONRESPONSE']._serialized_end=1062
-  _globals['_DELETECONVERSATIONREQUEST']._serialized_start=1064
-  _globals['_DELETECONVERSATIONREQUEST']._serialized_end=1116
-  _globals['_DELETECONVERSATIONRESPONSE']._serialized_start=1118
-  _globals['_DELETECONVERSATIONRESPONSE']._serialized_end=1146
-  _globals['_EXPORTCONVERSATIONSREQUEST']._serialized_start=1148
-  _globals['_EXPORTCONVERSATIONSREQUEST']._serialized_end=1202
-  _globals['_EXPORTCONVERSATIONSRESPONSE']._serialized_start=1204
-  _globals['_EXPORTCONVERSATIONSRESPONSE']._serialized_end=1316
-  _globals['_CONVERSATIONSERVICE']._serialized_start=1319
-  _globals['_CONVERSATIONSERVICE']._serialized_end=1918
+  _globals['_GETCONVERSATIONREQUEST']._serialized_end=532
+  _globals['_GETCONVERSATIONRESPONSE']._serialized_start=534
+  _globals['_GETCONVERSATIONRESPONSE']._serialized_end=642
+  _globals['_SEARCHCONVERSATIONSREQUEST']._serialized_start=644
+  _globals['_SEARCHCONVERSATIONSREQUEST']._serialized_end=726
+  _globals['_SEARCHCONVERSATIONSRESPONSE']._serialized_start=728
+  _globals['_SEARCHCONVERSATIONSRESPONSE']._serialized_end=817
+  _globals['_SEARCHHIT']._serialized_start=819
+  _globals['_SEARCHHIT']._serialized_end=943
+  _globals['_RENAMECONVERSATIONREQUEST']._serialized_start=945
+  _globals['_RENAMECONVERSATIONREQUEST']._serialized_end=1012
+  _globals['_RENAMECONVERSATIONRESPONSE']._serialized_start=1014
+  _globals['_RENAMECONVERSATIONRESPONSE']._serialized_end=1088
+  _globals['_DELETECONVERSATIONREQUEST']._serialized_start=1090
+  _globals['_DELETECONVERSATIONREQUEST']._serialized_end=1142
+  _globals['_DELETECONVERSATIONRESPONSE']._serialized_start=1144
+  _globals['_DELETECONVERSATIONRESPONSE']._serialized_end=1172
+  _globals['_EXPORTCONVERSATIONSREQUEST']._serialized_start=1174
+  _globals['_EXPORTCONVERSATIONSREQUEST']._serialized_end=1228
+  _globals['_EXPORTCONVERSATIONSRESPONSE']._serialized_start=1230
+  _globals['_EXPORTCONVERSATIONSRESPONSE']._serialized_end=1342
+  _globals['_CONVERSATIONSERVICE']._serialized_start=1345
+  _globals['_CONVERSATIONSERVICE']._serialized_end=1944
 # @@protoc_insertion_point(module_scope)

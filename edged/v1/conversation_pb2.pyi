@@ -45,10 +45,12 @@ class ListConversationsResponse(_message.Message):
     def __init__(self, conversations: _Optional[_Iterable[_Union[Conversation, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class GetConversationRequest(_message.Message):
-    __slots__ = ("conversation_id",)
+    __slots__ = ("conversation_id", "max_picture_side")
     CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    MAX_PICTURE_SIDE_FIELD_NUMBER: _ClassVar[int]
     conversation_id: str
-    def __init__(self, conversation_id: _Optional[str] = ...) -> None: ...
+    max_picture_side: int
+    def __init__(self, conversation_id: _Optional[str] = ..., max_picture_side: _Optional[int] = ...) -> None: ...
 
 class GetConversationResponse(_message.Message):
     __slots__ = ("conversation", "messages")

@@ -25,6 +25,7 @@ class DeviceKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DEVICE_KIND_UNSPECIFIED: _ClassVar[DeviceKind]
     DEVICE_KIND_PROGRAM: _ClassVar[DeviceKind]
     DEVICE_KIND_BROWSER: _ClassVar[DeviceKind]
+    DEVICE_KIND_API_KEY: _ClassVar[DeviceKind]
 
 class PairingMeans(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -41,6 +42,7 @@ SCOPE_ADMIN: Scope
 DEVICE_KIND_UNSPECIFIED: DeviceKind
 DEVICE_KIND_PROGRAM: DeviceKind
 DEVICE_KIND_BROWSER: DeviceKind
+DEVICE_KIND_API_KEY: DeviceKind
 PAIRING_MEANS_UNSPECIFIED: PairingMeans
 PAIRING_MEANS_CODE: PairingMeans
 PAIRING_MEANS_SECRET: PairingMeans
@@ -174,6 +176,28 @@ class UpdateDeviceResponse(_message.Message):
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     device: Device
     def __init__(self, device: _Optional[_Union[Device, _Mapping]] = ...) -> None: ...
+
+class CreateApiKeyRequest(_message.Message):
+    __slots__ = ("name", "scopes", "person", "expires_at")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SCOPES_FIELD_NUMBER: _ClassVar[int]
+    PERSON_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    scopes: _containers.RepeatedScalarFieldContainer[Scope]
+    person: str
+    expires_at: _timestamp_pb2.Timestamp
+    def __init__(self, name: _Optional[str] = ..., scopes: _Optional[_Iterable[_Union[Scope, str]]] = ..., person: _Optional[str] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class CreateApiKeyResponse(_message.Message):
+    __slots__ = ("device", "api_key", "addresses")
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    API_KEY_FIELD_NUMBER: _ClassVar[int]
+    ADDRESSES_FIELD_NUMBER: _ClassVar[int]
+    device: Device
+    api_key: str
+    addresses: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, device: _Optional[_Union[Device, _Mapping]] = ..., api_key: _Optional[str] = ..., addresses: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RevokeDeviceRequest(_message.Message):
     __slots__ = ("device_id",)

@@ -76,6 +76,11 @@ class DeviceServiceStub(object):
                 request_serializer=edged_dot_v1_dot_device__pb2.GetOwnDeviceRequest.SerializeToString,
                 response_deserializer=edged_dot_v1_dot_device__pb2.GetOwnDeviceResponse.FromString,
                 _registered_method=True)
+        self.CreateApiKey = channel.unary_unary(
+                '/edged.v1.DeviceService/CreateApiKey',
+                request_serializer=edged_dot_v1_dot_device__pb2.CreateApiKeyRequest.SerializeToString,
+                response_deserializer=edged_dot_v1_dot_device__pb2.CreateApiKeyResponse.FromString,
+                _registered_method=True)
         self.RenewCertificate = channel.unary_unary(
                 '/edged.v1.DeviceService/RenewCertificate',
                 request_serializer=edged_dot_v1_dot_device__pb2.RenewCertificateRequest.SerializeToString,
@@ -147,6 +152,16 @@ class DeviceServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateApiKey(self, request, context):
+        """Lets a program in that shows a key with each of its calls to the HTTP API of the web port. The key is in this
+        answer alone: the daemon keeps its hash. RevokeDevice takes it back.
+
+        FAILED_PRECONDITION the HTTP API is not served on the LAN
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RenewCertificate(self, request, context):
         """A new certificate for the caller, which takes the place of the one it has. Not for browsers.
         """
@@ -196,6 +211,11 @@ def add_DeviceServiceServicer_to_server(servicer, server):
                     servicer.GetOwnDevice,
                     request_deserializer=edged_dot_v1_dot_device__pb2.GetOwnDeviceRequest.FromString,
                     response_serializer=edged_dot_v1_dot_device__pb2.GetOwnDeviceResponse.SerializeToString,
+            ),
+            'CreateApiKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateApiKey,
+                    request_deserializer=edged_dot_v1_dot_device__pb2.CreateApiKeyRequest.FromString,
+                    response_serializer=edged_dot_v1_dot_device__pb2.CreateApiKeyResponse.SerializeToString,
             ),
             'RenewCertificate': grpc.unary_unary_rpc_method_handler(
                     servicer.RenewCertificate,
@@ -421,6 +441,33 @@ class DeviceService(object):
             '/edged.v1.DeviceService/GetOwnDevice',
             edged_dot_v1_dot_device__pb2.GetOwnDeviceRequest.SerializeToString,
             edged_dot_v1_dot_device__pb2.GetOwnDeviceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateApiKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/edged.v1.DeviceService/CreateApiKey',
+            edged_dot_v1_dot_device__pb2.CreateApiKeyRequest.SerializeToString,
+            edged_dot_v1_dot_device__pb2.CreateApiKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x65\x64ged/v1/message.proto\x12\x08\x65\x64ged.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"(\n\x04\x42lob\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x12\n\nmedia_type\x18\x02 \x01(\t\"\x8c\x01\n\x04Part\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12\x1f\n\x05image\x18\x02 \x01(\x0b\x32\x0e.edged.v1.BlobH\x00\x12\x1f\n\x05\x61udio\x18\x03 \x01(\x0b\x32\x0e.edged.v1.BlobH\x00\x12\x12\n\ntranscript\x18\x04 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\tB\t\n\x07\x63ontent\"\x9a\x02\n\x07Message\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04role\x18\x02 \x01(\x0e\x32\x0e.edged.v1.Role\x12\x1d\n\x05parts\x18\x03 \x03(\x0b\x32\x0e.edged.v1.Part\x12\x11\n\treasoning\x18\x04 \x01(\t\x12%\n\x05state\x18\x05 \x01(\x0e\x32\x16.edged.v1.MessageState\x12.\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\rfinish_reason\x18\x07 \x01(\x0e\x32\x16.edged.v1.FinishReason\x12\x1e\n\x05usage\x18\x08 \x01(\x0b\x32\x0f.edged.v1.Usage\x12\r\n\x05model\x18\t \x01(\t\"\xf9\x03\n\x0fSamplingOptions\x12\x18\n\x0btemperature\x18\x01 \x01(\x02H\x00\x88\x01\x01\x12\x12\n\x05top_k\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x12\n\x05top_p\x18\x03 \x01(\x02H\x02\x88\x01\x01\x12\x12\n\x05min_p\x18\x04 \x01(\x02H\x03\x88\x01\x01\x12\x1f\n\x12repetition_penalty\x18\x05 \x01(\x02H\x04\x88\x01\x01\x12\x1e\n\x11\x66requency_penalty\x18\x06 \x01(\x02H\x05\x88\x01\x01\x12\x1d\n\x10presence_penalty\x18\x07 \x01(\x02H\x06\x88\x01\x01\x12<\n\nlogit_bias\x18\x08 \x03(\x0b\x32(.edged.v1.SamplingOptions.LogitBiasEntry\x12\x11\n\x04seed\x18\t \x01(\x04H\x07\x88\x01\x01\x12\x0c\n\x04stop\x18\n \x03(\t\x12\x17\n\nmax_tokens\x18\x0b \x01(\x05H\x08\x88\x01\x01\x1a\x30\n\x0eLogitBiasEntry\x12\x0b\n\x03key\x18\x01 \x01(\x05\x12\r\n\x05value\x18\x02 \x01(\x02:\x02\x38\x01\x42\x0e\n\x0c_temperatureB\x08\n\x06_top_kB\x08\n\x06_top_pB\x08\n\x06_min_pB\x15\n\x13_repetition_penaltyB\x14\n\x12_frequency_penaltyB\x13\n\x11_presence_penaltyB\x07\n\x05_seedB\r\n\x0b_max_tokens\"\x9c\x01\n\x0cOutputFormat\x12\x15\n\x0bjson_schema\x18\x01 \x01(\tH\x00\x12\x0f\n\x05regex\x18\x02 \x01(\tH\x00\x12\x0e\n\x04lark\x18\x03 \x01(\tH\x00\x12$\n\x07\x63hoices\x18\x04 \x01(\x0b\x32\x11.edged.v1.ChoicesH\x00\x12$\n\x04json\x18\x05 \x01(\x0b\x32\x14.edged.v1.JsonObjectH\x00\x42\x08\n\x06\x66ormat\"\x19\n\x07\x43hoices\x12\x0e\n\x06values\x18\x01 \x03(\t\"\x0c\n\nJsonObject\"P\n\x05Usage\x12\x15\n\rprompt_tokens\x18\x01 \x01(\x05\x12\x19\n\x11\x63ompletion_tokens\x18\x02 \x01(\x05\x12\x15\n\rcached_tokens\x18\x03 \x01(\x05\"l\n\x07Metrics\x12\x0f\n\x07ttft_ms\x18\x01 \x01(\x01\x12\x12\n\nprompt_tps\x18\x02 \x01(\x01\x12\x16\n\x0egeneration_tps\x18\x03 \x01(\x01\x12\x12\n\npeak_bytes\x18\x04 \x01(\x03\x12\x10\n\x08queue_ms\x18\x05 \x01(\x01*P\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_SYSTEM\x10\x01\x12\r\n\tROLE_USER\x10\x02\x12\x12\n\x0eROLE_ASSISTANT\x10\x03*\xba\x01\n\x0cMessageState\x12\x1d\n\x19MESSAGE_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15MESSAGE_STATE_PENDING\x10\x01\x12\x1a\n\x16MESSAGE_STATE_COMPLETE\x10\x02\x12\x1b\n\x17MESSAGE_STATE_CANCELLED\x10\x03\x12\x18\n\x14MESSAGE_STATE_FAILED\x10\x04\x12\x1d\n\x19MESSAGE_STATE_INTERRUPTED\x10\x05*|\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x12\x1b\n\x17\x46INISH_REASON_CANCELLED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x65\x64ged/v1/message.proto\x12\x08\x65\x64ged.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"(\n\x04\x42lob\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x12\n\nmedia_type\x18\x02 \x01(\t\"\xe2\x01\n\x04Part\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12\x1f\n\x05image\x18\x02 \x01(\x0b\x32\x0e.edged.v1.BlobH\x00\x12\x1f\n\x05\x61udio\x18\x03 \x01(\x0b\x32\x0e.edged.v1.BlobH\x00\x12\'\n\ttool_call\x18\x06 \x01(\x0b\x32\x12.edged.v1.ToolCallH\x00\x12+\n\x0btool_result\x18\x07 \x01(\x0b\x32\x14.edged.v1.ToolResultH\x00\x12\x12\n\ntranscript\x18\x04 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\tB\t\n\x07\x63ontent\"=\n\x04Tool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x12\n\nparameters\x18\x03 \x01(\t\"J\n\nToolChoice\x12\"\n\x04mode\x18\x01 \x01(\x0e\x32\x12.edged.v1.ToolModeH\x00\x12\x0e\n\x04name\x18\x02 \x01(\tH\x00\x42\x08\n\x06\x63hoice\"7\n\x08ToolCall\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\targuments\x18\x03 \x01(\t\".\n\nToolResult\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\"\x9a\x02\n\x07Message\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1c\n\x04role\x18\x02 \x01(\x0e\x32\x0e.edged.v1.Role\x12\x1d\n\x05parts\x18\x03 \x03(\x0b\x32\x0e.edged.v1.Part\x12\x11\n\treasoning\x18\x04 \x01(\t\x12%\n\x05state\x18\x05 \x01(\x0e\x32\x16.edged.v1.MessageState\x12.\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\rfinish_reason\x18\x07 \x01(\x0e\x32\x16.edged.v1.FinishReason\x12\x1e\n\x05usage\x18\x08 \x01(\x0b\x32\x0f.edged.v1.Usage\x12\r\n\x05model\x18\t \x01(\t\"\x9d\x04\n\x0fSamplingOptions\x12\x18\n\x0btemperature\x18\x01 \x01(\x02H\x00\x88\x01\x01\x12\x12\n\x05top_k\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x12\n\x05top_p\x18\x03 \x01(\x02H\x02\x88\x01\x01\x12\x12\n\x05min_p\x18\x04 \x01(\x02H\x03\x88\x01\x01\x12\x1f\n\x12repetition_penalty\x18\x05 \x01(\x02H\x04\x88\x01\x01\x12\x1e\n\x11\x66requency_penalty\x18\x06 \x01(\x02H\x05\x88\x01\x01\x12\x1d\n\x10presence_penalty\x18\x07 \x01(\x02H\x06\x88\x01\x01\x12<\n\nlogit_bias\x18\x08 \x03(\x0b\x32(.edged.v1.SamplingOptions.LogitBiasEntry\x12\x11\n\x04seed\x18\t \x01(\x04H\x07\x88\x01\x01\x12\x0c\n\x04stop\x18\n \x03(\t\x12\x17\n\nmax_tokens\x18\x0b \x01(\x05H\x08\x88\x01\x01\x12\x15\n\x08logprobs\x18\x0c \x01(\x05H\t\x88\x01\x01\x1a\x30\n\x0eLogitBiasEntry\x12\x0b\n\x03key\x18\x01 \x01(\x05\x12\r\n\x05value\x18\x02 \x01(\x02:\x02\x38\x01\x42\x0e\n\x0c_temperatureB\x08\n\x06_top_kB\x08\n\x06_top_pB\x08\n\x06_min_pB\x15\n\x13_repetition_penaltyB\x14\n\x12_frequency_penaltyB\x13\n\x11_presence_penaltyB\x07\n\x05_seedB\r\n\x0b_max_tokensB\x0b\n\t_logprobs\"\x9c\x01\n\x0cOutputFormat\x12\x15\n\x0bjson_schema\x18\x01 \x01(\tH\x00\x12\x0f\n\x05regex\x18\x02 \x01(\tH\x00\x12\x0e\n\x04lark\x18\x03 \x01(\tH\x00\x12$\n\x07\x63hoices\x18\x04 \x01(\x0b\x32\x11.edged.v1.ChoicesH\x00\x12$\n\x04json\x18\x05 \x01(\x0b\x32\x14.edged.v1.JsonObjectH\x00\x42\x08\n\x06\x66ormat\"\x19\n\x07\x43hoices\x12\x0e\n\x06values\x18\x01 \x03(\t\"\x0c\n\nJsonObject\"j\n\x05Usage\x12\x15\n\rprompt_tokens\x18\x01 \x01(\x05\x12\x19\n\x11\x63ompletion_tokens\x18\x02 \x01(\x05\x12\x15\n\rcached_tokens\x18\x03 \x01(\x05\x12\x18\n\x10reasoning_tokens\x18\x04 \x01(\x05\"l\n\x07Metrics\x12\x0f\n\x07ttft_ms\x18\x01 \x01(\x01\x12\x12\n\nprompt_tps\x18\x02 \x01(\x01\x12\x16\n\x0egeneration_tps\x18\x03 \x01(\x01\x12\x12\n\npeak_bytes\x18\x04 \x01(\x03\x12\x10\n\x08queue_ms\x18\x05 \x01(\x01*_\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_SYSTEM\x10\x01\x12\r\n\tROLE_USER\x10\x02\x12\x12\n\x0eROLE_ASSISTANT\x10\x03\x12\r\n\tROLE_TOOL\x10\x04*\xba\x01\n\x0cMessageState\x12\x1d\n\x19MESSAGE_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15MESSAGE_STATE_PENDING\x10\x01\x12\x1a\n\x16MESSAGE_STATE_COMPLETE\x10\x02\x12\x1b\n\x17MESSAGE_STATE_CANCELLED\x10\x03\x12\x18\n\x14MESSAGE_STATE_FAILED\x10\x04\x12\x1d\n\x19MESSAGE_STATE_INTERRUPTED\x10\x05*\x9a\x01\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x12\x1b\n\x17\x46INISH_REASON_CANCELLED\x10\x03\x12\x1c\n\x18\x46INISH_REASON_TOOL_CALLS\x10\x04*e\n\x08ToolMode\x12\x19\n\x15TOOL_MODE_UNSPECIFIED\x10\x00\x12\x12\n\x0eTOOL_MODE_AUTO\x10\x01\x12\x12\n\x0eTOOL_MODE_NONE\x10\x02\x12\x16\n\x12TOOL_MODE_REQUIRED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,30 +34,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SAMPLINGOPTIONS_LOGITBIASENTRY']._loaded_options = None
   _globals['_SAMPLINGOPTIONS_LOGITBIASENTRY']._serialized_options = b'8\001'
-  _globals['_ROLE']._serialized_start=1439
-  _globals['_ROLE']._serialized_end=1519
-  _globals['_MESSAGESTATE']._serialized_start=1522
-  _globals['_MESSAGESTATE']._serialized_end=1708
-  _globals['_FINISHREASON']._serialized_start=1710
-  _globals['_FINISHREASON']._serialized_end=1834
+  _globals['_ROLE']._serialized_start=1831
+  _globals['_ROLE']._serialized_end=1926
+  _globals['_MESSAGESTATE']._serialized_start=1929
+  _globals['_MESSAGESTATE']._serialized_end=2115
+  _globals['_FINISHREASON']._serialized_start=2118
+  _globals['_FINISHREASON']._serialized_end=2272
+  _globals['_TOOLMODE']._serialized_start=2274
+  _globals['_TOOLMODE']._serialized_end=2375
   _globals['_BLOB']._serialized_start=69
   _globals['_BLOB']._serialized_end=109
   _globals['_PART']._serialized_start=112
-  _globals['_PART']._serialized_end=252
-  _globals['_MESSAGE']._serialized_start=255
-  _globals['_MESSAGE']._serialized_end=537
-  _globals['_SAMPLINGOPTIONS']._serialized_start=540
-  _globals['_SAMPLINGOPTIONS']._serialized_end=1045
-  _globals['_SAMPLINGOPTIONS_LOGITBIASENTRY']._serialized_start=861
-  _globals['_SAMPLINGOPTIONS_LOGITBIASENTRY']._serialized_end=909
-  _globals['_OUTPUTFORMAT']._serialized_start=1048
-  _globals['_OUTPUTFORMAT']._serialized_end=1204
-  _globals['_CHOICES']._serialized_start=1206
-  _globals['_CHOICES']._serialized_end=1231
-  _globals['_JSONOBJECT']._serialized_start=1233
-  _globals['_JSONOBJECT']._serialized_end=1245
-  _globals['_USAGE']._serialized_start=1247
-  _globals['_USAGE']._serialized_end=1327
-  _globals['_METRICS']._serialized_start=1329
-  _globals['_METRICS']._serialized_end=1437
+  _globals['_PART']._serialized_end=338
+  _globals['_TOOL']._serialized_start=340
+  _globals['_TOOL']._serialized_end=401
+  _globals['_TOOLCHOICE']._serialized_start=403
+  _globals['_TOOLCHOICE']._serialized_end=477
+  _globals['_TOOLCALL']._serialized_start=479
+  _globals['_TOOLCALL']._serialized_end=534
+  _globals['_TOOLRESULT']._serialized_start=536
+  _globals['_TOOLRESULT']._serialized_end=582
+  _globals['_MESSAGE']._serialized_start=585
+  _globals['_MESSAGE']._serialized_end=867
+  _globals['_SAMPLINGOPTIONS']._serialized_start=870
+  _globals['_SAMPLINGOPTIONS']._serialized_end=1411
+  _globals['_SAMPLINGOPTIONS_LOGITBIASENTRY']._serialized_start=1214
+  _globals['_SAMPLINGOPTIONS_LOGITBIASENTRY']._serialized_end=1262
+  _globals['_OUTPUTFORMAT']._serialized_start=1414
+  _globals['_OUTPUTFORMAT']._serialized_end=1570
+  _globals['_CHOICES']._serialized_start=1572
+  _globals['_CHOICES']._serialized_end=1597
+  _globals['_JSONOBJECT']._serialized_start=1599
+  _globals['_JSONOBJECT']._serialized_end=1611
+  _globals['_USAGE']._serialized_start=1613
+  _globals['_USAGE']._serialized_end=1719
+  _globals['_METRICS']._serialized_start=1721
+  _globals['_METRICS']._serialized_end=1829
 # @@protoc_insertion_point(module_scope)

@@ -52,7 +52,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("version", "state", "started_at", "listening_on", "engine", "store", "privacy", "voice", "camera")
+    __slots__ = ("version", "state", "started_at", "listening_on", "engine", "store", "privacy", "voice", "camera", "tools")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
@@ -62,6 +62,7 @@ class GetStatusResponse(_message.Message):
     PRIVACY_FIELD_NUMBER: _ClassVar[int]
     VOICE_FIELD_NUMBER: _ClassVar[int]
     CAMERA_FIELD_NUMBER: _ClassVar[int]
+    TOOLS_FIELD_NUMBER: _ClassVar[int]
     version: str
     state: DaemonState
     started_at: _timestamp_pb2.Timestamp
@@ -71,7 +72,16 @@ class GetStatusResponse(_message.Message):
     privacy: PrivacyStatus
     voice: VoiceStatus
     camera: CameraStatus
-    def __init__(self, version: _Optional[str] = ..., state: _Optional[_Union[DaemonState, str]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., listening_on: _Optional[_Iterable[str]] = ..., engine: _Optional[_Union[EngineStatus, _Mapping]] = ..., store: _Optional[_Union[StoreStatus, _Mapping]] = ..., privacy: _Optional[_Union[PrivacyStatus, _Mapping]] = ..., voice: _Optional[_Union[VoiceStatus, _Mapping]] = ..., camera: _Optional[_Union[CameraStatus, _Mapping]] = ...) -> None: ...
+    tools: _containers.RepeatedCompositeFieldContainer[ToolStatus]
+    def __init__(self, version: _Optional[str] = ..., state: _Optional[_Union[DaemonState, str]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., listening_on: _Optional[_Iterable[str]] = ..., engine: _Optional[_Union[EngineStatus, _Mapping]] = ..., store: _Optional[_Union[StoreStatus, _Mapping]] = ..., privacy: _Optional[_Union[PrivacyStatus, _Mapping]] = ..., voice: _Optional[_Union[VoiceStatus, _Mapping]] = ..., camera: _Optional[_Union[CameraStatus, _Mapping]] = ..., tools: _Optional[_Iterable[_Union[ToolStatus, _Mapping]]] = ...) -> None: ...
+
+class ToolStatus(_message.Message):
+    __slots__ = ("name", "is_on")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    IS_ON_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    is_on: bool
+    def __init__(self, name: _Optional[str] = ..., is_on: bool = ...) -> None: ...
 
 class EngineStatus(_message.Message):
     __slots__ = ("model", "device", "context_length", "active_requests", "queued_requests", "max_queued_requests", "cached_conversations", "kv_cache_bytes", "kv_cache_limit_bytes", "load_seconds", "expert_load")
@@ -106,7 +116,7 @@ class LayerLoad(_message.Message):
     def __init__(self, experts: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class StoreStatus(_message.Message):
-    __slots__ = ("database", "encrypted", "key_source", "database_bytes", "conversations", "messages", "protection")
+    __slots__ = ("database", "encrypted", "key_source", "database_bytes", "conversations", "messages", "protection", "retention")
     DATABASE_FIELD_NUMBER: _ClassVar[int]
     ENCRYPTED_FIELD_NUMBER: _ClassVar[int]
     KEY_SOURCE_FIELD_NUMBER: _ClassVar[int]
@@ -114,6 +124,7 @@ class StoreStatus(_message.Message):
     CONVERSATIONS_FIELD_NUMBER: _ClassVar[int]
     MESSAGES_FIELD_NUMBER: _ClassVar[int]
     PROTECTION_FIELD_NUMBER: _ClassVar[int]
+    RETENTION_FIELD_NUMBER: _ClassVar[int]
     database: str
     encrypted: bool
     key_source: str
@@ -121,7 +132,8 @@ class StoreStatus(_message.Message):
     conversations: int
     messages: int
     protection: str
-    def __init__(self, database: _Optional[str] = ..., encrypted: bool = ..., key_source: _Optional[str] = ..., database_bytes: _Optional[int] = ..., conversations: _Optional[int] = ..., messages: _Optional[int] = ..., protection: _Optional[str] = ...) -> None: ...
+    retention: str
+    def __init__(self, database: _Optional[str] = ..., encrypted: bool = ..., key_source: _Optional[str] = ..., database_bytes: _Optional[int] = ..., conversations: _Optional[int] = ..., messages: _Optional[int] = ..., protection: _Optional[str] = ..., retention: _Optional[str] = ...) -> None: ...
 
 class PrivacyStatus(_message.Message):
     __slots__ = ("enforcements", "refused_connections", "content_logging")

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from edged.v1 import message_pb2 as edged_dot_v1_dot_message__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x65\x64ged/v1/turn.proto\x12\x08\x65\x64ged.v1\x1a\x16\x65\x64ged/v1/message.proto\"e\n\x07Started\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x17\n\x0fuser_message_id\x18\x02 \x01(\t\x12\x19\n\x11\x61nswer_message_id\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\"\x1b\n\x0bTranscribed\x12\x0c\n\x04text\x18\x01 \x01(\t\"*\n\x0e\x43ontextTrimmed\x12\x18\n\x10\x64ropped_messages\x18\x01 \x01(\x05\"\x19\n\tTextDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\"\x1e\n\x0eReasoningDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\"N\n\x08Measured\x12\x1e\n\x05usage\x18\x01 \x01(\x0b\x32\x0f.edged.v1.Usage\x12\"\n\x07metrics\x18\x02 \x01(\x0b\x32\x11.edged.v1.Metrics\"9\n\x08\x46inished\x12-\n\rfinish_reason\x18\x01 \x01(\x0e\x32\x16.edged.v1.FinishReasonb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x65\x64ged/v1/turn.proto\x12\x08\x65\x64ged.v1\x1a\x16\x65\x64ged/v1/message.proto\"e\n\x07Started\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x17\n\x0fuser_message_id\x18\x02 \x01(\t\x12\x19\n\x11\x61nswer_message_id\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\"\x1b\n\x0bTranscribed\x12\x0c\n\x04text\x18\x01 \x01(\t\"*\n\x0e\x43ontextTrimmed\x12\x18\n\x10\x64ropped_messages\x18\x01 \x01(\x05\"C\n\tTextDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\x12(\n\x08logprobs\x18\x02 \x03(\x0b\x32\x16.edged.v1.TokenLogprob\"`\n\x0cTokenLogprob\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0f\n\x07logprob\x18\x03 \x01(\x02\x12#\n\x03top\x18\x04 \x03(\x0b\x32\x16.edged.v1.TokenLogprob\"\x1e\n\x0eReasoningDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\":\n\x0fToolCallStarted\x12\r\n\x05index\x18\x01 \x01(\x05\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\",\n\rToolCallDelta\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0c\n\x04text\x18\x02 \x01(\t\"0\n\x0cToolReturned\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\"N\n\x08Measured\x12\x1e\n\x05usage\x18\x01 \x01(\x0b\x32\x0f.edged.v1.Usage\x12\"\n\x07metrics\x18\x02 \x01(\x0b\x32\x11.edged.v1.Metrics\"9\n\x08\x46inished\x12-\n\rfinish_reason\x18\x01 \x01(\x0e\x32\x16.edged.v1.FinishReasonb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,11 +39,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONTEXTTRIMMED']._serialized_start=189
   _globals['_CONTEXTTRIMMED']._serialized_end=231
   _globals['_TEXTDELTA']._serialized_start=233
-  _globals['_TEXTDELTA']._serialized_end=258
-  _globals['_REASONINGDELTA']._serialized_start=260
-  _globals['_REASONINGDELTA']._serialized_end=290
-  _globals['_MEASURED']._serialized_start=292
-  _globals['_MEASURED']._serialized_end=370
-  _globals['_FINISHED']._serialized_start=372
-  _globals['_FINISHED']._serialized_end=429
+  _globals['_TEXTDELTA']._serialized_end=300
+  _globals['_TOKENLOGPROB']._serialized_start=302
+  _globals['_TOKENLOGPROB']._serialized_end=398
+  _globals['_REASONINGDELTA']._serialized_start=400
+  _globals['_REASONINGDELTA']._serialized_end=430
+  _globals['_TOOLCALLSTARTED']._serialized_start=432
+  _globals['_TOOLCALLSTARTED']._serialized_end=490
+  _globals['_TOOLCALLDELTA']._serialized_start=492
+  _globals['_TOOLCALLDELTA']._serialized_end=536
+  _globals['_TOOLRETURNED']._serialized_start=538
+  _globals['_TOOLRETURNED']._serialized_end=586
+  _globals['_MEASURED']._serialized_start=588
+  _globals['_MEASURED']._serialized_end=666
+  _globals['_FINISHED']._serialized_start=668
+  _globals['_FINISHED']._serialized_end=725
 # @@protoc_insertion_point(module_scope)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from edged.v1 import message_pb2 as edged_dot_v1_dot_message__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x65\x64ged/v1/vision.proto\x12\x08\x65\x64ged.v1\x1a\x16\x65\x64ged/v1/message.proto\"\x1d\n\x05Point\x12\t\n\x01x\x18\x01 \x01(\x01\x12\t\n\x01y\x18\x02 \x01(\x01\"N\n\x08TextLine\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x01\x12 \n\x07\x63orners\x18\x03 \x03(\x0b\x32\x0f.edged.v1.Point\"\x18\n\x07TextRow\x12\r\n\x05\x63\x65lls\x18\x01 \x03(\t\"\x90\x01\n\x0bPictureText\x12\r\n\x05width\x18\x01 \x01(\x05\x12\x0e\n\x06height\x18\x02 \x01(\x05\x12!\n\x05lines\x18\x03 \x03(\x0b\x32\x12.edged.v1.TextLine\x12\x1f\n\x04rows\x18\x04 \x03(\x0b\x32\x11.edged.v1.TextRow\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\x10\n\x08markdown\x18\x06 \x01(\t\"J\n\nVisualCode\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12 \n\x07\x63orners\x18\x03 \x03(\x0b\x32\x0f.edged.v1.Point\"*\n\x0b\x43olourShare\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\x01\"P\n\nSeenObject\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x01\x12 \n\x07\x63orners\x18\x03 \x03(\x0b\x32\x0f.edged.v1.Point\"4\n\x0bSeenObjects\x12%\n\x07objects\x18\x01 \x03(\x0b\x32\x14.edged.v1.SeenObject\"O\n\tFoundText\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x01\x12 \n\x07\x63orners\x18\x03 \x03(\x0b\x32\x0f.edged.v1.Point\"2\n\x0fReadTextRequest\x12\x1f\n\x07picture\x18\x01 \x01(\x0b\x32\x0e.edged.v1.Blob\"7\n\x10ReadTextResponse\x12#\n\x04read\x18\x01 \x01(\x0b\x32\x15.edged.v1.PictureText\"2\n\x0f\x44\x65scribeRequest\x12\x1f\n\x07picture\x18\x01 \x01(\x0b\x32\x0e.edged.v1.Blob\"\xb7\x01\n\x10\x44\x65scribeResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12#\n\x04read\x18\x02 \x01(\x0b\x32\x15.edged.v1.PictureText\x12#\n\x05\x63odes\x18\x03 \x03(\x0b\x32\x14.edged.v1.VisualCode\x12&\n\x07\x63olours\x18\x04 \x03(\x0b\x32\x15.edged.v1.ColourShare\x12#\n\x04seen\x18\x05 \x01(\x0b\x32\x15.edged.v1.SeenObjects\"=\n\x0b\x46indRequest\x12\x1f\n\x07picture\x18\x01 \x01(\x0b\x32\x0e.edged.v1.Blob\x12\r\n\x05words\x18\x02 \x01(\t\"2\n\x0c\x46indResponse\x12\"\n\x05\x66ound\x18\x01 \x03(\x0b\x32\x13.edged.v1.FoundText2\xcc\x01\n\rVisionService\x12\x41\n\x08ReadText\x12\x19.edged.v1.ReadTextRequest\x1a\x1a.edged.v1.ReadTextResponse\x12\x41\n\x08\x44\x65scribe\x12\x19.edged.v1.DescribeRequest\x1a\x1a.edged.v1.DescribeResponse\x12\x35\n\x04\x46ind\x12\x15.edged.v1.FindRequest\x1a\x16.edged.v1.FindResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x65\x64ged/v1/vision.proto\x12\x08\x65\x64ged.v1\x1a\x16\x65\x64ged/v1/message.proto\"\x1d\n\x05Point\x12\t\n\x01x\x18\x01 \x01(\x01\x12\t\n\x01y\x18\x02 \x01(\x01\"N\n\x08TextLine\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x01\x12 \n\x07\x63orners\x18\x03 \x03(\x0b\x32\x0f.edged.v1.Point\"\x18\n\x07TextRow\x12\r\n\x05\x63\x65lls\x18\x01 \x03(\t\"\x90\x01\n\x0bPictureText\x12\r\n\x05width\x18\x01 \x01(\x05\x12\x0e\n\x06height\x18\x02 \x01(\x05\x12!\n\x05lines\x18\x03 \x03(\x0b\x32\x12.edged.v1.TextLine\x12\x1f\n\x04rows\x18\x04 \x03(\x0b\x32\x11.edged.v1.TextRow\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\x10\n\x08markdown\x18\x06 \x01(\t\"J\n\nVisualCode\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12 \n\x07\x63orners\x18\x03 \x03(\x0b\x32\x0f.edged.v1.Point\"*\n\x0b\x43olourShare\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\x01\"P\n\nSeenObject\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x01\x12 \n\x07\x63orners\x18\x03 \x03(\x0b\x32\x0f.edged.v1.Point\"4\n\x0bSeenObjects\x12%\n\x07objects\x18\x01 \x03(\x0b\x32\x14.edged.v1.SeenObject\"b\n\tFoundText\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x01\x12 \n\x07\x63orners\x18\x03 \x03(\x0b\x32\x0f.edged.v1.Point\x12\x11\n\tis_object\x18\x04 \x01(\x08\"2\n\x0fReadTextRequest\x12\x1f\n\x07picture\x18\x01 \x01(\x0b\x32\x0e.edged.v1.Blob\"7\n\x10ReadTextResponse\x12#\n\x04read\x18\x01 \x01(\x0b\x32\x15.edged.v1.PictureText\"2\n\x0f\x44\x65scribeRequest\x12\x1f\n\x07picture\x18\x01 \x01(\x0b\x32\x0e.edged.v1.Blob\"\xb7\x01\n\x10\x44\x65scribeResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12#\n\x04read\x18\x02 \x01(\x0b\x32\x15.edged.v1.PictureText\x12#\n\x05\x63odes\x18\x03 \x03(\x0b\x32\x14.edged.v1.VisualCode\x12&\n\x07\x63olours\x18\x04 \x03(\x0b\x32\x15.edged.v1.ColourShare\x12#\n\x04seen\x18\x05 \x01(\x0b\x32\x15.edged.v1.SeenObjects\"=\n\x0b\x46indRequest\x12\x1f\n\x07picture\x18\x01 \x01(\x0b\x32\x0e.edged.v1.Blob\x12\r\n\x05words\x18\x02 \x01(\t\"2\n\x0c\x46indResponse\x12\"\n\x05\x66ound\x18\x01 \x03(\x0b\x32\x13.edged.v1.FoundText2\xcc\x01\n\rVisionService\x12\x41\n\x08ReadText\x12\x19.edged.v1.ReadTextRequest\x1a\x1a.edged.v1.ReadTextResponse\x12\x41\n\x08\x44\x65scribe\x12\x19.edged.v1.DescribeRequest\x1a\x1a.edged.v1.DescribeResponse\x12\x35\n\x04\x46ind\x12\x15.edged.v1.FindRequest\x1a\x16.edged.v1.FindResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,19 +49,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEENOBJECTS']._serialized_start=545
   _globals['_SEENOBJECTS']._serialized_end=597
   _globals['_FOUNDTEXT']._serialized_start=599
-  _globals['_FOUNDTEXT']._serialized_end=678
-  _globals['_READTEXTREQUEST']._serialized_start=680
-  _globals['_READTEXTREQUEST']._serialized_end=730
-  _globals['_READTEXTRESPONSE']._serialized_start=732
-  _globals['_READTEXTRESPONSE']._serialized_end=787
-  _globals['_DESCRIBEREQUEST']._serialized_start=789
-  _globals['_DESCRIBEREQUEST']._serialized_end=839
-  _globals['_DESCRIBERESPONSE']._serialized_start=842
-  _globals['_DESCRIBERESPONSE']._serialized_end=1025
-  _globals['_FINDREQUEST']._serialized_start=1027
-  _globals['_FINDREQUEST']._serialized_end=1088
-  _globals['_FINDRESPONSE']._serialized_start=1090
-  _globals['_FINDRESPONSE']._serialized_end=1140
-  _globals['_VISIONSERVICE']._serialized_start=1143
-  _globals['_VISIONSERVICE']._serialized_end=1347
+  _globals['_FOUNDTEXT']._serialized_end=697
+  _globals['_READTEXTREQUEST']._serialized_start=699
+  _globals['_READTEXTREQUEST']._serialized_end=749
+  _globals['_READTEXTRESPONSE']._serialized_start=751
+  _globals['_READTEXTRESPONSE']._serialized_end=806
+  _globals['_DESCRIBEREQUEST']._serialized_start=808
+  _globals['_DESCRIBEREQUEST']._serialized_end=858
+  _globals['_DESCRIBERESPONSE']._serialized_start=861
+  _globals['_DESCRIBERESPONSE']._serialized_end=1044
+  _globals['_FINDREQUEST']._serialized_start=1046
+  _globals['_FINDREQUEST']._serialized_end=1107
+  _globals['_FINDRESPONSE']._serialized_start=1109
+  _globals['_FINDRESPONSE']._serialized_end=1159
+  _globals['_VISIONSERVICE']._serialized_start=1162
+  _globals['_VISIONSERVICE']._serialized_end=1366
 # @@protoc_insertion_point(module_scope)

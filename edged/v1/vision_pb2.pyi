@@ -82,14 +82,16 @@ class SeenObjects(_message.Message):
     def __init__(self, objects: _Optional[_Iterable[_Union[SeenObject, _Mapping]]] = ...) -> None: ...
 
 class FoundText(_message.Message):
-    __slots__ = ("text", "confidence", "corners")
+    __slots__ = ("text", "confidence", "corners", "is_object")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
     CORNERS_FIELD_NUMBER: _ClassVar[int]
+    IS_OBJECT_FIELD_NUMBER: _ClassVar[int]
     text: str
     confidence: float
     corners: _containers.RepeatedCompositeFieldContainer[Point]
-    def __init__(self, text: _Optional[str] = ..., confidence: _Optional[float] = ..., corners: _Optional[_Iterable[_Union[Point, _Mapping]]] = ...) -> None: ...
+    is_object: bool
+    def __init__(self, text: _Optional[str] = ..., confidence: _Optional[float] = ..., corners: _Optional[_Iterable[_Union[Point, _Mapping]]] = ..., is_object: bool = ...) -> None: ...
 
 class ReadTextRequest(_message.Message):
     __slots__ = ("picture",)

@@ -82,8 +82,9 @@ class VisionServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Find(self, request, context):
-        """Find says where in the picture words stand. Blanks and the difference
-        between large and small letters do not count.
+        """Find says where in the picture words stand, or things are that it knows by
+        this English name. Blanks and the difference between large and small
+        letters do not count.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

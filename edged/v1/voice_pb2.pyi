@@ -41,7 +41,7 @@ VOICE_STATE_THINKING: VoiceState
 VOICE_STATE_SPEAKING: VoiceState
 
 class OpenConversation(_message.Message):
-    __slots__ = ("session_id", "last_sequence", "conversation_id", "model", "mode", "encoding", "is_echo_cancelled")
+    __slots__ = ("session_id", "last_sequence", "conversation_id", "model", "mode", "encoding", "is_echo_cancelled", "incognito")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     LAST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -49,6 +49,7 @@ class OpenConversation(_message.Message):
     MODE_FIELD_NUMBER: _ClassVar[int]
     ENCODING_FIELD_NUMBER: _ClassVar[int]
     IS_ECHO_CANCELLED_FIELD_NUMBER: _ClassVar[int]
+    INCOGNITO_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     last_sequence: int
     conversation_id: str
@@ -56,7 +57,8 @@ class OpenConversation(_message.Message):
     mode: VoiceMode
     encoding: AudioEncoding
     is_echo_cancelled: bool
-    def __init__(self, session_id: _Optional[str] = ..., last_sequence: _Optional[int] = ..., conversation_id: _Optional[str] = ..., model: _Optional[str] = ..., mode: _Optional[_Union[VoiceMode, str]] = ..., encoding: _Optional[_Union[AudioEncoding, str]] = ..., is_echo_cancelled: bool = ...) -> None: ...
+    incognito: bool
+    def __init__(self, session_id: _Optional[str] = ..., last_sequence: _Optional[int] = ..., conversation_id: _Optional[str] = ..., model: _Optional[str] = ..., mode: _Optional[_Union[VoiceMode, str]] = ..., encoding: _Optional[_Union[AudioEncoding, str]] = ..., is_echo_cancelled: bool = ..., incognito: bool = ...) -> None: ...
 
 class ConversationOpened(_message.Message):
     __slots__ = ("session_id", "taken", "sample_rate")
@@ -95,7 +97,7 @@ class PlaybackReport(_message.Message):
     def __init__(self, played_seconds: _Optional[float] = ...) -> None: ...
 
 class VoiceEvent(_message.Message):
-    __slots__ = ("state_changed", "wake_detected", "speech_began", "speech_ended", "partial_transcript", "final_transcript", "speaking", "spoken_audio", "interrupted", "volume_changed", "turn_timings", "turn_failed", "started", "transcribed", "context_trimmed", "text_delta", "reasoning_delta", "measured", "finished", "emotion_heard")
+    __slots__ = ("state_changed", "wake_detected", "speech_began", "speech_ended", "partial_transcript", "final_transcript", "speaking", "spoken_audio", "interrupted", "volume_changed", "turn_timings", "turn_failed", "started", "transcribed", "context_trimmed", "text_delta", "reasoning_delta", "measured", "finished", "emotion_heard", "tool_call_started", "tool_call_delta", "tool_returned")
     STATE_CHANGED_FIELD_NUMBER: _ClassVar[int]
     WAKE_DETECTED_FIELD_NUMBER: _ClassVar[int]
     SPEECH_BEGAN_FIELD_NUMBER: _ClassVar[int]
@@ -116,6 +118,9 @@ class VoiceEvent(_message.Message):
     MEASURED_FIELD_NUMBER: _ClassVar[int]
     FINISHED_FIELD_NUMBER: _ClassVar[int]
     EMOTION_HEARD_FIELD_NUMBER: _ClassVar[int]
+    TOOL_CALL_STARTED_FIELD_NUMBER: _ClassVar[int]
+    TOOL_CALL_DELTA_FIELD_NUMBER: _ClassVar[int]
+    TOOL_RETURNED_FIELD_NUMBER: _ClassVar[int]
     state_changed: StateChanged
     wake_detected: WakeDetected
     speech_began: SpeechBegan
@@ -136,7 +141,10 @@ class VoiceEvent(_message.Message):
     measured: _turn_pb2.Measured
     finished: _turn_pb2.Finished
     emotion_heard: EmotionHeard
-    def __init__(self, state_changed: _Optional[_Union[StateChanged, _Mapping]] = ..., wake_detected: _Optional[_Union[WakeDetected, _Mapping]] = ..., speech_began: _Optional[_Union[SpeechBegan, _Mapping]] = ..., speech_ended: _Optional[_Union[SpeechEnded, _Mapping]] = ..., partial_transcript: _Optional[_Union[PartialTranscript, _Mapping]] = ..., final_transcript: _Optional[_Union[FinalTranscript, _Mapping]] = ..., speaking: _Optional[_Union[Speaking, _Mapping]] = ..., spoken_audio: _Optional[_Union[SpokenAudio, _Mapping]] = ..., interrupted: _Optional[_Union[Interrupted, _Mapping]] = ..., volume_changed: _Optional[_Union[VolumeChanged, _Mapping]] = ..., turn_timings: _Optional[_Union[TurnTimings, _Mapping]] = ..., turn_failed: _Optional[_Union[TurnFailed, _Mapping]] = ..., started: _Optional[_Union[_turn_pb2.Started, _Mapping]] = ..., transcribed: _Optional[_Union[_turn_pb2.Transcribed, _Mapping]] = ..., context_trimmed: _Optional[_Union[_turn_pb2.ContextTrimmed, _Mapping]] = ..., text_delta: _Optional[_Union[_turn_pb2.TextDelta, _Mapping]] = ..., reasoning_delta: _Optional[_Union[_turn_pb2.ReasoningDelta, _Mapping]] = ..., measured: _Optional[_Union[_turn_pb2.Measured, _Mapping]] = ..., finished: _Optional[_Union[_turn_pb2.Finished, _Mapping]] = ..., emotion_heard: _Optional[_Union[EmotionHeard, _Mapping]] = ...) -> None: ...
+    tool_call_started: _turn_pb2.ToolCallStarted
+    tool_call_delta: _turn_pb2.ToolCallDelta
+    tool_returned: _turn_pb2.ToolReturned
+    def __init__(self, state_changed: _Optional[_Union[StateChanged, _Mapping]] = ..., wake_detected: _Optional[_Union[WakeDetected, _Mapping]] = ..., speech_began: _Optional[_Union[SpeechBegan, _Mapping]] = ..., speech_ended: _Optional[_Union[SpeechEnded, _Mapping]] = ..., partial_transcript: _Optional[_Union[PartialTranscript, _Mapping]] = ..., final_transcript: _Optional[_Union[FinalTranscript, _Mapping]] = ..., speaking: _Optional[_Union[Speaking, _Mapping]] = ..., spoken_audio: _Optional[_Union[SpokenAudio, _Mapping]] = ..., interrupted: _Optional[_Union[Interrupted, _Mapping]] = ..., volume_changed: _Optional[_Union[VolumeChanged, _Mapping]] = ..., turn_timings: _Optional[_Union[TurnTimings, _Mapping]] = ..., turn_failed: _Optional[_Union[TurnFailed, _Mapping]] = ..., started: _Optional[_Union[_turn_pb2.Started, _Mapping]] = ..., transcribed: _Optional[_Union[_turn_pb2.Transcribed, _Mapping]] = ..., context_trimmed: _Optional[_Union[_turn_pb2.ContextTrimmed, _Mapping]] = ..., text_delta: _Optional[_Union[_turn_pb2.TextDelta, _Mapping]] = ..., reasoning_delta: _Optional[_Union[_turn_pb2.ReasoningDelta, _Mapping]] = ..., measured: _Optional[_Union[_turn_pb2.Measured, _Mapping]] = ..., finished: _Optional[_Union[_turn_pb2.Finished, _Mapping]] = ..., emotion_heard: _Optional[_Union[EmotionHeard, _Mapping]] = ..., tool_call_started: _Optional[_Union[_turn_pb2.ToolCallStarted, _Mapping]] = ..., tool_call_delta: _Optional[_Union[_turn_pb2.ToolCallDelta, _Mapping]] = ..., tool_returned: _Optional[_Union[_turn_pb2.ToolReturned, _Mapping]] = ...) -> None: ...
 
 class StateChanged(_message.Message):
     __slots__ = ("state",)

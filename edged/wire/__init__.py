@@ -6,8 +6,18 @@ not know; `_to_wire` raises ValueError for a value that protobuf cannot hold (a 
 range, a string that is not Unicode text).
 """
 
+from edged.wire.agent import (
+    action_from_wire,
+    action_to_wire,
+    step_event_from_wire,
+    step_event_to_wire,
+    step_request_from_wire,
+    step_request_to_wire,
+)
 from edged.wire.capture import camera_from_wire, camera_to_wire, frame_from_wire, frame_to_wire
 from edged.wire.devices import (
+    api_key_from_wire,
+    api_key_to_wire,
     audit_event_from_wire,
     audit_event_to_wire,
     candidate_from_wire,
@@ -56,6 +66,7 @@ from edged.wire.records import (
     voice_from_wire,
     voice_to_wire,
 )
+from edged.wire.tools import tool_use_from_wire, tool_use_to_wire
 from edged.wire.turn import event_from_wire, event_to_wire
 from edged.wire.values import time_from_wire, time_to_wire
 from edged.wire.vision import (
@@ -76,6 +87,10 @@ from edged.wire.voice import (
 )
 
 __all__ = [
+    "action_from_wire",
+    "action_to_wire",
+    "api_key_from_wire",
+    "api_key_to_wire",
     "audit_event_from_wire",
     "audit_event_to_wire",
     "camera_from_wire",
@@ -129,8 +144,14 @@ __all__ = [
     "speaker_to_wire",
     "status_from_wire",
     "status_to_wire",
+    "step_event_from_wire",
+    "step_event_to_wire",
+    "step_request_from_wire",
+    "step_request_to_wire",
     "time_from_wire",
     "time_to_wire",
+    "tool_use_from_wire",
+    "tool_use_to_wire",
     "transcript_from_wire",
     "transcript_to_wire",
     "usage_from_wire",

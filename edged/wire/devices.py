@@ -57,6 +57,14 @@ def device_from_wire(device: pb.Device) -> records.Device:
     )
 
 
+def api_key_to_wire(made: records.ApiKey) -> pb.CreateApiKeyResponse:
+    return pb.CreateApiKeyResponse(device=device_to_wire(made.device), api_key=made.key, addresses=made.addresses)
+
+
+def api_key_from_wire(made: pb.CreateApiKeyResponse) -> records.ApiKey:
+    return records.ApiKey(device=device_from_wire(made.device), key=made.api_key, addresses=tuple(made.addresses))
+
+
 def audit_event_to_wire(event: records.AuditEvent) -> pb.AuditEvent:
     return pb.AuditEvent(
         time=time_to_wire(event.time),

@@ -27,6 +27,10 @@ def part_to_wire(part: events.Part) -> message_pb2.Part:
         case events.Audio(data=data, media_type=media_type, transcript=transcript):
             blob = message_pb2.Blob(data=data, media_type=media_type)
             return message_pb2.Part(audio=blob, transcript=transcript)
+        case events.ToolCall():
+            return message_pb2.Part(tool_call=copy_to_wire(part, message_pb2.ToolCall))
+        case events.ToolResult():
+            return message_pb2.Part(tool_result=copy_to_wire(part, message_pb2.ToolResult))
 
 
 def part_from_wire(part: message_pb2.Part, field: str = "part") -> events.Part:
@@ -39,8 +43,12 @@ def part_from_wire(part: message_pb2.Part, field: str = "part") -> events.Part:
         case "audio":
             blob = part.audio
             return events.Audio(data=blob.data, media_type=blob.media_type, transcript=part.transcript)
+        case "tool_call":
+            return copy_from_wire(part.tool_call, events.ToolCall)
+        case "tool_result":
+            return copy_from_wire(part.tool_result, events.ToolResult)
         case _:
-            raise InvalidInput(f"{field} holds neither text, image nor audio", field=field)
+            raise InvalidInput(f"{field} holds nothing that this daemon knows", field=field)
 
 
 def message_to_wire(message: events.Message) -> message_pb2.Message:

@@ -133,6 +133,7 @@ def status_to_wire(status: records.DaemonStatus) -> status_pb2.GetStatusResponse
         ),
         voice=voice_to_wire(status.voice) if status.voice else None,
         camera=camera_to_wire(status.camera) if status.camera else None,
+        tools=[copy_to_wire(tool, status_pb2.ToolStatus) for tool in status.tools],
     )
 
 
@@ -152,4 +153,5 @@ def status_from_wire(status: status_pb2.GetStatusResponse) -> records.DaemonStat
         ),
         voice=voice_from_wire(status.voice) if status.HasField("voice") else None,
         camera=camera_from_wire(status.camera) if status.HasField("camera") else None,
+        tools=tuple(copy_from_wire(tool, records.ToolStatus) for tool in status.tools),
     )

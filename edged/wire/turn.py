@@ -32,10 +32,16 @@ def event_from_wire(response: assistant_pb2.AskResponse) -> events.TurnEvent:
 def turn_field(event: events.TurnEvent) -> dict[str, Any]:
     """The case of the oneof and what it holds. Deltas come first: there is one for every token."""
     match event:
-        case events.TextDelta(text=text):
-            return {"text_delta": turn_pb2.TextDelta(text=text)}
+        case events.TextDelta(text=text, logprobs=logprobs):
+            return {"text_delta": turn_pb2.TextDelta(text=text, logprobs=map(_logprob_to_wire, logprobs))}
         case events.ReasoningDelta(text=text):
             return {"reasoning_delta": turn_pb2.ReasoningDelta(text=text)}
+        case events.ToolCallDelta():
+            return {"tool_call_delta": copy_to_wire(event, turn_pb2.ToolCallDelta)}
+        case events.ToolCallStarted():
+            return {"tool_call_started": copy_to_wire(event, turn_pb2.ToolCallStarted)}
+        case events.ToolReturned():
+            return {"tool_returned": copy_to_wire(event, turn_pb2.ToolReturned)}
         case events.Started():
             return {"started": copy_to_wire(event, turn_pb2.Started)}
         case events.Transcribed():
@@ -52,9 +58,16 @@ def turn_event(carrier: Carrier) -> events.TurnEvent:
     """Raises InvalidInput where the oneof holds none of them."""
     match carrier.WhichOneof("event"):
         case "text_delta":
-            return events.TextDelta(text=carrier.text_delta.text)
+            delta = carrier.text_delta
+            return events.TextDelta(text=delta.text, logprobs=tuple(map(_logprob_from_wire, delta.logprobs)))
         case "reasoning_delta":
             return events.ReasoningDelta(text=carrier.reasoning_delta.text)
+        case "tool_call_delta":
+            return copy_from_wire(carrier.tool_call_delta, events.ToolCallDelta)
+        case "tool_call_started":
+            return copy_from_wire(carrier.tool_call_started, events.ToolCallStarted)
+        case "tool_returned":
+            return copy_from_wire(carrier.tool_returned, events.ToolReturned)
         case "started":
             return copy_from_wire(carrier.started, events.Started)
         case "transcribed":
@@ -69,3 +82,14 @@ def turn_event(carrier: Carrier) -> events.TurnEvent:
             return events.Finished(finish_reason=reason)
         case _:
             raise InvalidInput("the event is of an unknown kind", field="event")
+
+
+def _logprob_to_wire(token: events.TokenLogprob) -> turn_pb2.TokenLogprob:
+    top = map(_logprob_to_wire, token.top)
+    return turn_pb2.TokenLogprob(text=token.text, data=token.data, logprob=token.logprob, top=top)
+
+
+def _logprob_from_wire(token: turn_pb2.TokenLogprob) -> events.TokenLogprob:
+    """Alternatives have no alternatives."""
+    top = tuple(events.TokenLogprob(text=one.text, data=one.data, logprob=one.logprob) for one in token.top)
+    return events.TokenLogprob(text=token.text, data=token.data, logprob=token.logprob, top=top)

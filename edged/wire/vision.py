@@ -81,7 +81,10 @@ def found_text_to_wire(found: records.FoundText) -> pb.FoundText:
 
 def found_text_from_wire(found: pb.FoundText) -> records.FoundText:
     return records.FoundText(
-        text=found.text, confidence=found.confidence, corners=_corners_from_wire(found.corners, "found")
+        text=found.text,
+        confidence=found.confidence,
+        corners=_corners_from_wire(found.corners, "found"),
+        is_object=found.is_object,
     )
 
 

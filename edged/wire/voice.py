@@ -48,6 +48,7 @@ def opening_to_wire(opening: Opening) -> voice_pb2.OpenConversation:
         mode=_MODES[opening.mode],
         encoding=_ENCODINGS[opening.encoding],
         is_echo_cancelled=opening.is_echo_cancelled,
+        incognito=opening.incognito,
     )
 
 
@@ -58,6 +59,7 @@ def opening_from_wire(opening: voice_pb2.OpenConversation) -> Opening:
         mode=member(_MODE_OF, opening.mode, "mode"),
         encoding=member(_ENCODING_OF, opening.encoding, "encoding"),
         is_echo_cancelled=opening.is_echo_cancelled,
+        incognito=opening.incognito,
     )
 
 

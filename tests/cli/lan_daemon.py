@@ -15,6 +15,7 @@ import grpc
 
 from edged.errors import NotFound, Unauthenticated
 from edged.records import AuditEvent, DaemonState, Device
+from edged.server.api_keys import KeyIssuer
 from edged.server.call_border import CallBorder
 from edged.server.caller import Caller
 from edged.server.devices import DeviceServicer
@@ -104,7 +105,8 @@ class LanDaemon:
             clock=self._loop,
         )
         desk_of_operator, issuer = (desk, authority) if self._lan else (None, None)
-        operator = DeviceServicer(desk_of_operator, self.devices, issuer)
+        keys = KeyIssuer(self.devices, lambda: [self.web_address, "kitchen:8443"]) if self._lan else None
+        operator = DeviceServicer(desk_of_operator, self.devices, issuer, keys)
         device_pb2_grpc.add_DeviceServiceServicer_to_server(operator, server)
         status_pb2_grpc.add_StatusServiceServicer_to_server(StatusScript(), server)
         web = WebServer(

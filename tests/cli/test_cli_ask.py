@@ -40,7 +40,7 @@ def test_json_is_one_object_with_the_agreed_keys(daemon: ScriptedDaemon, edged: 
         "finish_reason": "stop",
         "conversation_id": "c1",
         "model": "tiny",
-        "usage": {"prompt_tokens": 7, "completion_tokens": 2, "cached_tokens": 3},
+        "usage": {"prompt_tokens": 7, "completion_tokens": 2, "cached_tokens": 3, "reasoning_tokens": 0},
         "metrics": {"ttft_ms": 12.5, "prompt_tps": 100.0, "generation_tps": 50.0, "peak_bytes": 2**33},
     }
 

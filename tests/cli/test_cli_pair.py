@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pty
@@ -258,6 +259,19 @@ def test_devices(lan: LanDaemon, edged: Edged) -> None:
     assert asked.exit_code == 2 and "--yes" in asked.stderr and "d2" in lan.devices.devices
     assert [one["id"] for one in json.loads(edged("devices", "list", "--json").stdout)] == ["d2", "d1", "d0"]
     assert edged("devices", "list").stdout.splitlines()[0].split()[:4] == ["NAME", "ID", "KIND", "PERSON"]
+
+
+def test_a_key_for_a_program(lan: LanDaemon, edged: Edged) -> None:
+    made = edged("devices", "key", "robot", "--person", "Anna", "--days", "9")
+    shown = dict(re.split(" {2,}", line) for line in made.stdout.splitlines()[:-1])
+    assert shown["base URL"] == f"https://{lan.web_address}/v1" and shown["or"] == "https://kitchen:8443/v1"
+    assert shown["to trust"] == f"https://{lan.web_address}/ca.crt"
+    assert "robot" in made.stdout.splitlines()[-1] and "may chat, voice until" in made.stdout
+    digest = hashlib.sha256(shown["key"].encode()).digest()
+    assert digest in lan.devices.credentials.values()
+    whole = json.loads(edged("devices", "key", "robot", "--scope", "chat", "--json").stdout)
+    assert whole["device"]["scopes"] == ["chat"] and whole["key"].startswith("edged-")
+    assert edged("devices", "revoke", whole["device"]["id"], "--yes").exit_code == 0
 
 
 def test_the_log_page_by_page(lan: LanDaemon, edged: Edged) -> None:

@@ -19,7 +19,7 @@ async def uses(home: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception) 
     async def works(*arguments: Any) -> str:
         return "done"
 
-    for name in ("_ask", "_look_back", "_play", "_talk", "_pair"):
+    for name in ("_ask", "_look_back", "_play", "_talk", "_post", "_offer_a_tool", "_pair"):
         monkeypatch.setattr(privacy_uses, name, works)
     monkeypatch.setattr(privacy_uses, "_show", fails)
     config = load_config({"HOME": str(home)})
@@ -38,7 +38,7 @@ async def test_what_lacks_an_extra_is_left_out(
 ) -> None:
     found = await uses(tmp_path, monkeypatch, failure)
     assert [use.name for use in found if not use.done] == ["picture"]
-    assert found[2].detail == "pip install x" and len(found) == 6
+    assert found[2].detail == "pip install x" and len(found) == 8
 
 
 async def test_what_fails_proves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from edged.engine.manifest import read_manifest
 from edged.events import Text
 from edged.records import OPERATOR
 from edged.store import ConversationStore
-from edged.store.key import KeySource
+from edged.store.key_places import KeySource
 from tests.cli.conftest import Edged, ScriptedDaemon
 from tests.sensing_artefact import sensing_artefact
 from tests.tiny_artefact import EYES, tiny_artefact

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from edged.events import MessageState
+from edged.events import MessageState, ReasoningDelta
 from tests.cli.conftest import ScriptedDaemon
 from tests.e2e.program import EDGED
 from tests.server.scripted import WAIT, says
@@ -99,6 +99,20 @@ def test_answer_is_stopped_and_the_chat_goes_on(stop: str, daemon: ScriptedDaemo
     terminal.type("And the capital of France?\n")
     terminal.wait_for("Paris.")
     terminal.wait_for("> ")
+
+
+def test_thinking_is_cut_short(daemon: ScriptedDaemon, terminal: Terminal) -> None:
+    daemon.model.script = [ReasoningDelta(text="On the one hand"), WAIT, *says("Yes.")]
+    terminal.type("Shall I?\n")
+    terminal.wait_for("On the one hand")
+    terminal.type("/answer\n")
+    stop = daemon.model.requests[0].stop_thinking
+    assert stop is not None and stop.wait(SECONDS)
+    daemon.release()
+    terminal.wait_for("Yes.")
+    terminal.wait_for("> ")
+    terminal.type("/answer\n")
+    terminal.wait_for("Nothing is being thought about.")
 
 
 def test_line_typed_during_an_answer_is_asked_next(daemon: ScriptedDaemon, terminal: Terminal) -> None:

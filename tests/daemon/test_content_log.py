@@ -35,13 +35,13 @@ class ScriptedMemory:
         self,
         answer_message_id: str,
         *,
-        text: str,
+        parts: tuple[Part, ...],
         reasoning: str,
         state: MessageState,
         finish_reason: FinishReason | None,
         usage: Usage | None,
     ) -> None:
-        self.calls.append((answer_message_id, text, reasoning, state, finish_reason, usage))
+        self.calls.append((answer_message_id, parts, reasoning, state, finish_reason, usage))
 
 
 async def test_messages_are_logged_and_passed_on(caplog: pytest.LogCaptureFixture) -> None:
@@ -51,7 +51,7 @@ async def test_messages_are_logged_and_passed_on(caplog: pytest.LogCaptureFixtur
     turn = await log.open_turn(conversation_id="", parts=parts, system_prompt=None, model="tiny", reader=OPERATOR)
     await log.close_turn(
         turn.answer_message_id,
-        text="hi",
+        parts=(Text(text="hi"),),
         reasoning="",
         state=MessageState.COMPLETE,
         finish_reason=FinishReason.STOP,
@@ -59,9 +59,9 @@ async def test_messages_are_logged_and_passed_on(caplog: pytest.LogCaptureFixtur
     )
     assert memory.calls == [
         ("", parts, None, "tiny"),
-        ("m2", "hi", "", MessageState.COMPLETE, FinishReason.STOP, None),
+        ("m2", (Text(text="hi"),), "", MessageState.COMPLETE, FinishReason.STOP, None),
     ]
     assert [record.getMessage() for record in caplog.records] == [
         r"c1 user: ['hello\nyou', '<image/png>']",
-        "m2 assistant (complete): 'hi'",
+        "m2 assistant (complete): ['hi']",
     ]

@@ -20,9 +20,7 @@ from tests.server.scripted import says
 
 async def test_status_says_what_is_on_and_what_left(daemon: Daemon, window: Open) -> None:
     control = Enforcement(name="egress guard", active=True, detail="no connection but to itself")
-    daemon.server._privacy = lambda: PrivacyStatus(
-        enforcements=(control,), refused_connections=3, content_logging=False
-    )
+    daemon.server.privacy = lambda: PrivacyStatus(enforcements=(control,), refused_connections=3, content_logging=False)
     async with window() as seen:
         await seen.until("| ready")
         await seen.press("f8")

@@ -135,6 +135,14 @@ class DaemonProcess:
         self._supervisor.settimeout(SECONDS)
         return self._supervisor.recv(4096).decode().splitlines()[0]
 
+    def notifications(self) -> list[str]:
+        """What has come since the last look."""
+        self._supervisor.setblocking(False)
+        try:
+            return self._supervisor.recv(4096).decode().splitlines()
+        except BlockingIOError:
+            return []
+
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 

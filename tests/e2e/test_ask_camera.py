@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from tests.sensing_artefact import sensing_artefact
 from tests.vision.mjpeg_camera import MjpegCamera, number_in
 
 ENGINES = Path(__file__).parents[2] / "build" / "engines"
+MOST_AGE_SECONDS = 0.3
+MOST_QUESTIONS = 5
 OFF = "edged: the camera is switched off: `edged camera on` allows it to open\n"
 
 
@@ -58,6 +61,35 @@ async def test_the_model_is_shown_the_newest_picture(seeing: Home, network_camer
     assert not any(word in log for word in ("secret", "anna", str(network_camera.port)))
     assert f"TCP connect only to port {network_camera.port} (camera.source)" in report or "OFF landlock" in report
     assert "and the camera's (camera.source)" in report and ("camera OPEN" in report or "camera closed" in report)
+
+
+async def test_the_picture_is_younger_than_300_ms_when_the_question_is_taken(
+    seeing: Home, network_camera: MjpegCamera
+) -> None:
+    """By the number that is drawn in it, and through the whole program; of several questions, as machines are busy."""
+    ages: list[float] = []
+    with seeing.daemon():
+        async with Client(seeing.address) as client:
+            while len(ages) < MOST_QUESTIONS and min(ages, default=MOST_AGE_SECONDS) >= MOST_AGE_SECONDS:
+                answer = await asyncio.to_thread(ask, seeing)
+                (question, *_) = (await client.get_conversation(str(answer["conversation_id"]))).messages
+                (picture,) = [part for part in question.parts if isinstance(part, Image)]
+                assert question.created_at
+                since = datetime.now(UTC) - question.created_at
+                ages.append(network_camera.age_of(picture.data) - since.total_seconds())
+    assert min(ages) < MOST_AGE_SECONDS, ages
+
+
+def test_a_camera_that_dies_is_named_and_back_it_is_used(seeing: Home, network_camera: MjpegCamera) -> None:
+    with seeing.daemon():
+        ask(seeing)
+        network_camera.unplug()
+        refused = seeing.run("ask", "--camera", "What do you see?")
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert refused.stderr.startswith("edged: the camera ") and "Traceback" not in refused.stderr
+        assert json.loads(seeing.run("status", "--json").stdout)["store"]["conversations"] == 1
+        network_camera.plug_in()
+        ask(seeing)
 
 
 def test_the_nano_says_what_it_sees(network_camera: MjpegCamera) -> None:

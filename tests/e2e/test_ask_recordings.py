@@ -88,6 +88,7 @@ def test_what_is_no_speech_is_refused_in_a_line(served: Home, tmp_path: Path, ki
     assert done.stdout == ""
 
 
+@pytest.mark.slow
 def test_long_recordings_leave_memory_as_it_was(home: Home, tmp_path: Path) -> None:
     """A minute and a half of speech, again and again: the fourth time costs no more than the second."""
     questions = [np.concatenate([to_samples(spoken(question)), to_samples(noise(0.5))]) for question in QUESTIONS]

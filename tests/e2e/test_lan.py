@@ -51,6 +51,20 @@ except OSError:
     print(0)
 """
 """How many bytes come back to the beginning of HTTP/2."""
+PROGRAM = """
+import ssl, sys
+import httpx2, openai
+address, key, certificate = sys.argv[1:]
+over_tls = httpx2.Client(verify=ssl.create_default_context(cadata=bytes.fromhex(certificate)))
+client = openai.OpenAI(base_url=f"https://{address}/v1", api_key=key, max_retries=0, http_client=over_tls)
+try:
+    hello = [{"role": "user", "content": "Hello"}]
+    answer = client.chat.completions.create(model="tiny", messages=hello, max_tokens=4)
+    print(answer.usage.completion_tokens)
+except openai.APIStatusError as exc:
+    print(exc.status_code)
+"""
+"""What OpenAI's client is answered, or the status that refuses it."""
 GUESS = """
 import asyncio, sys
 from edged.client.pairing import pair
@@ -149,6 +163,22 @@ def test_a_phone_is_paired_asks_and_is_revoked(home: Home, lan: Lan) -> None:
         assert "Handshake" not in daemon.log.read_text()
 
 
+def test_a_program_asks_over_http_with_a_key_of_its_own(home: Home, lan: Lan) -> None:
+    with home.daemon("--lan", prefix=lan.daemon.prefix, EDGED_HTTP__LAN="true") as daemon:
+        made = json.loads(home.run("devices", "key", "robot", "--json").stdout)
+        certificate = next((home.state / "trust").rglob("ca.crt")).read_bytes()
+        trusted = x509.load_pem_x509_certificate(certificate).public_bytes(serialization.Encoding.DER).hex()
+        address = f"{DAEMON_TO_PHONE}:8443"
+        assert address in made["addresses"]
+        assert script(lan.phone, PROGRAM, address, made["key"], trusted) == "4"
+        assert script(lan.phone, PROGRAM, address, "EMPTY", trusted) == "401"
+        assert "robot" in home.run("devices", "list").stdout
+        assert home.run("devices", "revoke", "robot", "--yes").returncode == 0
+        assert script(lan.phone, PROGRAM, address, made["key"], trusted) == "401"
+        files = [file for file in home.folder.rglob("*") if file.is_file()]
+        assert daemon.log in files and not any(made["key"].encode() in file.read_bytes() for file in files)
+
+
 def test_without_a_certificate_of_this_daemon_there_is_no_grpc(home: Home, lan: Lan, tmp_path: Path) -> None:
     with paired_phone(home, lan) as (phone, _):
         phone.join(home)
@@ -175,6 +205,7 @@ def test_without_a_certificate_of_this_daemon_there_is_no_grpc(home: Home, lan: 
         assert "<html" in page  # the app itself is nobody's secret
 
 
+@pytest.mark.slow
 def test_hundreds_of_wrong_codes_let_nobody_in(home: Home, lan: Lan) -> None:
     with paired_phone(home, lan) as (phone, daemon):
         offer = json.loads(home.run("pair", "--json").stdout)

@@ -59,7 +59,7 @@ async def test_status_reports_what_is_enforced(home: Home) -> None:
     assert status.store.encrypted
     assert status.store.key_source == str(home.folder / ".config/edged/database.key")
     controls = {control.name for control in status.privacy.enforcements}
-    assert controls == {"telemetry off", "no core files", "landlock", "audit hook"}
+    assert controls == {"telemetry off", "no core files", "landlock", "landlock files", "seccomp", "audit hook"}
     assert status.privacy.refused_connections == 0
     # ONNX Runtime's telemetry would have put its device id there.
     assert not (home.folder / ".cache").exists()

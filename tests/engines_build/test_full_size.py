@@ -39,6 +39,7 @@ def test_special_tokens_have_their_ids() -> None:
     assert len(made.encode("Good morning to the harbour.").ids) < 16
 
 
+@pytest.mark.slow
 def test_a_narrow_one_builds(tmp_path: Path) -> None:
     recipe = tmp_path / "random.toml"
     recipe.write_text(full_size.RECIPE, encoding="utf-8")

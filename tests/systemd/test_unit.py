@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from edged.config import SECTIONS, load_config
+from edged.daemon.secret import read_secret
 from edged.privacy.egress import MDNS_PORT, egress_of
 
 FOLDER = Path(__file__).resolve().parents[2] / "systemd"
@@ -94,6 +95,15 @@ def test_the_lan_drop_in_reaches_private_networks_and_no_further() -> None:
     egress = egress_of(load_config({"HOME": "/", **dict(_environment(lines))}))
     assert groups and all(egress.may_announce(MDNS_PORT, (group, MDNS_PORT)) for group in groups)
     assert not any(line.startswith("IPAddressDeny") for line in lines)
+
+
+@pytest.mark.parametrize("name", ["credential", "passphrase"])
+def test_a_credential_drop_in_hands_over_what_the_daemon_looks_for(name: str, tmp_path: Path) -> None:
+    lines = (FOLDER / f"edged.service.d/{name}.conf").read_text(encoding="utf-8").splitlines()
+    (loaded,) = [line.partition("=")[2] for line in lines if line.startswith("LoadCredentialEncrypted=")]
+    (tmp_path / loaded.partition(":")[0]).write_text("what opens it")
+    environ = {"HOME": "/", "CREDENTIALS_DIRECTORY": str(tmp_path), **dict(_environment(lines))}
+    assert read_secret(load_config(environ)) == "what opens it"
 
 
 def _environment(lines: list[str]) -> Iterator[tuple[str, str]]:

@@ -33,6 +33,8 @@ interface Question {
 
 /** Text is put on the screen this often; more often costs battery and shows nothing. */
 const DRAW_MS = 50;
+/** Pixels of the longer side of a picture of an old conversation: twice of what is drawn. */
+const PICTURE_SIDE = 512;
 
 export class ConversationView {
   readonly id = signal("");
@@ -63,8 +65,8 @@ export class ConversationView {
     }
     this.isLoading.value = true;
     try {
-      const { messages } = await conversations.getConversation({ conversationId: id });
-      if (this.id.value === id) this.lines.value = messages.filter(({ role }) => role !== Role.SYSTEM).map(lineOf);
+      const { messages } = await conversations.getConversation({ conversationId: id, maxPictureSide: PICTURE_SIDE });
+      if (this.id.value === id) this.lines.value = messages.filter(isSaid).map(lineOf);
     } catch (error) {
       if (this.id.value === id) this.note.value = explained(error);
     } finally {
@@ -229,6 +231,11 @@ export class ConversationView {
 
 function lineWith(speaker: Line["speaker"], state: LineState, text: string, pictures: readonly Picture[]): Line {
   return { speaker, pictures, text: signal(text), reasoning: signal(""), state: signal(state), note: signal("") };
+}
+
+/** By a person or the model: not to the model, and not by a tool. */
+export function isSaid({ role }: Message): boolean {
+  return role === Role.USER || role === Role.ASSISTANT;
 }
 
 function lineOf(message: Message): Line {

@@ -2,7 +2,7 @@
 
 import { toJson } from "@bufbuild/protobuf";
 import { conversations } from "../api/daemon";
-import { textOf } from "../chat/conversation";
+import { isSaid, textOf } from "../chat/conversation";
 import { type ExportConversationsResponse, ExportConversationsResponseSchema } from "../gen/edged/v1/conversation_pb";
 import { Role } from "../gen/edged/v1/message_pb";
 
@@ -41,7 +41,7 @@ export function asMarkdown(exported: readonly ExportConversationsResponse[]): st
   return exported
     .map(({ conversation, messages }) => {
       const said = messages
-        .filter(({ role }) => role !== Role.SYSTEM)
+        .filter(isSaid)
         .map(({ role, parts }) => `**${role === Role.USER ? "User" : "Assistant"}**\n\n${textOf(parts)}\n`);
       return [`# ${conversation?.title || "Untitled"}\n`, ...said].join("\n");
     })

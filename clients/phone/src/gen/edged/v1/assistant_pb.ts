@@ -6,9 +6,9 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { OutputFormat, Part, SamplingOptions } from "./message_pb";
+import type { OutputFormat, Part, SamplingOptions, Tool, ToolChoice } from "./message_pb";
 import { file_edged_v1_message } from "./message_pb";
-import type { ContextTrimmed, Finished, Measured, ReasoningDelta, Started, TextDelta, Transcribed } from "./turn_pb";
+import type { ContextTrimmed, Finished, Measured, ReasoningDelta, Started, TextDelta, ToolCallDelta, ToolCallStarted, ToolReturned, Transcribed } from "./turn_pb";
 import { file_edged_v1_turn } from "./turn_pb";
 import type { Button, ConversationOpened, EndOfSpeech, OpenConversation, PlaybackReport, SpokenInput, Stop, VoiceEvent } from "./voice_pb";
 import { file_edged_v1_voice } from "./voice_pb";
@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file edged/v1/assistant.proto.
  */
 export const file_edged_v1_assistant: GenFile = /*@__PURE__*/
-  fileDesc("ChhlZGdlZC92MS9hc3Npc3RhbnQucHJvdG8SCGVkZ2VkLnYxIsQCCgpBc2tSZXF1ZXN0EhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIdCgVwYXJ0cxgCIAMoCzIOLmVkZ2VkLnYxLlBhcnQSDQoFbW9kZWwYAyABKAkSKwoIc2FtcGxpbmcYBCABKAsyGS5lZGdlZC52MS5TYW1wbGluZ09wdGlvbnMSHAoPZW5hYmxlX3RoaW5raW5nGAUgASgISACIAQESGgoNc3lzdGVtX3Byb21wdBgGIAEoCUgBiAEBEiYKBm91dHB1dBgHIAEoCzIWLmVkZ2VkLnYxLk91dHB1dEZvcm1hdBIhChRtYXhfcmVhc29uaW5nX3Rva2VucxgIIAEoBUgCiAEBQhIKEF9lbmFibGVfdGhpbmtpbmdCEAoOX3N5c3RlbV9wcm9tcHRCFwoVX21heF9yZWFzb25pbmdfdG9rZW5zIs8CCgtBc2tSZXNwb25zZRIkCgdzdGFydGVkGAEgASgLMhEuZWRnZWQudjEuU3RhcnRlZEgAEjMKD2NvbnRleHRfdHJpbW1lZBgCIAEoCzIYLmVkZ2VkLnYxLkNvbnRleHRUcmltbWVkSAASKQoKdGV4dF9kZWx0YRgDIAEoCzITLmVkZ2VkLnYxLlRleHREZWx0YUgAEjMKD3JlYXNvbmluZ19kZWx0YRgEIAEoCzIYLmVkZ2VkLnYxLlJlYXNvbmluZ0RlbHRhSAASJgoIbWVhc3VyZWQYBSABKAsyEi5lZGdlZC52MS5NZWFzdXJlZEgAEiYKCGZpbmlzaGVkGAYgASgLMhIuZWRnZWQudjEuRmluaXNoZWRIABIsCgt0cmFuc2NyaWJlZBgHIAEoCzIVLmVkZ2VkLnYxLlRyYW5zY3JpYmVkSABCBwoFZXZlbnQikgIKD0NvbnZlcnNlUmVxdWVzdBIqCgRvcGVuGAEgASgLMhouZWRnZWQudjEuT3BlbkNvbnZlcnNhdGlvbkgAEiYKBWF1ZGlvGAIgASgLMhUuZWRnZWQudjEuU3Bva2VuSW5wdXRIABIiCgZidXR0b24YAyABKAsyEC5lZGdlZC52MS5CdXR0b25IABIeCgRzdG9wGAQgASgLMg4uZWRnZWQudjEuU3RvcEgAEiwKCHBsYXliYWNrGAUgASgLMhguZWRnZWQudjEuUGxheWJhY2tSZXBvcnRIABIuCg1lbmRfb2Zfc3BlZWNoGAYgASgLMhUuZWRnZWQudjEuRW5kT2ZTcGVlY2hIAEIJCgdyZXF1ZXN0IocBChBDb252ZXJzZVJlc3BvbnNlEhAKCHNlcXVlbmNlGAEgASgEEi4KBm9wZW5lZBgCIAEoCzIcLmVkZ2VkLnYxLkNvbnZlcnNhdGlvbk9wZW5lZEgAEiUKBWV2ZW50GAMgASgLMhQuZWRnZWQudjEuVm9pY2VFdmVudEgAQgoKCHJlc3BvbnNlIiQKEldhdGNoRXZlbnRzUmVxdWVzdBIOCgZsaXN0ZW4YASABKAgiOgoTV2F0Y2hFdmVudHNSZXNwb25zZRIjCgVldmVudBgBIAEoCzIULmVkZ2VkLnYxLlZvaWNlRXZlbnQiJQoUU2V0TWljcm9waG9uZVJlcXVlc3QSDQoFbXV0ZWQYASABKAgiJgoVU2V0TWljcm9waG9uZVJlc3BvbnNlEg0KBW11dGVkGAEgASgIMq8CChBBc3Npc3RhbnRTZXJ2aWNlEjQKA0FzaxIULmVkZ2VkLnYxLkFza1JlcXVlc3QaFS5lZGdlZC52MS5Bc2tSZXNwb25zZTABEkUKCENvbnZlcnNlEhkuZWRnZWQudjEuQ29udmVyc2VSZXF1ZXN0GhouZWRnZWQudjEuQ29udmVyc2VSZXNwb25zZSgBMAESTAoLV2F0Y2hFdmVudHMSHC5lZGdlZC52MS5XYXRjaEV2ZW50c1JlcXVlc3QaHS5lZGdlZC52MS5XYXRjaEV2ZW50c1Jlc3BvbnNlMAESUAoNU2V0TWljcm9waG9uZRIeLmVkZ2VkLnYxLlNldE1pY3JvcGhvbmVSZXF1ZXN0Gh8uZWRnZWQudjEuU2V0TWljcm9waG9uZVJlc3BvbnNlYgZwcm90bzM", [file_edged_v1_message, file_edged_v1_turn, file_edged_v1_voice]);
+  fileDesc("ChhlZGdlZC92MS9hc3Npc3RhbnQucHJvdG8SCGVkZ2VkLnYxItsDCgpBc2tSZXF1ZXN0EhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIdCgVwYXJ0cxgCIAMoCzIOLmVkZ2VkLnYxLlBhcnQSDQoFbW9kZWwYAyABKAkSKwoIc2FtcGxpbmcYBCABKAsyGS5lZGdlZC52MS5TYW1wbGluZ09wdGlvbnMSHAoPZW5hYmxlX3RoaW5raW5nGAUgASgISACIAQESGgoNc3lzdGVtX3Byb21wdBgGIAEoCUgBiAEBEiYKBm91dHB1dBgHIAEoCzIWLmVkZ2VkLnYxLk91dHB1dEZvcm1hdBIhChRtYXhfcmVhc29uaW5nX3Rva2VucxgIIAEoBUgCiAEBEh0KBXRvb2xzGAkgAygLMg4uZWRnZWQudjEuVG9vbBIpCgt0b29sX2Nob2ljZRgKIAEoCzIULmVkZ2VkLnYxLlRvb2xDaG9pY2USIAoTcGFyYWxsZWxfdG9vbF9jYWxscxgLIAEoCEgDiAEBEhEKCWluY29nbml0bxgMIAEoCEISChBfZW5hYmxlX3RoaW5raW5nQhAKDl9zeXN0ZW1fcHJvbXB0QhcKFV9tYXhfcmVhc29uaW5nX3Rva2Vuc0IWChRfcGFyYWxsZWxfdG9vbF9jYWxscyLsAwoLQXNrUmVzcG9uc2USJAoHc3RhcnRlZBgBIAEoCzIRLmVkZ2VkLnYxLlN0YXJ0ZWRIABIzCg9jb250ZXh0X3RyaW1tZWQYAiABKAsyGC5lZGdlZC52MS5Db250ZXh0VHJpbW1lZEgAEikKCnRleHRfZGVsdGEYAyABKAsyEy5lZGdlZC52MS5UZXh0RGVsdGFIABIzCg9yZWFzb25pbmdfZGVsdGEYBCABKAsyGC5lZGdlZC52MS5SZWFzb25pbmdEZWx0YUgAEiYKCG1lYXN1cmVkGAUgASgLMhIuZWRnZWQudjEuTWVhc3VyZWRIABImCghmaW5pc2hlZBgGIAEoCzISLmVkZ2VkLnYxLkZpbmlzaGVkSAASLAoLdHJhbnNjcmliZWQYByABKAsyFS5lZGdlZC52MS5UcmFuc2NyaWJlZEgAEjYKEXRvb2xfY2FsbF9zdGFydGVkGAggASgLMhkuZWRnZWQudjEuVG9vbENhbGxTdGFydGVkSAASMgoPdG9vbF9jYWxsX2RlbHRhGAkgASgLMhcuZWRnZWQudjEuVG9vbENhbGxEZWx0YUgAEi8KDXRvb2xfcmV0dXJuZWQYCiABKAsyFi5lZGdlZC52MS5Ub29sUmV0dXJuZWRIAEIHCgVldmVudCIwChNTdG9wVGhpbmtpbmdSZXF1ZXN0EhkKEWFuc3dlcl9tZXNzYWdlX2lkGAEgASgJIhYKFFN0b3BUaGlua2luZ1Jlc3BvbnNlIpICCg9Db252ZXJzZVJlcXVlc3QSKgoEb3BlbhgBIAEoCzIaLmVkZ2VkLnYxLk9wZW5Db252ZXJzYXRpb25IABImCgVhdWRpbxgCIAEoCzIVLmVkZ2VkLnYxLlNwb2tlbklucHV0SAASIgoGYnV0dG9uGAMgASgLMhAuZWRnZWQudjEuQnV0dG9uSAASHgoEc3RvcBgEIAEoCzIOLmVkZ2VkLnYxLlN0b3BIABIsCghwbGF5YmFjaxgFIAEoCzIYLmVkZ2VkLnYxLlBsYXliYWNrUmVwb3J0SAASLgoNZW5kX29mX3NwZWVjaBgGIAEoCzIVLmVkZ2VkLnYxLkVuZE9mU3BlZWNoSABCCQoHcmVxdWVzdCKHAQoQQ29udmVyc2VSZXNwb25zZRIQCghzZXF1ZW5jZRgBIAEoBBIuCgZvcGVuZWQYAiABKAsyHC5lZGdlZC52MS5Db252ZXJzYXRpb25PcGVuZWRIABIlCgVldmVudBgDIAEoCzIULmVkZ2VkLnYxLlZvaWNlRXZlbnRIAEIKCghyZXNwb25zZSIkChJXYXRjaEV2ZW50c1JlcXVlc3QSDgoGbGlzdGVuGAEgASgIIjoKE1dhdGNoRXZlbnRzUmVzcG9uc2USIwoFZXZlbnQYASABKAsyFC5lZGdlZC52MS5Wb2ljZUV2ZW50IiUKFFNldE1pY3JvcGhvbmVSZXF1ZXN0Eg0KBW11dGVkGAEgASgIIiYKFVNldE1pY3JvcGhvbmVSZXNwb25zZRINCgVtdXRlZBgBIAEoCDL+AgoQQXNzaXN0YW50U2VydmljZRI0CgNBc2sSFC5lZGdlZC52MS5Bc2tSZXF1ZXN0GhUuZWRnZWQudjEuQXNrUmVzcG9uc2UwARJNCgxTdG9wVGhpbmtpbmcSHS5lZGdlZC52MS5TdG9wVGhpbmtpbmdSZXF1ZXN0Gh4uZWRnZWQudjEuU3RvcFRoaW5raW5nUmVzcG9uc2USRQoIQ29udmVyc2USGS5lZGdlZC52MS5Db252ZXJzZVJlcXVlc3QaGi5lZGdlZC52MS5Db252ZXJzZVJlc3BvbnNlKAEwARJMCgtXYXRjaEV2ZW50cxIcLmVkZ2VkLnYxLldhdGNoRXZlbnRzUmVxdWVzdBodLmVkZ2VkLnYxLldhdGNoRXZlbnRzUmVzcG9uc2UwARJQCg1TZXRNaWNyb3Bob25lEh4uZWRnZWQudjEuU2V0TWljcm9waG9uZVJlcXVlc3QaHy5lZGdlZC52MS5TZXRNaWNyb3Bob25lUmVzcG9uc2ViBnByb3RvMw", [file_edged_v1_message, file_edged_v1_turn, file_edged_v1_voice]);
 
 /**
  * @generated from message edged.v1.AskRequest
@@ -74,6 +74,35 @@ export type AskRequest = Message<"edged.v1.AskRequest"> & {
    * @generated from field: optional int32 max_reasoning_tokens = 8;
    */
   maxReasoningTokens?: number | undefined;
+
+  /**
+   * At most 128 that the caller runs, besides those of the daemon ([tools] of
+   * its configuration).
+   *
+   * @generated from field: repeated edged.v1.Tool tools = 9;
+   */
+  tools: Tool[];
+
+  /**
+   * @generated from field: edged.v1.ToolChoice tool_choice = 10;
+   */
+  toolChoice?: ToolChoice | undefined;
+
+  /**
+   * Unset allows several calls in one answer.
+   *
+   * @generated from field: optional bool parallel_tool_calls = 11;
+   */
+  parallelToolCalls?: boolean | undefined;
+
+  /**
+   * A conversation begun so is never written to disk: it lives in the daemon's
+   * memory until an hour after its last turn, and is in no list. Goes on by its
+   * id like any other.
+   *
+   * @generated from field: bool incognito = 12;
+   */
+  incognito: boolean;
 };
 
 /**
@@ -132,6 +161,24 @@ export type AskResponse = Message<"edged.v1.AskResponse"> & {
      */
     value: Transcribed;
     case: "transcribed";
+  } | {
+    /**
+     * @generated from field: edged.v1.ToolCallStarted tool_call_started = 8;
+     */
+    value: ToolCallStarted;
+    case: "toolCallStarted";
+  } | {
+    /**
+     * @generated from field: edged.v1.ToolCallDelta tool_call_delta = 9;
+     */
+    value: ToolCallDelta;
+    case: "toolCallDelta";
+  } | {
+    /**
+     * @generated from field: edged.v1.ToolReturned tool_returned = 10;
+     */
+    value: ToolReturned;
+    case: "toolReturned";
   } | { case: undefined; value?: undefined };
 };
 
@@ -141,6 +188,38 @@ export type AskResponse = Message<"edged.v1.AskResponse"> & {
  */
 export const AskResponseSchema: GenMessage<AskResponse> = /*@__PURE__*/
   messageDesc(file_edged_v1_assistant, 1);
+
+/**
+ * @generated from message edged.v1.StopThinkingRequest
+ */
+export type StopThinkingRequest = Message<"edged.v1.StopThinkingRequest"> & {
+  /**
+   * As `started` named it.
+   *
+   * @generated from field: string answer_message_id = 1;
+   */
+  answerMessageId: string;
+};
+
+/**
+ * Describes the message edged.v1.StopThinkingRequest.
+ * Use `create(StopThinkingRequestSchema)` to create a new message.
+ */
+export const StopThinkingRequestSchema: GenMessage<StopThinkingRequest> = /*@__PURE__*/
+  messageDesc(file_edged_v1_assistant, 2);
+
+/**
+ * @generated from message edged.v1.StopThinkingResponse
+ */
+export type StopThinkingResponse = Message<"edged.v1.StopThinkingResponse"> & {
+};
+
+/**
+ * Describes the message edged.v1.StopThinkingResponse.
+ * Use `create(StopThinkingResponseSchema)` to create a new message.
+ */
+export const StopThinkingResponseSchema: GenMessage<StopThinkingResponse> = /*@__PURE__*/
+  messageDesc(file_edged_v1_assistant, 3);
 
 /**
  * @generated from message edged.v1.ConverseRequest
@@ -195,7 +274,7 @@ export type ConverseRequest = Message<"edged.v1.ConverseRequest"> & {
  * Use `create(ConverseRequestSchema)` to create a new message.
  */
 export const ConverseRequestSchema: GenMessage<ConverseRequest> = /*@__PURE__*/
-  messageDesc(file_edged_v1_assistant, 2);
+  messageDesc(file_edged_v1_assistant, 4);
 
 /**
  * @generated from message edged.v1.ConverseResponse
@@ -233,7 +312,7 @@ export type ConverseResponse = Message<"edged.v1.ConverseResponse"> & {
  * Use `create(ConverseResponseSchema)` to create a new message.
  */
 export const ConverseResponseSchema: GenMessage<ConverseResponse> = /*@__PURE__*/
-  messageDesc(file_edged_v1_assistant, 3);
+  messageDesc(file_edged_v1_assistant, 5);
 
 /**
  * @generated from message edged.v1.WatchEventsRequest
@@ -250,7 +329,7 @@ export type WatchEventsRequest = Message<"edged.v1.WatchEventsRequest"> & {
  * Use `create(WatchEventsRequestSchema)` to create a new message.
  */
 export const WatchEventsRequestSchema: GenMessage<WatchEventsRequest> = /*@__PURE__*/
-  messageDesc(file_edged_v1_assistant, 4);
+  messageDesc(file_edged_v1_assistant, 6);
 
 /**
  * @generated from message edged.v1.WatchEventsResponse
@@ -267,7 +346,7 @@ export type WatchEventsResponse = Message<"edged.v1.WatchEventsResponse"> & {
  * Use `create(WatchEventsResponseSchema)` to create a new message.
  */
 export const WatchEventsResponseSchema: GenMessage<WatchEventsResponse> = /*@__PURE__*/
-  messageDesc(file_edged_v1_assistant, 5);
+  messageDesc(file_edged_v1_assistant, 7);
 
 /**
  * @generated from message edged.v1.SetMicrophoneRequest
@@ -284,7 +363,7 @@ export type SetMicrophoneRequest = Message<"edged.v1.SetMicrophoneRequest"> & {
  * Use `create(SetMicrophoneRequestSchema)` to create a new message.
  */
 export const SetMicrophoneRequestSchema: GenMessage<SetMicrophoneRequest> = /*@__PURE__*/
-  messageDesc(file_edged_v1_assistant, 6);
+  messageDesc(file_edged_v1_assistant, 8);
 
 /**
  * @generated from message edged.v1.SetMicrophoneResponse
@@ -301,7 +380,7 @@ export type SetMicrophoneResponse = Message<"edged.v1.SetMicrophoneResponse"> & 
  * Use `create(SetMicrophoneResponseSchema)` to create a new message.
  */
 export const SetMicrophoneResponseSchema: GenMessage<SetMicrophoneResponse> = /*@__PURE__*/
-  messageDesc(file_edged_v1_assistant, 7);
+  messageDesc(file_edged_v1_assistant, 9);
 
 /**
  * @generated from service edged.v1.AssistantService
@@ -312,6 +391,8 @@ export const AssistantService: GenService<{
    * sent recordings, any number of deltas, measured, finished.
    * The user's message is on disk before `started` is sent. Cancelling the
    * call stops the computation within one token and stores what was generated.
+   * A turn that ends with TOOL_CALLS goes on with an Ask on its conversation
+   * whose parts are the results of all its calls that have none yet.
    *
    * INVALID_ARGUMENT   empty or too long text, sampling out of range, a form
    *                    of the answer that makes no sense or too much work
@@ -327,6 +408,19 @@ export const AssistantService: GenService<{
     methodKind: "server_streaming";
     input: typeof AskRequestSchema;
     output: typeof AskResponseSchema;
+  },
+  /**
+   * StopThinking lets the answer that an Ask is giving follow at once: its
+   * thinking is closed within one token. Does nothing to one that does not think.
+   *
+   * NOT_FOUND          no such answer is being given to this caller
+   *
+   * @generated from rpc edged.v1.AssistantService.StopThinking
+   */
+  stopThinking: {
+    methodKind: "unary";
+    input: typeof StopThinkingRequestSchema;
+    output: typeof StopThinkingResponseSchema;
   },
   /**
    * Converse is a conversation by voice with a client that has the microphone

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file edged/v1/device.proto.
  */
 export const file_edged_v1_device: GenFile = /*@__PURE__*/
-  fileDesc("ChVlZGdlZC92MS9kZXZpY2UucHJvdG8SCGVkZ2VkLnYxIokCCgZEZXZpY2USCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIiCgRraW5kGAMgASgOMhQuZWRnZWQudjEuRGV2aWNlS2luZBIOCgZwZXJzb24YBCABKAkSHwoGc2NvcGVzGAUgAygOMg8uZWRnZWQudjEuU2NvcGUSLgoKY3JlYXRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF9zZWVuX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpleHBpcmVzX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ1ChJPcGVuUGFpcmluZ1JlcXVlc3QSHwoGc2NvcGVzGAEgAygOMg8uZWRnZWQudjEuU2NvcGUSDgoGcGVyc29uGAIgASgJEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIq0BChNPcGVuUGFpcmluZ1Jlc3BvbnNlEhIKCnBhaXJpbmdfaWQYASABKAkSDAoEY29kZRgCIAEoCRIMCgRsaW5rGAMgASgJEg4KBnNlY3JldBgEIAEoCRITCgtmaW5nZXJwcmludBgFIAEoCRIRCglhZGRyZXNzZXMYBiADKAkSLgoKZXhwaXJlc19hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiOQoTV2F0Y2hQYWlyaW5nUmVxdWVzdBISCgpwYWlyaW5nX2lkGAEgASgJEg4KBmNsb3NlcxgCIAEoCCJ1ChRXYXRjaFBhaXJpbmdSZXNwb25zZRIvCgljYW5kaWRhdGUYASABKAsyGi5lZGdlZC52MS5QYWlyaW5nQ2FuZGlkYXRlSAASIwoDZW5kGAIgASgLMhQuZWRnZWQudjEuUGFpcmluZ0VuZEgAQgcKBWV2ZW50InIKEFBhaXJpbmdDYW5kaWRhdGUSFAoMc2hvcnRfc3RyaW5nGAEgASgJEhMKC2RldmljZV9uYW1lGAIgASgJEiIKBGtpbmQYAyABKA4yFC5lZGdlZC52MS5EZXZpY2VLaW5kEg8KB2FkZHJlc3MYBCABKAkiPgoKUGFpcmluZ0VuZBIgCgZkZXZpY2UYASABKAsyEC5lZGdlZC52MS5EZXZpY2USDgoGcmVhc29uGAIgASgJIlUKFUNvbmZpcm1QYWlyaW5nUmVxdWVzdBISCgpwYWlyaW5nX2lkGAEgASgJEhQKDHNob3J0X3N0cmluZxgCIAEoCRISCgppc190aGVfb25lGAMgASgIIjoKFkNvbmZpcm1QYWlyaW5nUmVzcG9uc2USIAoGZGV2aWNlGAEgASgLMhAuZWRnZWQudjEuRGV2aWNlIhQKEkxpc3REZXZpY2VzUmVxdWVzdCI4ChNMaXN0RGV2aWNlc1Jlc3BvbnNlEiEKB2RldmljZXMYASADKAsyEC5lZGdlZC52MS5EZXZpY2UiyQEKE1VwZGF0ZURldmljZVJlcXVlc3QSEQoJZGV2aWNlX2lkGAEgASgJEhEKBG5hbWUYAiABKAlIAIgBARITCgZwZXJzb24YAyABKAlIAYgBARIfCgZzY29wZXMYBCADKA4yDy5lZGdlZC52MS5TY29wZRIzCgpleHBpcmVzX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEgCiAEBQgcKBV9uYW1lQgkKB19wZXJzb25CDQoLX2V4cGlyZXNfYXQiOAoUVXBkYXRlRGV2aWNlUmVzcG9uc2USIAoGZGV2aWNlGAEgASgLMhAuZWRnZWQudjEuRGV2aWNlIigKE1Jldm9rZURldmljZVJlcXVlc3QSEQoJZGV2aWNlX2lkGAEgASgJIhYKFFJldm9rZURldmljZVJlc3BvbnNlIj8KFkxpc3RBdWRpdEV2ZW50c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiWAoXTGlzdEF1ZGl0RXZlbnRzUmVzcG9uc2USJAoGZXZlbnRzGAEgAygLMhQuZWRnZWQudjEuQXVkaXRFdmVudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkifwoKQXVkaXRFdmVudBIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZhY3Rpb24YAiABKAkSEQoJZGV2aWNlX2lkGAMgASgJEhMKC2RldmljZV9uYW1lGAQgASgJEg8KB2FkZHJlc3MYBSABKAkiFQoTR2V0T3duRGV2aWNlUmVxdWVzdCI4ChRHZXRPd25EZXZpY2VSZXNwb25zZRIgCgZkZXZpY2UYASABKAsyEC5lZGdlZC52MS5EZXZpY2UiNgoXUmVuZXdDZXJ0aWZpY2F0ZVJlcXVlc3QSGwoTY2VydGlmaWNhdGVfcmVxdWVzdBgBIAEoDCJHChhSZW5ld0NlcnRpZmljYXRlUmVzcG9uc2USEwoLY2VydGlmaWNhdGUYASABKAwSFgoOY2FfY2VydGlmaWNhdGUYAiABKAwiUgoTU3RhcnRQYWlyaW5nUmVxdWVzdBIlCgVtZWFucxgBIAEoDjIWLmVkZ2VkLnYxLlBhaXJpbmdNZWFucxIUCgxwYWtlX21lc3NhZ2UYAiABKAwiQAoUU3RhcnRQYWlyaW5nUmVzcG9uc2USEgoKYXR0ZW1wdF9pZBgBIAEoCRIUCgxwYWtlX21lc3NhZ2UYAiABKAwirwEKE1Byb3ZlUGFpcmluZ1JlcXVlc3QSEgoKYXR0ZW1wdF9pZBgBIAEoCRITCgtkZXZpY2VfbmFtZRgCIAEoCRIiCgRraW5kGAMgASgOMhQuZWRnZWQudjEuRGV2aWNlS2luZBIbChNjZXJ0aWZpY2F0ZV9yZXF1ZXN0GAQgASgMEhgKEHNlZW5fZmluZ2VycHJpbnQYBSABKAwSFAoMY29uZmlybWF0aW9uGAYgASgMIkQKFFByb3ZlUGFpcmluZ1Jlc3BvbnNlEhQKDGNvbmZpcm1hdGlvbhgBIAEoDBIWCg5jYV9jZXJ0aWZpY2F0ZRgCIAEoDCIpChNDbGFpbVBhaXJpbmdSZXF1ZXN0EhIKCmF0dGVtcHRfaWQYASABKAkiYwoUQ2xhaW1QYWlyaW5nUmVzcG9uc2USIAoGZGV2aWNlGAEgASgLMhAuZWRnZWQudjEuRGV2aWNlEhMKC2NlcnRpZmljYXRlGAIgASgMEhQKDGdycGNfYWRkcmVzcxgDIAEoCSqMAQoFU2NvcGUSFQoRU0NPUEVfVU5TUEVDSUZJRUQQABIOCgpTQ09QRV9DSEFUEAESDwoLU0NPUEVfVk9JQ0UQAhIQCgxTQ09QRV9DQU1FUkEQAxIRCg1TQ09QRV9ISVNUT1JZEAQSFQoRU0NPUEVfSElTVE9SWV9BTEwQBRIPCgtTQ09QRV9BRE1JThAGKlsKCkRldmljZUtpbmQSGwoXREVWSUNFX0tJTkRfVU5TUEVDSUZJRUQQABIXChNERVZJQ0VfS0lORF9QUk9HUkFNEAESFwoTREVWSUNFX0tJTkRfQlJPV1NFUhACKl8KDFBhaXJpbmdNZWFucxIdChlQQUlSSU5HX01FQU5TX1VOU1BFQ0lGSUVEEAASFgoSUEFJUklOR19NRUFOU19DT0RFEAESGAoUUEFJUklOR19NRUFOU19TRUNSRVQQAjLtBQoNRGV2aWNlU2VydmljZRJKCgtPcGVuUGFpcmluZxIcLmVkZ2VkLnYxLk9wZW5QYWlyaW5nUmVxdWVzdBodLmVkZ2VkLnYxLk9wZW5QYWlyaW5nUmVzcG9uc2USTwoMV2F0Y2hQYWlyaW5nEh0uZWRnZWQudjEuV2F0Y2hQYWlyaW5nUmVxdWVzdBoeLmVkZ2VkLnYxLldhdGNoUGFpcmluZ1Jlc3BvbnNlMAESUwoOQ29uZmlybVBhaXJpbmcSHy5lZGdlZC52MS5Db25maXJtUGFpcmluZ1JlcXVlc3QaIC5lZGdlZC52MS5Db25maXJtUGFpcmluZ1Jlc3BvbnNlEkoKC0xpc3REZXZpY2VzEhwuZWRnZWQudjEuTGlzdERldmljZXNSZXF1ZXN0Gh0uZWRnZWQudjEuTGlzdERldmljZXNSZXNwb25zZRJNCgxVcGRhdGVEZXZpY2USHS5lZGdlZC52MS5VcGRhdGVEZXZpY2VSZXF1ZXN0Gh4uZWRnZWQudjEuVXBkYXRlRGV2aWNlUmVzcG9uc2USTQoMUmV2b2tlRGV2aWNlEh0uZWRnZWQudjEuUmV2b2tlRGV2aWNlUmVxdWVzdBoeLmVkZ2VkLnYxLlJldm9rZURldmljZVJlc3BvbnNlElYKD0xpc3RBdWRpdEV2ZW50cxIgLmVkZ2VkLnYxLkxpc3RBdWRpdEV2ZW50c1JlcXVlc3QaIS5lZGdlZC52MS5MaXN0QXVkaXRFdmVudHNSZXNwb25zZRJNCgxHZXRPd25EZXZpY2USHS5lZGdlZC52MS5HZXRPd25EZXZpY2VSZXF1ZXN0Gh4uZWRnZWQudjEuR2V0T3duRGV2aWNlUmVzcG9uc2USWQoQUmVuZXdDZXJ0aWZpY2F0ZRIhLmVkZ2VkLnYxLlJlbmV3Q2VydGlmaWNhdGVSZXF1ZXN0GiIuZWRnZWQudjEuUmVuZXdDZXJ0aWZpY2F0ZVJlc3BvbnNlMv0BCg5QYWlyaW5nU2VydmljZRJNCgxTdGFydFBhaXJpbmcSHS5lZGdlZC52MS5TdGFydFBhaXJpbmdSZXF1ZXN0Gh4uZWRnZWQudjEuU3RhcnRQYWlyaW5nUmVzcG9uc2USTQoMUHJvdmVQYWlyaW5nEh0uZWRnZWQudjEuUHJvdmVQYWlyaW5nUmVxdWVzdBoeLmVkZ2VkLnYxLlByb3ZlUGFpcmluZ1Jlc3BvbnNlEk0KDENsYWltUGFpcmluZxIdLmVkZ2VkLnYxLkNsYWltUGFpcmluZ1JlcXVlc3QaHi5lZGdlZC52MS5DbGFpbVBhaXJpbmdSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("ChVlZGdlZC92MS9kZXZpY2UucHJvdG8SCGVkZ2VkLnYxIokCCgZEZXZpY2USCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIiCgRraW5kGAMgASgOMhQuZWRnZWQudjEuRGV2aWNlS2luZBIOCgZwZXJzb24YBCABKAkSHwoGc2NvcGVzGAUgAygOMg8uZWRnZWQudjEuU2NvcGUSLgoKY3JlYXRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMbGFzdF9zZWVuX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgpleHBpcmVzX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJ1ChJPcGVuUGFpcmluZ1JlcXVlc3QSHwoGc2NvcGVzGAEgAygOMg8uZWRnZWQudjEuU2NvcGUSDgoGcGVyc29uGAIgASgJEi4KCmV4cGlyZXNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIq0BChNPcGVuUGFpcmluZ1Jlc3BvbnNlEhIKCnBhaXJpbmdfaWQYASABKAkSDAoEY29kZRgCIAEoCRIMCgRsaW5rGAMgASgJEg4KBnNlY3JldBgEIAEoCRITCgtmaW5nZXJwcmludBgFIAEoCRIRCglhZGRyZXNzZXMYBiADKAkSLgoKZXhwaXJlc19hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiOQoTV2F0Y2hQYWlyaW5nUmVxdWVzdBISCgpwYWlyaW5nX2lkGAEgASgJEg4KBmNsb3NlcxgCIAEoCCJ1ChRXYXRjaFBhaXJpbmdSZXNwb25zZRIvCgljYW5kaWRhdGUYASABKAsyGi5lZGdlZC52MS5QYWlyaW5nQ2FuZGlkYXRlSAASIwoDZW5kGAIgASgLMhQuZWRnZWQudjEuUGFpcmluZ0VuZEgAQgcKBWV2ZW50InIKEFBhaXJpbmdDYW5kaWRhdGUSFAoMc2hvcnRfc3RyaW5nGAEgASgJEhMKC2RldmljZV9uYW1lGAIgASgJEiIKBGtpbmQYAyABKA4yFC5lZGdlZC52MS5EZXZpY2VLaW5kEg8KB2FkZHJlc3MYBCABKAkiPgoKUGFpcmluZ0VuZBIgCgZkZXZpY2UYASABKAsyEC5lZGdlZC52MS5EZXZpY2USDgoGcmVhc29uGAIgASgJIlUKFUNvbmZpcm1QYWlyaW5nUmVxdWVzdBISCgpwYWlyaW5nX2lkGAEgASgJEhQKDHNob3J0X3N0cmluZxgCIAEoCRISCgppc190aGVfb25lGAMgASgIIjoKFkNvbmZpcm1QYWlyaW5nUmVzcG9uc2USIAoGZGV2aWNlGAEgASgLMhAuZWRnZWQudjEuRGV2aWNlIhQKEkxpc3REZXZpY2VzUmVxdWVzdCI4ChNMaXN0RGV2aWNlc1Jlc3BvbnNlEiEKB2RldmljZXMYASADKAsyEC5lZGdlZC52MS5EZXZpY2UiyQEKE1VwZGF0ZURldmljZVJlcXVlc3QSEQoJZGV2aWNlX2lkGAEgASgJEhEKBG5hbWUYAiABKAlIAIgBARITCgZwZXJzb24YAyABKAlIAYgBARIfCgZzY29wZXMYBCADKA4yDy5lZGdlZC52MS5TY29wZRIzCgpleHBpcmVzX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEgCiAEBQgcKBV9uYW1lQgkKB19wZXJzb25CDQoLX2V4cGlyZXNfYXQiOAoUVXBkYXRlRGV2aWNlUmVzcG9uc2USIAoGZGV2aWNlGAEgASgLMhAuZWRnZWQudjEuRGV2aWNlIoQBChNDcmVhdGVBcGlLZXlSZXF1ZXN0EgwKBG5hbWUYASABKAkSHwoGc2NvcGVzGAIgAygOMg8uZWRnZWQudjEuU2NvcGUSDgoGcGVyc29uGAMgASgJEi4KCmV4cGlyZXNfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlwKFENyZWF0ZUFwaUtleVJlc3BvbnNlEiAKBmRldmljZRgBIAEoCzIQLmVkZ2VkLnYxLkRldmljZRIPCgdhcGlfa2V5GAIgASgJEhEKCWFkZHJlc3NlcxgDIAMoCSIoChNSZXZva2VEZXZpY2VSZXF1ZXN0EhEKCWRldmljZV9pZBgBIAEoCSIWChRSZXZva2VEZXZpY2VSZXNwb25zZSI/ChZMaXN0QXVkaXRFdmVudHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIlgKF0xpc3RBdWRpdEV2ZW50c1Jlc3BvbnNlEiQKBmV2ZW50cxgBIAMoCzIULmVkZ2VkLnYxLkF1ZGl0RXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIn8KCkF1ZGl0RXZlbnQSKAoEdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGYWN0aW9uGAIgASgJEhEKCWRldmljZV9pZBgDIAEoCRITCgtkZXZpY2VfbmFtZRgEIAEoCRIPCgdhZGRyZXNzGAUgASgJIhUKE0dldE93bkRldmljZVJlcXVlc3QiOAoUR2V0T3duRGV2aWNlUmVzcG9uc2USIAoGZGV2aWNlGAEgASgLMhAuZWRnZWQudjEuRGV2aWNlIjYKF1JlbmV3Q2VydGlmaWNhdGVSZXF1ZXN0EhsKE2NlcnRpZmljYXRlX3JlcXVlc3QYASABKAwiRwoYUmVuZXdDZXJ0aWZpY2F0ZVJlc3BvbnNlEhMKC2NlcnRpZmljYXRlGAEgASgMEhYKDmNhX2NlcnRpZmljYXRlGAIgASgMIlIKE1N0YXJ0UGFpcmluZ1JlcXVlc3QSJQoFbWVhbnMYASABKA4yFi5lZGdlZC52MS5QYWlyaW5nTWVhbnMSFAoMcGFrZV9tZXNzYWdlGAIgASgMIkAKFFN0YXJ0UGFpcmluZ1Jlc3BvbnNlEhIKCmF0dGVtcHRfaWQYASABKAkSFAoMcGFrZV9tZXNzYWdlGAIgASgMIq8BChNQcm92ZVBhaXJpbmdSZXF1ZXN0EhIKCmF0dGVtcHRfaWQYASABKAkSEwoLZGV2aWNlX25hbWUYAiABKAkSIgoEa2luZBgDIAEoDjIULmVkZ2VkLnYxLkRldmljZUtpbmQSGwoTY2VydGlmaWNhdGVfcmVxdWVzdBgEIAEoDBIYChBzZWVuX2ZpbmdlcnByaW50GAUgASgMEhQKDGNvbmZpcm1hdGlvbhgGIAEoDCJEChRQcm92ZVBhaXJpbmdSZXNwb25zZRIUCgxjb25maXJtYXRpb24YASABKAwSFgoOY2FfY2VydGlmaWNhdGUYAiABKAwiKQoTQ2xhaW1QYWlyaW5nUmVxdWVzdBISCgphdHRlbXB0X2lkGAEgASgJImMKFENsYWltUGFpcmluZ1Jlc3BvbnNlEiAKBmRldmljZRgBIAEoCzIQLmVkZ2VkLnYxLkRldmljZRITCgtjZXJ0aWZpY2F0ZRgCIAEoDBIUCgxncnBjX2FkZHJlc3MYAyABKAkqjAEKBVNjb3BlEhUKEVNDT1BFX1VOU1BFQ0lGSUVEEAASDgoKU0NPUEVfQ0hBVBABEg8KC1NDT1BFX1ZPSUNFEAISEAoMU0NPUEVfQ0FNRVJBEAMSEQoNU0NPUEVfSElTVE9SWRAEEhUKEVNDT1BFX0hJU1RPUllfQUxMEAUSDwoLU0NPUEVfQURNSU4QBip0CgpEZXZpY2VLaW5kEhsKF0RFVklDRV9LSU5EX1VOU1BFQ0lGSUVEEAASFwoTREVWSUNFX0tJTkRfUFJPR1JBTRABEhcKE0RFVklDRV9LSU5EX0JST1dTRVIQAhIXChNERVZJQ0VfS0lORF9BUElfS0VZEAMqXwoMUGFpcmluZ01lYW5zEh0KGVBBSVJJTkdfTUVBTlNfVU5TUEVDSUZJRUQQABIWChJQQUlSSU5HX01FQU5TX0NPREUQARIYChRQQUlSSU5HX01FQU5TX1NFQ1JFVBACMrwGCg1EZXZpY2VTZXJ2aWNlEkoKC09wZW5QYWlyaW5nEhwuZWRnZWQudjEuT3BlblBhaXJpbmdSZXF1ZXN0Gh0uZWRnZWQudjEuT3BlblBhaXJpbmdSZXNwb25zZRJPCgxXYXRjaFBhaXJpbmcSHS5lZGdlZC52MS5XYXRjaFBhaXJpbmdSZXF1ZXN0Gh4uZWRnZWQudjEuV2F0Y2hQYWlyaW5nUmVzcG9uc2UwARJTCg5Db25maXJtUGFpcmluZxIfLmVkZ2VkLnYxLkNvbmZpcm1QYWlyaW5nUmVxdWVzdBogLmVkZ2VkLnYxLkNvbmZpcm1QYWlyaW5nUmVzcG9uc2USSgoLTGlzdERldmljZXMSHC5lZGdlZC52MS5MaXN0RGV2aWNlc1JlcXVlc3QaHS5lZGdlZC52MS5MaXN0RGV2aWNlc1Jlc3BvbnNlEk0KDFVwZGF0ZURldmljZRIdLmVkZ2VkLnYxLlVwZGF0ZURldmljZVJlcXVlc3QaHi5lZGdlZC52MS5VcGRhdGVEZXZpY2VSZXNwb25zZRJNCgxSZXZva2VEZXZpY2USHS5lZGdlZC52MS5SZXZva2VEZXZpY2VSZXF1ZXN0Gh4uZWRnZWQudjEuUmV2b2tlRGV2aWNlUmVzcG9uc2USVgoPTGlzdEF1ZGl0RXZlbnRzEiAuZWRnZWQudjEuTGlzdEF1ZGl0RXZlbnRzUmVxdWVzdBohLmVkZ2VkLnYxLkxpc3RBdWRpdEV2ZW50c1Jlc3BvbnNlEk0KDEdldE93bkRldmljZRIdLmVkZ2VkLnYxLkdldE93bkRldmljZVJlcXVlc3QaHi5lZGdlZC52MS5HZXRPd25EZXZpY2VSZXNwb25zZRJNCgxDcmVhdGVBcGlLZXkSHS5lZGdlZC52MS5DcmVhdGVBcGlLZXlSZXF1ZXN0Gh4uZWRnZWQudjEuQ3JlYXRlQXBpS2V5UmVzcG9uc2USWQoQUmVuZXdDZXJ0aWZpY2F0ZRIhLmVkZ2VkLnYxLlJlbmV3Q2VydGlmaWNhdGVSZXF1ZXN0GiIuZWRnZWQudjEuUmVuZXdDZXJ0aWZpY2F0ZVJlc3BvbnNlMv0BCg5QYWlyaW5nU2VydmljZRJNCgxTdGFydFBhaXJpbmcSHS5lZGdlZC52MS5TdGFydFBhaXJpbmdSZXF1ZXN0Gh4uZWRnZWQudjEuU3RhcnRQYWlyaW5nUmVzcG9uc2USTQoMUHJvdmVQYWlyaW5nEh0uZWRnZWQudjEuUHJvdmVQYWlyaW5nUmVxdWVzdBoeLmVkZ2VkLnYxLlByb3ZlUGFpcmluZ1Jlc3BvbnNlEk0KDENsYWltUGFpcmluZxIdLmVkZ2VkLnYxLkNsYWltUGFpcmluZ1JlcXVlc3QaHi5lZGdlZC52MS5DbGFpbVBhaXJpbmdSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * @generated from message edged.v1.Device
@@ -418,6 +418,73 @@ export const UpdateDeviceResponseSchema: GenMessage<UpdateDeviceResponse> = /*@_
   messageDesc(file_edged_v1_device, 12);
 
 /**
+ * @generated from message edged.v1.CreateApiKeyRequest
+ */
+export type CreateApiKeyRequest = Message<"edged.v1.CreateApiKeyRequest"> & {
+  /**
+   * One line of at most 60 characters, for people; one that is taken gets a number.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Empty takes CHAT and VOICE, which is what the HTTP API asks for.
+   *
+   * @generated from field: repeated edged.v1.Scope scopes = 2;
+   */
+  scopes: Scope[];
+
+  /**
+   * @generated from field: string person = 3;
+   */
+  person: string;
+
+  /**
+   * Unset for never.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 4;
+   */
+  expiresAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message edged.v1.CreateApiKeyRequest.
+ * Use `create(CreateApiKeyRequestSchema)` to create a new message.
+ */
+export const CreateApiKeyRequestSchema: GenMessage<CreateApiKeyRequest> = /*@__PURE__*/
+  messageDesc(file_edged_v1_device, 13);
+
+/**
+ * @generated from message edged.v1.CreateApiKeyResponse
+ */
+export type CreateApiKeyResponse = Message<"edged.v1.CreateApiKeyResponse"> & {
+  /**
+   * @generated from field: edged.v1.Device device = 1;
+   */
+  device?: Device | undefined;
+
+  /**
+   * @generated from field: string api_key = 2;
+   */
+  apiKey: string;
+
+  /**
+   * HOST:PORT of the web port, the most likely one first; the API is at https://HOST:PORT/v1.
+   *
+   * @generated from field: repeated string addresses = 3;
+   */
+  addresses: string[];
+};
+
+/**
+ * Describes the message edged.v1.CreateApiKeyResponse.
+ * Use `create(CreateApiKeyResponseSchema)` to create a new message.
+ */
+export const CreateApiKeyResponseSchema: GenMessage<CreateApiKeyResponse> = /*@__PURE__*/
+  messageDesc(file_edged_v1_device, 14);
+
+/**
  * @generated from message edged.v1.RevokeDeviceRequest
  */
 export type RevokeDeviceRequest = Message<"edged.v1.RevokeDeviceRequest"> & {
@@ -432,7 +499,7 @@ export type RevokeDeviceRequest = Message<"edged.v1.RevokeDeviceRequest"> & {
  * Use `create(RevokeDeviceRequestSchema)` to create a new message.
  */
 export const RevokeDeviceRequestSchema: GenMessage<RevokeDeviceRequest> = /*@__PURE__*/
-  messageDesc(file_edged_v1_device, 13);
+  messageDesc(file_edged_v1_device, 15);
 
 /**
  * @generated from message edged.v1.RevokeDeviceResponse
@@ -445,7 +512,7 @@ export type RevokeDeviceResponse = Message<"edged.v1.RevokeDeviceResponse"> & {
  * Use `create(RevokeDeviceResponseSchema)` to create a new message.
  */
 export const RevokeDeviceResponseSchema: GenMessage<RevokeDeviceResponse> = /*@__PURE__*/
-  messageDesc(file_edged_v1_device, 14);
+  messageDesc(file_edged_v1_device, 16);
 
 /**
  * @generated from message edged.v1.ListAuditEventsRequest
@@ -469,7 +536,7 @@ export type ListAuditEventsRequest = Message<"edged.v1.ListAuditEventsRequest"> 
  * Use `create(ListAuditEventsRequestSchema)` to create a new message.
  */
 export const ListAuditEventsRequestSchema: GenMessage<ListAuditEventsRequest> = /*@__PURE__*/
-  messageDesc(file_edged_v1_device, 15);
+  messageDesc(file_edged_v1_device, 17);
 
 /**
  * @generated from message edged.v1.ListAuditEventsResponse
@@ -493,7 +560,7 @@ export type ListAuditEventsResponse = Message<"edged.v1.ListAuditEventsResponse"
  * Use `create(ListAuditEventsResponseSchema)` to create a new message.
  */
 export const ListAuditEventsResponseSchema: GenMessage<ListAuditEventsResponse> = /*@__PURE__*/
-  messageDesc(file_edged_v1_device, 16);
+  messageDesc(file_edged_v1_device, 18);
 
 /**
  * @generated from message edged.v1.AuditEvent
@@ -532,7 +599,7 @@ export type AuditEvent = Message<"edged.v1.AuditEvent"> & {
  * Use `create(AuditEventSchema)` to create a new message.
  */
 export const AuditEventSchema: GenMessage<AuditEvent> = /*@__PURE__*/
-  messageDesc(file_edged_v1_device, 17);
+  messageDesc(file_edged_v1_device, 19);
 
 /**
  * @generated from message edged.v1.GetOwnDeviceRequest
@@ -545,7 +612,7 @@ export type GetOwnDeviceRequest = Message<"edged.v1.GetOwnDeviceRequest"> & {
  * Use `create(GetOwnDeviceRequestSchema)` to create a new message.
  */
 export const GetOwnDeviceRequestSchema: GenMessage<GetOwnDeviceRequest> = /*@__PURE__*/
-  messageDesc(file_edged_v1_device, 18);
+  messageDesc(file_edged_v1_device, 20);
 
 /**
  * @generated from message edged.v1.GetOwnDeviceResponse
@@ -562,7 +629,7 @@ export type GetOwnDeviceResponse = Message<"edged.v1.GetOwnDeviceResponse"> & {
  * Use `create(GetOwnDeviceResponseSchema)` to create a new message.
  */
 export const GetOwnDeviceResponseSchema: GenMessage<GetOwnDeviceResponse> = /*@__PURE__*/
-  messageDesc(file_edged_v1_device, 19);
+  messageDesc(file_edged_v1_device, 21);
 
 /**
  * @generated from message edged.v1.RenewCertificateRequest
@@ -581,7 +648,7 @@ export type RenewCertificateRequest = Message<"edged.v1.RenewCertificateRequest"
  * Use `create(RenewCertificateRequestSchema)` to create a new message.
  */
 export const RenewCertificateRequestSchema: GenMessage<RenewCertificateRequest> = /*@__PURE__*/
-  messageDesc(file_edged_v1_device, 20);
+  messageDesc(file_edged_v1_device, 22);
 
 /**
  * @generated from message edged.v1.RenewCertificateResponse
@@ -605,7 +672,7 @@ export type RenewCertificateResponse = Message<"edged.v1.RenewCertificateRespons
  * Use `create(RenewCertificateResponseSchema)` to create a new message.
  */
 export const RenewCertificateResponseSchema: GenMessage<RenewCertificateResponse> = /*@__PURE__*/
-  messageDesc(file_edged_v1_device, 21);
+  messageDesc(file_edged_v1_device, 23);
 
 /**
  * @generated from message edged.v1.StartPairingRequest
@@ -631,7 +698,7 @@ export type StartPairingRequest = Message<"edged.v1.StartPairingRequest"> & {
  * Use `create(StartPairingRequestSchema)` to create a new message.
  */
 export const StartPairingRequestSchema: GenMessage<StartPairingRequest> = /*@__PURE__*/
-  messageDesc(file_edged_v1_device, 22);
+  messageDesc(file_edged_v1_device, 24);
 
 /**
  * @generated from message edged.v1.StartPairingResponse
@@ -655,7 +722,7 @@ export type StartPairingResponse = Message<"edged.v1.StartPairingResponse"> & {
  * Use `create(StartPairingResponseSchema)` to create a new message.
  */
 export const StartPairingResponseSchema: GenMessage<StartPairingResponse> = /*@__PURE__*/
-  messageDesc(file_edged_v1_device, 23);
+  messageDesc(file_edged_v1_device, 25);
 
 /**
  * @generated from message edged.v1.ProvePairingRequest
@@ -707,7 +774,7 @@ export type ProvePairingRequest = Message<"edged.v1.ProvePairingRequest"> & {
  * Use `create(ProvePairingRequestSchema)` to create a new message.
  */
 export const ProvePairingRequestSchema: GenMessage<ProvePairingRequest> = /*@__PURE__*/
-  messageDesc(file_edged_v1_device, 24);
+  messageDesc(file_edged_v1_device, 26);
 
 /**
  * @generated from message edged.v1.ProvePairingResponse
@@ -734,7 +801,7 @@ export type ProvePairingResponse = Message<"edged.v1.ProvePairingResponse"> & {
  * Use `create(ProvePairingResponseSchema)` to create a new message.
  */
 export const ProvePairingResponseSchema: GenMessage<ProvePairingResponse> = /*@__PURE__*/
-  messageDesc(file_edged_v1_device, 25);
+  messageDesc(file_edged_v1_device, 27);
 
 /**
  * @generated from message edged.v1.ClaimPairingRequest
@@ -751,7 +818,7 @@ export type ClaimPairingRequest = Message<"edged.v1.ClaimPairingRequest"> & {
  * Use `create(ClaimPairingRequestSchema)` to create a new message.
  */
 export const ClaimPairingRequestSchema: GenMessage<ClaimPairingRequest> = /*@__PURE__*/
-  messageDesc(file_edged_v1_device, 26);
+  messageDesc(file_edged_v1_device, 28);
 
 /**
  * @generated from message edged.v1.ClaimPairingResponse
@@ -782,7 +849,7 @@ export type ClaimPairingResponse = Message<"edged.v1.ClaimPairingResponse"> & {
  * Use `create(ClaimPairingResponseSchema)` to create a new message.
  */
 export const ClaimPairingResponseSchema: GenMessage<ClaimPairingResponse> = /*@__PURE__*/
-  messageDesc(file_edged_v1_device, 27);
+  messageDesc(file_edged_v1_device, 29);
 
 /**
  * @generated from enum edged.v1.Scope
@@ -864,6 +931,13 @@ export enum DeviceKind {
    * @generated from enum value: DEVICE_KIND_BROWSER = 2;
    */
   BROWSER = 2,
+
+  /**
+   * Shows a key to the HTTP API. Never pairs: the operator makes the key.
+   *
+   * @generated from enum value: DEVICE_KIND_API_KEY = 3;
+   */
+  API_KEY = 3,
 }
 
 /**
@@ -987,6 +1061,19 @@ export const DeviceService: GenService<{
     methodKind: "unary";
     input: typeof GetOwnDeviceRequestSchema;
     output: typeof GetOwnDeviceResponseSchema;
+  },
+  /**
+   * Lets a program in that shows a key with each of its calls to the HTTP API of the web port. The key is in this
+   * answer alone: the daemon keeps its hash. RevokeDevice takes it back.
+   *
+   * FAILED_PRECONDITION the HTTP API is not served on the LAN
+   *
+   * @generated from rpc edged.v1.DeviceService.CreateApiKey
+   */
+  createApiKey: {
+    methodKind: "unary";
+    input: typeof CreateApiKeyRequestSchema;
+    output: typeof CreateApiKeyResponseSchema;
   },
   /**
    * A new certificate for the caller, which takes the place of the one it has. Not for browsers.

@@ -14,7 +14,7 @@ import type { Message as Message$1 } from "@bufbuild/protobuf";
  * Describes the file edged/v1/message.proto.
  */
 export const file_edged_v1_message: GenFile = /*@__PURE__*/
-  fileDesc("ChZlZGdlZC92MS9tZXNzYWdlLnByb3RvEghlZGdlZC52MSIoCgRCbG9iEgwKBGRhdGEYASABKAwSEgoKbWVkaWFfdHlwZRgCIAEoCSKMAQoEUGFydBIOCgR0ZXh0GAEgASgJSAASHwoFaW1hZ2UYAiABKAsyDi5lZGdlZC52MS5CbG9iSAASHwoFYXVkaW8YAyABKAsyDi5lZGdlZC52MS5CbG9iSAASEgoKdHJhbnNjcmlwdBgEIAEoCRITCgtkZXNjcmlwdGlvbhgFIAEoCUIJCgdjb250ZW50IpoCCgdNZXNzYWdlEgoKAmlkGAEgASgJEhwKBHJvbGUYAiABKA4yDi5lZGdlZC52MS5Sb2xlEh0KBXBhcnRzGAMgAygLMg4uZWRnZWQudjEuUGFydBIRCglyZWFzb25pbmcYBCABKAkSJQoFc3RhdGUYBSABKA4yFi5lZGdlZC52MS5NZXNzYWdlU3RhdGUSLgoKY3JlYXRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoNZmluaXNoX3JlYXNvbhgHIAEoDjIWLmVkZ2VkLnYxLkZpbmlzaFJlYXNvbhIeCgV1c2FnZRgIIAEoCzIPLmVkZ2VkLnYxLlVzYWdlEg0KBW1vZGVsGAkgASgJIvkDCg9TYW1wbGluZ09wdGlvbnMSGAoLdGVtcGVyYXR1cmUYASABKAJIAIgBARISCgV0b3BfaxgCIAEoBUgBiAEBEhIKBXRvcF9wGAMgASgCSAKIAQESEgoFbWluX3AYBCABKAJIA4gBARIfChJyZXBldGl0aW9uX3BlbmFsdHkYBSABKAJIBIgBARIeChFmcmVxdWVuY3lfcGVuYWx0eRgGIAEoAkgFiAEBEh0KEHByZXNlbmNlX3BlbmFsdHkYByABKAJIBogBARI8Cgpsb2dpdF9iaWFzGAggAygLMiguZWRnZWQudjEuU2FtcGxpbmdPcHRpb25zLkxvZ2l0Qmlhc0VudHJ5EhEKBHNlZWQYCSABKARIB4gBARIMCgRzdG9wGAogAygJEhcKCm1heF90b2tlbnMYCyABKAVICIgBARowCg5Mb2dpdEJpYXNFbnRyeRILCgNrZXkYASABKAUSDQoFdmFsdWUYAiABKAI6AjgBQg4KDF90ZW1wZXJhdHVyZUIICgZfdG9wX2tCCAoGX3RvcF9wQggKBl9taW5fcEIVChNfcmVwZXRpdGlvbl9wZW5hbHR5QhQKEl9mcmVxdWVuY3lfcGVuYWx0eUITChFfcHJlc2VuY2VfcGVuYWx0eUIHCgVfc2VlZEINCgtfbWF4X3Rva2VucyKcAQoMT3V0cHV0Rm9ybWF0EhUKC2pzb25fc2NoZW1hGAEgASgJSAASDwoFcmVnZXgYAiABKAlIABIOCgRsYXJrGAMgASgJSAASJAoHY2hvaWNlcxgEIAEoCzIRLmVkZ2VkLnYxLkNob2ljZXNIABIkCgRqc29uGAUgASgLMhQuZWRnZWQudjEuSnNvbk9iamVjdEgAQggKBmZvcm1hdCIZCgdDaG9pY2VzEg4KBnZhbHVlcxgBIAMoCSIMCgpKc29uT2JqZWN0IlAKBVVzYWdlEhUKDXByb21wdF90b2tlbnMYASABKAUSGQoRY29tcGxldGlvbl90b2tlbnMYAiABKAUSFQoNY2FjaGVkX3Rva2VucxgDIAEoBSJsCgdNZXRyaWNzEg8KB3R0ZnRfbXMYASABKAESEgoKcHJvbXB0X3RwcxgCIAEoARIWCg5nZW5lcmF0aW9uX3RwcxgDIAEoARISCgpwZWFrX2J5dGVzGAQgASgDEhAKCHF1ZXVlX21zGAUgASgBKlAKBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEg8KC1JPTEVfU1lTVEVNEAESDQoJUk9MRV9VU0VSEAISEgoOUk9MRV9BU1NJU1RBTlQQAyq6AQoMTWVzc2FnZVN0YXRlEh0KGU1FU1NBR0VfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVNRVNTQUdFX1NUQVRFX1BFTkRJTkcQARIaChZNRVNTQUdFX1NUQVRFX0NPTVBMRVRFEAISGwoXTUVTU0FHRV9TVEFURV9DQU5DRUxMRUQQAxIYChRNRVNTQUdFX1NUQVRFX0ZBSUxFRBAEEh0KGU1FU1NBR0VfU1RBVEVfSU5URVJSVVBURUQQBSp8CgxGaW5pc2hSZWFzb24SHQoZRklOSVNIX1JFQVNPTl9VTlNQRUNJRklFRBAAEhYKEkZJTklTSF9SRUFTT05fU1RPUBABEhgKFEZJTklTSF9SRUFTT05fTEVOR1RIEAISGwoXRklOSVNIX1JFQVNPTl9DQU5DRUxMRUQQA2IGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("ChZlZGdlZC92MS9tZXNzYWdlLnByb3RvEghlZGdlZC52MSIoCgRCbG9iEgwKBGRhdGEYASABKAwSEgoKbWVkaWFfdHlwZRgCIAEoCSLiAQoEUGFydBIOCgR0ZXh0GAEgASgJSAASHwoFaW1hZ2UYAiABKAsyDi5lZGdlZC52MS5CbG9iSAASHwoFYXVkaW8YAyABKAsyDi5lZGdlZC52MS5CbG9iSAASJwoJdG9vbF9jYWxsGAYgASgLMhIuZWRnZWQudjEuVG9vbENhbGxIABIrCgt0b29sX3Jlc3VsdBgHIAEoCzIULmVkZ2VkLnYxLlRvb2xSZXN1bHRIABISCgp0cmFuc2NyaXB0GAQgASgJEhMKC2Rlc2NyaXB0aW9uGAUgASgJQgkKB2NvbnRlbnQiPQoEVG9vbBIMCgRuYW1lGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJEhIKCnBhcmFtZXRlcnMYAyABKAkiSgoKVG9vbENob2ljZRIiCgRtb2RlGAEgASgOMhIuZWRnZWQudjEuVG9vbE1vZGVIABIOCgRuYW1lGAIgASgJSABCCAoGY2hvaWNlIjcKCFRvb2xDYWxsEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSEQoJYXJndW1lbnRzGAMgASgJIi4KClRvb2xSZXN1bHQSDwoHY2FsbF9pZBgBIAEoCRIPCgdjb250ZW50GAIgASgJIpoCCgdNZXNzYWdlEgoKAmlkGAEgASgJEhwKBHJvbGUYAiABKA4yDi5lZGdlZC52MS5Sb2xlEh0KBXBhcnRzGAMgAygLMg4uZWRnZWQudjEuUGFydBIRCglyZWFzb25pbmcYBCABKAkSJQoFc3RhdGUYBSABKA4yFi5lZGdlZC52MS5NZXNzYWdlU3RhdGUSLgoKY3JlYXRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoNZmluaXNoX3JlYXNvbhgHIAEoDjIWLmVkZ2VkLnYxLkZpbmlzaFJlYXNvbhIeCgV1c2FnZRgIIAEoCzIPLmVkZ2VkLnYxLlVzYWdlEg0KBW1vZGVsGAkgASgJIp0ECg9TYW1wbGluZ09wdGlvbnMSGAoLdGVtcGVyYXR1cmUYASABKAJIAIgBARISCgV0b3BfaxgCIAEoBUgBiAEBEhIKBXRvcF9wGAMgASgCSAKIAQESEgoFbWluX3AYBCABKAJIA4gBARIfChJyZXBldGl0aW9uX3BlbmFsdHkYBSABKAJIBIgBARIeChFmcmVxdWVuY3lfcGVuYWx0eRgGIAEoAkgFiAEBEh0KEHByZXNlbmNlX3BlbmFsdHkYByABKAJIBogBARI8Cgpsb2dpdF9iaWFzGAggAygLMiguZWRnZWQudjEuU2FtcGxpbmdPcHRpb25zLkxvZ2l0Qmlhc0VudHJ5EhEKBHNlZWQYCSABKARIB4gBARIMCgRzdG9wGAogAygJEhcKCm1heF90b2tlbnMYCyABKAVICIgBARIVCghsb2dwcm9icxgMIAEoBUgJiAEBGjAKDkxvZ2l0Qmlhc0VudHJ5EgsKA2tleRgBIAEoBRINCgV2YWx1ZRgCIAEoAjoCOAFCDgoMX3RlbXBlcmF0dXJlQggKBl90b3Bfa0IICgZfdG9wX3BCCAoGX21pbl9wQhUKE19yZXBldGl0aW9uX3BlbmFsdHlCFAoSX2ZyZXF1ZW5jeV9wZW5hbHR5QhMKEV9wcmVzZW5jZV9wZW5hbHR5QgcKBV9zZWVkQg0KC19tYXhfdG9rZW5zQgsKCV9sb2dwcm9icyKcAQoMT3V0cHV0Rm9ybWF0EhUKC2pzb25fc2NoZW1hGAEgASgJSAASDwoFcmVnZXgYAiABKAlIABIOCgRsYXJrGAMgASgJSAASJAoHY2hvaWNlcxgEIAEoCzIRLmVkZ2VkLnYxLkNob2ljZXNIABIkCgRqc29uGAUgASgLMhQuZWRnZWQudjEuSnNvbk9iamVjdEgAQggKBmZvcm1hdCIZCgdDaG9pY2VzEg4KBnZhbHVlcxgBIAMoCSIMCgpKc29uT2JqZWN0ImoKBVVzYWdlEhUKDXByb21wdF90b2tlbnMYASABKAUSGQoRY29tcGxldGlvbl90b2tlbnMYAiABKAUSFQoNY2FjaGVkX3Rva2VucxgDIAEoBRIYChByZWFzb25pbmdfdG9rZW5zGAQgASgFImwKB01ldHJpY3MSDwoHdHRmdF9tcxgBIAEoARISCgpwcm9tcHRfdHBzGAIgASgBEhYKDmdlbmVyYXRpb25fdHBzGAMgASgBEhIKCnBlYWtfYnl0ZXMYBCABKAMSEAoIcXVldWVfbXMYBSABKAEqXwoEUm9sZRIUChBST0xFX1VOU1BFQ0lGSUVEEAASDwoLUk9MRV9TWVNURU0QARINCglST0xFX1VTRVIQAhISCg5ST0xFX0FTU0lTVEFOVBADEg0KCVJPTEVfVE9PTBAEKroBCgxNZXNzYWdlU3RhdGUSHQoZTUVTU0FHRV9TVEFURV9VTlNQRUNJRklFRBAAEhkKFU1FU1NBR0VfU1RBVEVfUEVORElORxABEhoKFk1FU1NBR0VfU1RBVEVfQ09NUExFVEUQAhIbChdNRVNTQUdFX1NUQVRFX0NBTkNFTExFRBADEhgKFE1FU1NBR0VfU1RBVEVfRkFJTEVEEAQSHQoZTUVTU0FHRV9TVEFURV9JTlRFUlJVUFRFRBAFKpoBCgxGaW5pc2hSZWFzb24SHQoZRklOSVNIX1JFQVNPTl9VTlNQRUNJRklFRBAAEhYKEkZJTklTSF9SRUFTT05fU1RPUBABEhgKFEZJTklTSF9SRUFTT05fTEVOR1RIEAISGwoXRklOSVNIX1JFQVNPTl9DQU5DRUxMRUQQAxIcChhGSU5JU0hfUkVBU09OX1RPT0xfQ0FMTFMQBCplCghUb29sTW9kZRIZChVUT09MX01PREVfVU5TUEVDSUZJRUQQABISCg5UT09MX01PREVfQVVUTxABEhIKDlRPT0xfTU9ERV9OT05FEAISFgoSVE9PTF9NT0RFX1JFUVVJUkVEEANiBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * Bytes of a file with its media type, e.g. image/png or audio/wav.
@@ -65,6 +65,23 @@ export type Part = Message$1<"edged.v1.Part"> & {
      */
     value: Blob;
     case: "audio";
+  } | {
+    /**
+     * Only in messages of ROLE_ASSISTANT.
+     *
+     * @generated from field: edged.v1.ToolCall tool_call = 6;
+     */
+    value: ToolCall;
+    case: "toolCall";
+  } | {
+    /**
+     * In messages of ROLE_TOOL, and after the call in one of ROLE_ASSISTANT
+     * where the daemon itself ran the tool.
+     *
+     * @generated from field: edged.v1.ToolResult tool_result = 7;
+     */
+    value: ToolResult;
+    case: "toolResult";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -88,6 +105,128 @@ export type Part = Message$1<"edged.v1.Part"> & {
  */
 export const PartSchema: GenMessage<Part> = /*@__PURE__*/
   messageDesc(file_edged_v1_message, 1);
+
+/**
+ * A tool that the model may call.
+ *
+ * @generated from message edged.v1.Tool
+ */
+export type Tool = Message$1<"edged.v1.Tool"> & {
+  /**
+   * 1 to 64 letters, digits, "_" and "-".
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * What it does and when to call it, for the model.
+   *
+   * @generated from field: string description = 2;
+   */
+  description: string;
+
+  /**
+   * A JSON Schema of an object, as text; empty for a tool without arguments.
+   * The arguments of every call keep to it.
+   *
+   * @generated from field: string parameters = 3;
+   */
+  parameters: string;
+};
+
+/**
+ * Describes the message edged.v1.Tool.
+ * Use `create(ToolSchema)` to create a new message.
+ */
+export const ToolSchema: GenMessage<Tool> = /*@__PURE__*/
+  messageDesc(file_edged_v1_message, 2);
+
+/**
+ * Whether tools are called; unset leaves it to the model.
+ *
+ * @generated from message edged.v1.ToolChoice
+ */
+export type ToolChoice = Message$1<"edged.v1.ToolChoice"> & {
+  /**
+   * @generated from oneof edged.v1.ToolChoice.choice
+   */
+  choice: {
+    /**
+     * @generated from field: edged.v1.ToolMode mode = 1;
+     */
+    value: ToolMode;
+    case: "mode";
+  } | {
+    /**
+     * The tool of that name is called, and only that.
+     *
+     * @generated from field: string name = 2;
+     */
+    value: string;
+    case: "name";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message edged.v1.ToolChoice.
+ * Use `create(ToolChoiceSchema)` to create a new message.
+ */
+export const ToolChoiceSchema: GenMessage<ToolChoice> = /*@__PURE__*/
+  messageDesc(file_edged_v1_message, 3);
+
+/**
+ * @generated from message edged.v1.ToolCall
+ */
+export type ToolCall = Message$1<"edged.v1.ToolCall"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * A JSON object, as text.
+   *
+   * @generated from field: string arguments = 3;
+   */
+  arguments: string;
+};
+
+/**
+ * Describes the message edged.v1.ToolCall.
+ * Use `create(ToolCallSchema)` to create a new message.
+ */
+export const ToolCallSchema: GenMessage<ToolCall> = /*@__PURE__*/
+  messageDesc(file_edged_v1_message, 4);
+
+/**
+ * What a tool returned.
+ *
+ * @generated from message edged.v1.ToolResult
+ */
+export type ToolResult = Message$1<"edged.v1.ToolResult"> & {
+  /**
+   * @generated from field: string call_id = 1;
+   */
+  callId: string;
+
+  /**
+   * @generated from field: string content = 2;
+   */
+  content: string;
+};
+
+/**
+ * Describes the message edged.v1.ToolResult.
+ * Use `create(ToolResultSchema)` to create a new message.
+ */
+export const ToolResultSchema: GenMessage<ToolResult> = /*@__PURE__*/
+  messageDesc(file_edged_v1_message, 5);
 
 /**
  * @generated from message edged.v1.Message
@@ -144,7 +283,7 @@ export type Message = Message$1<"edged.v1.Message"> & {
  * Use `create(MessageSchema)` to create a new message.
  */
 export const MessageSchema: GenMessage<Message> = /*@__PURE__*/
-  messageDesc(file_edged_v1_message, 2);
+  messageDesc(file_edged_v1_message, 6);
 
 /**
  * Unset fields take the daemon's configured defaults.
@@ -208,6 +347,14 @@ export type SamplingOptions = Message$1<"edged.v1.SamplingOptions"> & {
    * @generated from field: optional int32 max_tokens = 11;
    */
   maxTokens?: number | undefined;
+
+  /**
+   * How many of the likeliest tokens to tell with each token of the answer, 0
+   * to 20; unset tells no probabilities.
+   *
+   * @generated from field: optional int32 logprobs = 12;
+   */
+  logprobs?: number | undefined;
 };
 
 /**
@@ -215,7 +362,7 @@ export type SamplingOptions = Message$1<"edged.v1.SamplingOptions"> & {
  * Use `create(SamplingOptionsSchema)` to create a new message.
  */
 export const SamplingOptionsSchema: GenMessage<SamplingOptions> = /*@__PURE__*/
-  messageDesc(file_edged_v1_message, 3);
+  messageDesc(file_edged_v1_message, 7);
 
 /**
  * The form that an answer must have. One that max_tokens cuts off is the
@@ -271,7 +418,7 @@ export type OutputFormat = Message$1<"edged.v1.OutputFormat"> & {
  * Use `create(OutputFormatSchema)` to create a new message.
  */
 export const OutputFormatSchema: GenMessage<OutputFormat> = /*@__PURE__*/
-  messageDesc(file_edged_v1_message, 4);
+  messageDesc(file_edged_v1_message, 8);
 
 /**
  * Texts one of which is the answer.
@@ -290,7 +437,7 @@ export type Choices = Message$1<"edged.v1.Choices"> & {
  * Use `create(ChoicesSchema)` to create a new message.
  */
 export const ChoicesSchema: GenMessage<Choices> = /*@__PURE__*/
-  messageDesc(file_edged_v1_message, 5);
+  messageDesc(file_edged_v1_message, 9);
 
 /**
  * Any JSON object.
@@ -305,7 +452,7 @@ export type JsonObject = Message$1<"edged.v1.JsonObject"> & {
  * Use `create(JsonObjectSchema)` to create a new message.
  */
 export const JsonObjectSchema: GenMessage<JsonObject> = /*@__PURE__*/
-  messageDesc(file_edged_v1_message, 6);
+  messageDesc(file_edged_v1_message, 10);
 
 /**
  * @generated from message edged.v1.Usage
@@ -327,6 +474,13 @@ export type Usage = Message$1<"edged.v1.Usage"> & {
    * @generated from field: int32 cached_tokens = 3;
    */
   cachedTokens: number;
+
+  /**
+   * Part of completion_tokens that was thought, with the marks around it.
+   *
+   * @generated from field: int32 reasoning_tokens = 4;
+   */
+  reasoningTokens: number;
 };
 
 /**
@@ -334,7 +488,7 @@ export type Usage = Message$1<"edged.v1.Usage"> & {
  * Use `create(UsageSchema)` to create a new message.
  */
 export const UsageSchema: GenMessage<Usage> = /*@__PURE__*/
-  messageDesc(file_edged_v1_message, 7);
+  messageDesc(file_edged_v1_message, 11);
 
 /**
  * @generated from message edged.v1.Metrics
@@ -379,7 +533,7 @@ export type Metrics = Message$1<"edged.v1.Metrics"> & {
  * Use `create(MetricsSchema)` to create a new message.
  */
 export const MetricsSchema: GenMessage<Metrics> = /*@__PURE__*/
-  messageDesc(file_edged_v1_message, 8);
+  messageDesc(file_edged_v1_message, 12);
 
 /**
  * @generated from enum edged.v1.Role
@@ -404,6 +558,13 @@ export enum Role {
    * @generated from enum value: ROLE_ASSISTANT = 3;
    */
   ASSISTANT = 3,
+
+  /**
+   * What tools returned to the assistant's calls.
+   *
+   * @generated from enum value: ROLE_TOOL = 4;
+   */
+  TOOL = 4,
 }
 
 /**
@@ -479,6 +640,13 @@ export enum FinishReason {
    * @generated from enum value: FINISH_REASON_CANCELLED = 3;
    */
   CANCELLED = 3,
+
+  /**
+   * The model called tools, and waits for what they return.
+   *
+   * @generated from enum value: FINISH_REASON_TOOL_CALLS = 4;
+   */
+  TOOL_CALLS = 4,
 }
 
 /**
@@ -486,4 +654,39 @@ export enum FinishReason {
  */
 export const FinishReasonSchema: GenEnum<FinishReason> = /*@__PURE__*/
   enumDesc(file_edged_v1_message, 2);
+
+/**
+ * @generated from enum edged.v1.ToolMode
+ */
+export enum ToolMode {
+  /**
+   * @generated from enum value: TOOL_MODE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * @generated from enum value: TOOL_MODE_AUTO = 1;
+   */
+  AUTO = 1,
+
+  /**
+   * The model is not told of any tool.
+   *
+   * @generated from enum value: TOOL_MODE_NONE = 2;
+   */
+  NONE = 2,
+
+  /**
+   * At least one is called.
+   *
+   * @generated from enum value: TOOL_MODE_REQUIRED = 3;
+   */
+  REQUIRED = 3,
+}
+
+/**
+ * Describes the enum edged.v1.ToolMode.
+ */
+export const ToolModeSchema: GenEnum<ToolMode> = /*@__PURE__*/
+  enumDesc(file_edged_v1_message, 3);
 

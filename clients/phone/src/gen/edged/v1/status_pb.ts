@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file edged/v1/status.proto.
  */
 export const file_edged_v1_status: GenFile = /*@__PURE__*/
-  fileDesc("ChVlZGdlZC92MS9zdGF0dXMucHJvdG8SCGVkZ2VkLnYxIhIKEEdldFN0YXR1c1JlcXVlc3Qi1gIKEUdldFN0YXR1c1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSJAoFc3RhdGUYAiABKA4yFS5lZGdlZC52MS5EYWVtb25TdGF0ZRIuCgpzdGFydGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxsaXN0ZW5pbmdfb24YBCADKAkSJgoGZW5naW5lGAUgASgLMhYuZWRnZWQudjEuRW5naW5lU3RhdHVzEiQKBXN0b3JlGAYgASgLMhUuZWRnZWQudjEuU3RvcmVTdGF0dXMSKAoHcHJpdmFjeRgHIAEoCzIXLmVkZ2VkLnYxLlByaXZhY3lTdGF0dXMSJAoFdm9pY2UYCCABKAsyFS5lZGdlZC52MS5Wb2ljZVN0YXR1cxImCgZjYW1lcmEYCSABKAsyFi5lZGdlZC52MS5DYW1lcmFTdGF0dXMiqAIKDEVuZ2luZVN0YXR1cxINCgVtb2RlbBgBIAEoCRIOCgZkZXZpY2UYAiABKAkSFgoOY29udGV4dF9sZW5ndGgYAyABKAUSFwoPYWN0aXZlX3JlcXVlc3RzGAQgASgFEhcKD3F1ZXVlZF9yZXF1ZXN0cxgFIAEoBRIbChNtYXhfcXVldWVkX3JlcXVlc3RzGAYgASgFEhwKFGNhY2hlZF9jb252ZXJzYXRpb25zGAcgASgFEhYKDmt2X2NhY2hlX2J5dGVzGAggASgDEhwKFGt2X2NhY2hlX2xpbWl0X2J5dGVzGAkgASgDEhQKDGxvYWRfc2Vjb25kcxgKIAEoARIoCgtleHBlcnRfbG9hZBgLIAMoCzITLmVkZ2VkLnYxLkxheWVyTG9hZCIcCglMYXllckxvYWQSDwoHZXhwZXJ0cxgBIAMoASKbAQoLU3RvcmVTdGF0dXMSEAoIZGF0YWJhc2UYASABKAkSEQoJZW5jcnlwdGVkGAIgASgIEhIKCmtleV9zb3VyY2UYAyABKAkSFgoOZGF0YWJhc2VfYnl0ZXMYBCABKAMSFQoNY29udmVyc2F0aW9ucxgFIAEoBRIQCghtZXNzYWdlcxgGIAEoBRISCgpwcm90ZWN0aW9uGAcgASgJInIKDVByaXZhY3lTdGF0dXMSKwoMZW5mb3JjZW1lbnRzGAEgAygLMhUuZWRnZWQudjEuRW5mb3JjZW1lbnQSGwoTcmVmdXNlZF9jb25uZWN0aW9ucxgCIAEoBRIXCg9jb250ZW50X2xvZ2dpbmcYAyABKAgiOwoLRW5mb3JjZW1lbnQSDAoEbmFtZRgBIAEoCRIOCgZhY3RpdmUYAiABKAgSDgoGZGV0YWlsGAMgASgJIp8BCgtWb2ljZVN0YXR1cxItCgptaWNyb3Bob25lGAEgASgOMhkuZWRnZWQudjEuTWljcm9waG9uZVN0YXRlEhAKCG9ic3RhY2xlGAIgASgJEhAKCG92ZXJydW5zGAMgASgFEhEKCXVuZGVycnVucxgEIAEoBRISCgpyZWNvbm5lY3RzGAUgASgFEhYKDnZvbHVtZV9wZXJjZW50GAYgASgFIlYKDENhbWVyYVN0YXR1cxIkCgVzdGF0ZRgBIAEoDjIVLmVkZ2VkLnYxLkNhbWVyYVN0YXRlEg4KBnNvdXJjZRgCIAEoCRIQCghvYnN0YWNsZRgDIAEoCSp6CgtEYWVtb25TdGF0ZRIcChhEQUVNT05fU1RBVEVfVU5TUEVDSUZJRUQQABIYChREQUVNT05fU1RBVEVfTE9BRElORxABEhgKFERBRU1PTl9TVEFURV9TRVJWSU5HEAISGQoVREFFTU9OX1NUQVRFX0RSQUlOSU5HEAMqogEKD01pY3JvcGhvbmVTdGF0ZRIgChxNSUNST1BIT05FX1NUQVRFX1VOU1BFQ0lGSUVEEAASGwoXTUlDUk9QSE9ORV9TVEFURV9DTE9TRUQQARIZChVNSUNST1BIT05FX1NUQVRFX09QRU4QAhIaChZNSUNST1BIT05FX1NUQVRFX01VVEVEEAMSGQoVTUlDUk9QSE9ORV9TVEFURV9MT1NUEAQqiAEKC0NhbWVyYVN0YXRlEhwKGENBTUVSQV9TVEFURV9VTlNQRUNJRklFRBAAEhQKEENBTUVSQV9TVEFURV9PRkYQARIXChNDQU1FUkFfU1RBVEVfQ0xPU0VEEAISFQoRQ0FNRVJBX1NUQVRFX09QRU4QAxIVChFDQU1FUkFfU1RBVEVfTE9TVBAEMlUKDVN0YXR1c1NlcnZpY2USRAoJR2V0U3RhdHVzEhouZWRnZWQudjEuR2V0U3RhdHVzUmVxdWVzdBobLmVkZ2VkLnYxLkdldFN0YXR1c1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChVlZGdlZC92MS9zdGF0dXMucHJvdG8SCGVkZ2VkLnYxIhIKEEdldFN0YXR1c1JlcXVlc3Qi+wIKEUdldFN0YXR1c1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSJAoFc3RhdGUYAiABKA4yFS5lZGdlZC52MS5EYWVtb25TdGF0ZRIuCgpzdGFydGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxsaXN0ZW5pbmdfb24YBCADKAkSJgoGZW5naW5lGAUgASgLMhYuZWRnZWQudjEuRW5naW5lU3RhdHVzEiQKBXN0b3JlGAYgASgLMhUuZWRnZWQudjEuU3RvcmVTdGF0dXMSKAoHcHJpdmFjeRgHIAEoCzIXLmVkZ2VkLnYxLlByaXZhY3lTdGF0dXMSJAoFdm9pY2UYCCABKAsyFS5lZGdlZC52MS5Wb2ljZVN0YXR1cxImCgZjYW1lcmEYCSABKAsyFi5lZGdlZC52MS5DYW1lcmFTdGF0dXMSIwoFdG9vbHMYCiADKAsyFC5lZGdlZC52MS5Ub29sU3RhdHVzIikKClRvb2xTdGF0dXMSDAoEbmFtZRgBIAEoCRINCgVpc19vbhgCIAEoCCKoAgoMRW5naW5lU3RhdHVzEg0KBW1vZGVsGAEgASgJEg4KBmRldmljZRgCIAEoCRIWCg5jb250ZXh0X2xlbmd0aBgDIAEoBRIXCg9hY3RpdmVfcmVxdWVzdHMYBCABKAUSFwoPcXVldWVkX3JlcXVlc3RzGAUgASgFEhsKE21heF9xdWV1ZWRfcmVxdWVzdHMYBiABKAUSHAoUY2FjaGVkX2NvbnZlcnNhdGlvbnMYByABKAUSFgoOa3ZfY2FjaGVfYnl0ZXMYCCABKAMSHAoUa3ZfY2FjaGVfbGltaXRfYnl0ZXMYCSABKAMSFAoMbG9hZF9zZWNvbmRzGAogASgBEigKC2V4cGVydF9sb2FkGAsgAygLMhMuZWRnZWQudjEuTGF5ZXJMb2FkIhwKCUxheWVyTG9hZBIPCgdleHBlcnRzGAEgAygBIq4BCgtTdG9yZVN0YXR1cxIQCghkYXRhYmFzZRgBIAEoCRIRCgllbmNyeXB0ZWQYAiABKAgSEgoKa2V5X3NvdXJjZRgDIAEoCRIWCg5kYXRhYmFzZV9ieXRlcxgEIAEoAxIVCg1jb252ZXJzYXRpb25zGAUgASgFEhAKCG1lc3NhZ2VzGAYgASgFEhIKCnByb3RlY3Rpb24YByABKAkSEQoJcmV0ZW50aW9uGAggASgJInIKDVByaXZhY3lTdGF0dXMSKwoMZW5mb3JjZW1lbnRzGAEgAygLMhUuZWRnZWQudjEuRW5mb3JjZW1lbnQSGwoTcmVmdXNlZF9jb25uZWN0aW9ucxgCIAEoBRIXCg9jb250ZW50X2xvZ2dpbmcYAyABKAgiOwoLRW5mb3JjZW1lbnQSDAoEbmFtZRgBIAEoCRIOCgZhY3RpdmUYAiABKAgSDgoGZGV0YWlsGAMgASgJIp8BCgtWb2ljZVN0YXR1cxItCgptaWNyb3Bob25lGAEgASgOMhkuZWRnZWQudjEuTWljcm9waG9uZVN0YXRlEhAKCG9ic3RhY2xlGAIgASgJEhAKCG92ZXJydW5zGAMgASgFEhEKCXVuZGVycnVucxgEIAEoBRISCgpyZWNvbm5lY3RzGAUgASgFEhYKDnZvbHVtZV9wZXJjZW50GAYgASgFIlYKDENhbWVyYVN0YXR1cxIkCgVzdGF0ZRgBIAEoDjIVLmVkZ2VkLnYxLkNhbWVyYVN0YXRlEg4KBnNvdXJjZRgCIAEoCRIQCghvYnN0YWNsZRgDIAEoCSp6CgtEYWVtb25TdGF0ZRIcChhEQUVNT05fU1RBVEVfVU5TUEVDSUZJRUQQABIYChREQUVNT05fU1RBVEVfTE9BRElORxABEhgKFERBRU1PTl9TVEFURV9TRVJWSU5HEAISGQoVREFFTU9OX1NUQVRFX0RSQUlOSU5HEAMqogEKD01pY3JvcGhvbmVTdGF0ZRIgChxNSUNST1BIT05FX1NUQVRFX1VOU1BFQ0lGSUVEEAASGwoXTUlDUk9QSE9ORV9TVEFURV9DTE9TRUQQARIZChVNSUNST1BIT05FX1NUQVRFX09QRU4QAhIaChZNSUNST1BIT05FX1NUQVRFX01VVEVEEAMSGQoVTUlDUk9QSE9ORV9TVEFURV9MT1NUEAQqiAEKC0NhbWVyYVN0YXRlEhwKGENBTUVSQV9TVEFURV9VTlNQRUNJRklFRBAAEhQKEENBTUVSQV9TVEFURV9PRkYQARIXChNDQU1FUkFfU1RBVEVfQ0xPU0VEEAISFQoRQ0FNRVJBX1NUQVRFX09QRU4QAxIVChFDQU1FUkFfU1RBVEVfTE9TVBAEMlUKDVN0YXR1c1NlcnZpY2USRAoJR2V0U3RhdHVzEhouZWRnZWQudjEuR2V0U3RhdHVzUmVxdWVzdBobLmVkZ2VkLnYxLkdldFN0YXR1c1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * @generated from message edged.v1.GetStatusRequest
@@ -81,6 +81,13 @@ export type GetStatusResponse = Message<"edged.v1.GetStatusResponse"> & {
    * @generated from field: edged.v1.CameraStatus camera = 9;
    */
   camera?: CameraStatus | undefined;
+
+  /**
+   * What the model may do by itself, and what it could be allowed.
+   *
+   * @generated from field: repeated edged.v1.ToolStatus tools = 10;
+   */
+  tools: ToolStatus[];
 };
 
 /**
@@ -89,6 +96,32 @@ export type GetStatusResponse = Message<"edged.v1.GetStatusResponse"> & {
  */
 export const GetStatusResponseSchema: GenMessage<GetStatusResponse> = /*@__PURE__*/
   messageDesc(file_edged_v1_status, 1);
+
+/**
+ * One of the daemon's own tools.
+ *
+ * @generated from message edged.v1.ToolStatus
+ */
+export type ToolStatus = Message<"edged.v1.ToolStatus"> & {
+  /**
+   * Its key in the section [tools] of the configuration.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: bool is_on = 2;
+   */
+  isOn: boolean;
+};
+
+/**
+ * Describes the message edged.v1.ToolStatus.
+ * Use `create(ToolStatusSchema)` to create a new message.
+ */
+export const ToolStatusSchema: GenMessage<ToolStatus> = /*@__PURE__*/
+  messageDesc(file_edged_v1_status, 2);
 
 /**
  * @generated from message edged.v1.EngineStatus
@@ -159,7 +192,7 @@ export type EngineStatus = Message<"edged.v1.EngineStatus"> & {
  * Use `create(EngineStatusSchema)` to create a new message.
  */
 export const EngineStatusSchema: GenMessage<EngineStatus> = /*@__PURE__*/
-  messageDesc(file_edged_v1_status, 2);
+  messageDesc(file_edged_v1_status, 3);
 
 /**
  * How the choices of one layer fell.
@@ -180,7 +213,7 @@ export type LayerLoad = Message<"edged.v1.LayerLoad"> & {
  * Use `create(LayerLoadSchema)` to create a new message.
  */
 export const LayerLoadSchema: GenMessage<LayerLoad> = /*@__PURE__*/
-  messageDesc(file_edged_v1_status, 3);
+  messageDesc(file_edged_v1_status, 4);
 
 /**
  * @generated from message edged.v1.StoreStatus
@@ -224,6 +257,13 @@ export type StoreStatus = Message<"edged.v1.StoreStatus"> & {
    * @generated from field: string protection = 7;
    */
   protection: string;
+
+  /**
+   * What is deleted by itself, in a sentence.
+   *
+   * @generated from field: string retention = 8;
+   */
+  retention: string;
 };
 
 /**
@@ -231,7 +271,7 @@ export type StoreStatus = Message<"edged.v1.StoreStatus"> & {
  * Use `create(StoreStatusSchema)` to create a new message.
  */
 export const StoreStatusSchema: GenMessage<StoreStatus> = /*@__PURE__*/
-  messageDesc(file_edged_v1_status, 4);
+  messageDesc(file_edged_v1_status, 5);
 
 /**
  * @generated from message edged.v1.PrivacyStatus
@@ -260,7 +300,7 @@ export type PrivacyStatus = Message<"edged.v1.PrivacyStatus"> & {
  * Use `create(PrivacyStatusSchema)` to create a new message.
  */
 export const PrivacyStatusSchema: GenMessage<PrivacyStatus> = /*@__PURE__*/
-  messageDesc(file_edged_v1_status, 5);
+  messageDesc(file_edged_v1_status, 6);
 
 /**
  * One control: what it stops, and whether it is in force now.
@@ -289,7 +329,7 @@ export type Enforcement = Message<"edged.v1.Enforcement"> & {
  * Use `create(EnforcementSchema)` to create a new message.
  */
 export const EnforcementSchema: GenMessage<Enforcement> = /*@__PURE__*/
-  messageDesc(file_edged_v1_status, 6);
+  messageDesc(file_edged_v1_status, 7);
 
 /**
  * @generated from message edged.v1.VoiceStatus
@@ -339,7 +379,7 @@ export type VoiceStatus = Message<"edged.v1.VoiceStatus"> & {
  * Use `create(VoiceStatusSchema)` to create a new message.
  */
 export const VoiceStatusSchema: GenMessage<VoiceStatus> = /*@__PURE__*/
-  messageDesc(file_edged_v1_status, 7);
+  messageDesc(file_edged_v1_status, 8);
 
 /**
  * @generated from message edged.v1.CameraStatus
@@ -370,7 +410,7 @@ export type CameraStatus = Message<"edged.v1.CameraStatus"> & {
  * Use `create(CameraStatusSchema)` to create a new message.
  */
 export const CameraStatusSchema: GenMessage<CameraStatus> = /*@__PURE__*/
-  messageDesc(file_edged_v1_status, 8);
+  messageDesc(file_edged_v1_status, 9);
 
 /**
  * @generated from enum edged.v1.DaemonState

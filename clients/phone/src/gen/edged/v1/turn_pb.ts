@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file edged/v1/turn.proto.
  */
 export const file_edged_v1_turn: GenFile = /*@__PURE__*/
-  fileDesc("ChNlZGdlZC92MS90dXJuLnByb3RvEghlZGdlZC52MSJlCgdTdGFydGVkEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIXCg91c2VyX21lc3NhZ2VfaWQYAiABKAkSGQoRYW5zd2VyX21lc3NhZ2VfaWQYAyABKAkSDQoFbW9kZWwYBCABKAkiGwoLVHJhbnNjcmliZWQSDAoEdGV4dBgBIAEoCSIqCg5Db250ZXh0VHJpbW1lZBIYChBkcm9wcGVkX21lc3NhZ2VzGAEgASgFIhkKCVRleHREZWx0YRIMCgR0ZXh0GAEgASgJIh4KDlJlYXNvbmluZ0RlbHRhEgwKBHRleHQYASABKAkiTgoITWVhc3VyZWQSHgoFdXNhZ2UYASABKAsyDy5lZGdlZC52MS5Vc2FnZRIiCgdtZXRyaWNzGAIgASgLMhEuZWRnZWQudjEuTWV0cmljcyI5CghGaW5pc2hlZBItCg1maW5pc2hfcmVhc29uGAEgASgOMhYuZWRnZWQudjEuRmluaXNoUmVhc29uYgZwcm90bzM", [file_edged_v1_message]);
+  fileDesc("ChNlZGdlZC92MS90dXJuLnByb3RvEghlZGdlZC52MSJlCgdTdGFydGVkEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIXCg91c2VyX21lc3NhZ2VfaWQYAiABKAkSGQoRYW5zd2VyX21lc3NhZ2VfaWQYAyABKAkSDQoFbW9kZWwYBCABKAkiGwoLVHJhbnNjcmliZWQSDAoEdGV4dBgBIAEoCSIqCg5Db250ZXh0VHJpbW1lZBIYChBkcm9wcGVkX21lc3NhZ2VzGAEgASgFIkMKCVRleHREZWx0YRIMCgR0ZXh0GAEgASgJEigKCGxvZ3Byb2JzGAIgAygLMhYuZWRnZWQudjEuVG9rZW5Mb2dwcm9iImAKDFRva2VuTG9ncHJvYhIMCgR0ZXh0GAEgASgJEgwKBGRhdGEYAiABKAwSDwoHbG9ncHJvYhgDIAEoAhIjCgN0b3AYBCADKAsyFi5lZGdlZC52MS5Ub2tlbkxvZ3Byb2IiHgoOUmVhc29uaW5nRGVsdGESDAoEdGV4dBgBIAEoCSI6Cg9Ub29sQ2FsbFN0YXJ0ZWQSDQoFaW5kZXgYASABKAUSCgoCaWQYAiABKAkSDAoEbmFtZRgDIAEoCSIsCg1Ub29sQ2FsbERlbHRhEg0KBWluZGV4GAEgASgFEgwKBHRleHQYAiABKAkiMAoMVG9vbFJldHVybmVkEg8KB2NhbGxfaWQYASABKAkSDwoHY29udGVudBgCIAEoCSJOCghNZWFzdXJlZBIeCgV1c2FnZRgBIAEoCzIPLmVkZ2VkLnYxLlVzYWdlEiIKB21ldHJpY3MYAiABKAsyES5lZGdlZC52MS5NZXRyaWNzIjkKCEZpbmlzaGVkEi0KDWZpbmlzaF9yZWFzb24YASABKA4yFi5lZGdlZC52MS5GaW5pc2hSZWFzb25iBnByb3RvMw", [file_edged_v1_message]);
 
 /**
  * @generated from message edged.v1.Started
@@ -94,6 +94,13 @@ export type TextDelta = Message<"edged.v1.TextDelta"> & {
    * @generated from field: string text = 1;
    */
   text: string;
+
+  /**
+   * Of its tokens, where SamplingOptions.logprobs asks for them.
+   *
+   * @generated from field: repeated edged.v1.TokenLogprob logprobs = 2;
+   */
+  logprobs: TokenLogprob[];
 };
 
 /**
@@ -102,6 +109,46 @@ export type TextDelta = Message<"edged.v1.TextDelta"> & {
  */
 export const TextDeltaSchema: GenMessage<TextDelta> = /*@__PURE__*/
   messageDesc(file_edged_v1_turn, 3);
+
+/**
+ * A token and how likely it was before temperature, penalties and the like.
+ *
+ * @generated from message edged.v1.TokenLogprob
+ */
+export type TokenLogprob = Message<"edged.v1.TokenLogprob"> & {
+  /**
+   * U+FFFD for half a character.
+   *
+   * @generated from field: string text = 1;
+   */
+  text: string;
+
+  /**
+   * @generated from field: bytes data = 2;
+   */
+  data: Uint8Array;
+
+  /**
+   * Natural logarithm of the probability.
+   *
+   * @generated from field: float logprob = 3;
+   */
+  logprob: number;
+
+  /**
+   * The likeliest tokens in its place, the likeliest first.
+   *
+   * @generated from field: repeated edged.v1.TokenLogprob top = 4;
+   */
+  top: TokenLogprob[];
+};
+
+/**
+ * Describes the message edged.v1.TokenLogprob.
+ * Use `create(TokenLogprobSchema)` to create a new message.
+ */
+export const TokenLogprobSchema: GenMessage<TokenLogprob> = /*@__PURE__*/
+  messageDesc(file_edged_v1_turn, 4);
 
 /**
  * @generated from message edged.v1.ReasoningDelta
@@ -118,7 +165,86 @@ export type ReasoningDelta = Message<"edged.v1.ReasoningDelta"> & {
  * Use `create(ReasoningDeltaSchema)` to create a new message.
  */
 export const ReasoningDeltaSchema: GenMessage<ReasoningDelta> = /*@__PURE__*/
-  messageDesc(file_edged_v1_turn, 4);
+  messageDesc(file_edged_v1_turn, 5);
+
+/**
+ * The model calls a tool; its arguments follow in pieces.
+ *
+ * @generated from message edged.v1.ToolCallStarted
+ */
+export type ToolCallStarted = Message<"edged.v1.ToolCallStarted"> & {
+  /**
+   * Counts the calls of a turn, from 0.
+   *
+   * @generated from field: int32 index = 1;
+   */
+  index: number;
+
+  /**
+   * @generated from field: string id = 2;
+   */
+  id: string;
+
+  /**
+   * @generated from field: string name = 3;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message edged.v1.ToolCallStarted.
+ * Use `create(ToolCallStartedSchema)` to create a new message.
+ */
+export const ToolCallStartedSchema: GenMessage<ToolCallStarted> = /*@__PURE__*/
+  messageDesc(file_edged_v1_turn, 6);
+
+/**
+ * The next piece of a call's arguments, which together are a JSON object.
+ *
+ * @generated from message edged.v1.ToolCallDelta
+ */
+export type ToolCallDelta = Message<"edged.v1.ToolCallDelta"> & {
+  /**
+   * @generated from field: int32 index = 1;
+   */
+  index: number;
+
+  /**
+   * @generated from field: string text = 2;
+   */
+  text: string;
+};
+
+/**
+ * Describes the message edged.v1.ToolCallDelta.
+ * Use `create(ToolCallDeltaSchema)` to create a new message.
+ */
+export const ToolCallDeltaSchema: GenMessage<ToolCallDelta> = /*@__PURE__*/
+  messageDesc(file_edged_v1_turn, 7);
+
+/**
+ * What a tool of the daemon returned; the model reads it and goes on.
+ *
+ * @generated from message edged.v1.ToolReturned
+ */
+export type ToolReturned = Message<"edged.v1.ToolReturned"> & {
+  /**
+   * @generated from field: string call_id = 1;
+   */
+  callId: string;
+
+  /**
+   * @generated from field: string content = 2;
+   */
+  content: string;
+};
+
+/**
+ * Describes the message edged.v1.ToolReturned.
+ * Use `create(ToolReturnedSchema)` to create a new message.
+ */
+export const ToolReturnedSchema: GenMessage<ToolReturned> = /*@__PURE__*/
+  messageDesc(file_edged_v1_turn, 8);
 
 /**
  * @generated from message edged.v1.Measured
@@ -140,7 +266,7 @@ export type Measured = Message<"edged.v1.Measured"> & {
  * Use `create(MeasuredSchema)` to create a new message.
  */
 export const MeasuredSchema: GenMessage<Measured> = /*@__PURE__*/
-  messageDesc(file_edged_v1_turn, 5);
+  messageDesc(file_edged_v1_turn, 9);
 
 /**
  * @generated from message edged.v1.Finished
@@ -157,5 +283,5 @@ export type Finished = Message<"edged.v1.Finished"> & {
  * Use `create(FinishedSchema)` to create a new message.
  */
 export const FinishedSchema: GenMessage<Finished> = /*@__PURE__*/
-  messageDesc(file_edged_v1_turn, 6);
+  messageDesc(file_edged_v1_turn, 10);
 

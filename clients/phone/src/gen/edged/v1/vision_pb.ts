@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file edged/v1/vision.proto.
  */
 export const file_edged_v1_vision: GenFile = /*@__PURE__*/
-  fileDesc("ChVlZGdlZC92MS92aXNpb24ucHJvdG8SCGVkZ2VkLnYxIh0KBVBvaW50EgkKAXgYASABKAESCQoBeRgCIAEoASJOCghUZXh0TGluZRIMCgR0ZXh0GAEgASgJEhIKCmNvbmZpZGVuY2UYAiABKAESIAoHY29ybmVycxgDIAMoCzIPLmVkZ2VkLnYxLlBvaW50IhgKB1RleHRSb3cSDQoFY2VsbHMYASADKAkikAEKC1BpY3R1cmVUZXh0Eg0KBXdpZHRoGAEgASgFEg4KBmhlaWdodBgCIAEoBRIhCgVsaW5lcxgDIAMoCzISLmVkZ2VkLnYxLlRleHRMaW5lEh8KBHJvd3MYBCADKAsyES5lZGdlZC52MS5UZXh0Um93EgwKBHRleHQYBSABKAkSEAoIbWFya2Rvd24YBiABKAkiSgoKVmlzdWFsQ29kZRIMCgRraW5kGAEgASgJEgwKBHRleHQYAiABKAkSIAoHY29ybmVycxgDIAMoCzIPLmVkZ2VkLnYxLlBvaW50IioKC0NvbG91clNoYXJlEgwKBG5hbWUYASABKAkSDQoFc2hhcmUYAiABKAEiUAoKU2Vlbk9iamVjdBIMCgRuYW1lGAEgASgJEhIKCmNvbmZpZGVuY2UYAiABKAESIAoHY29ybmVycxgDIAMoCzIPLmVkZ2VkLnYxLlBvaW50IjQKC1NlZW5PYmplY3RzEiUKB29iamVjdHMYASADKAsyFC5lZGdlZC52MS5TZWVuT2JqZWN0Ik8KCUZvdW5kVGV4dBIMCgR0ZXh0GAEgASgJEhIKCmNvbmZpZGVuY2UYAiABKAESIAoHY29ybmVycxgDIAMoCzIPLmVkZ2VkLnYxLlBvaW50IjIKD1JlYWRUZXh0UmVxdWVzdBIfCgdwaWN0dXJlGAEgASgLMg4uZWRnZWQudjEuQmxvYiI3ChBSZWFkVGV4dFJlc3BvbnNlEiMKBHJlYWQYASABKAsyFS5lZGdlZC52MS5QaWN0dXJlVGV4dCIyCg9EZXNjcmliZVJlcXVlc3QSHwoHcGljdHVyZRgBIAEoCzIOLmVkZ2VkLnYxLkJsb2IitwEKEERlc2NyaWJlUmVzcG9uc2USDAoEdGV4dBgBIAEoCRIjCgRyZWFkGAIgASgLMhUuZWRnZWQudjEuUGljdHVyZVRleHQSIwoFY29kZXMYAyADKAsyFC5lZGdlZC52MS5WaXN1YWxDb2RlEiYKB2NvbG91cnMYBCADKAsyFS5lZGdlZC52MS5Db2xvdXJTaGFyZRIjCgRzZWVuGAUgASgLMhUuZWRnZWQudjEuU2Vlbk9iamVjdHMiPQoLRmluZFJlcXVlc3QSHwoHcGljdHVyZRgBIAEoCzIOLmVkZ2VkLnYxLkJsb2ISDQoFd29yZHMYAiABKAkiMgoMRmluZFJlc3BvbnNlEiIKBWZvdW5kGAEgAygLMhMuZWRnZWQudjEuRm91bmRUZXh0MswBCg1WaXNpb25TZXJ2aWNlEkEKCFJlYWRUZXh0EhkuZWRnZWQudjEuUmVhZFRleHRSZXF1ZXN0GhouZWRnZWQudjEuUmVhZFRleHRSZXNwb25zZRJBCghEZXNjcmliZRIZLmVkZ2VkLnYxLkRlc2NyaWJlUmVxdWVzdBoaLmVkZ2VkLnYxLkRlc2NyaWJlUmVzcG9uc2USNQoERmluZBIVLmVkZ2VkLnYxLkZpbmRSZXF1ZXN0GhYuZWRnZWQudjEuRmluZFJlc3BvbnNlYgZwcm90bzM", [file_edged_v1_message]);
+  fileDesc("ChVlZGdlZC92MS92aXNpb24ucHJvdG8SCGVkZ2VkLnYxIh0KBVBvaW50EgkKAXgYASABKAESCQoBeRgCIAEoASJOCghUZXh0TGluZRIMCgR0ZXh0GAEgASgJEhIKCmNvbmZpZGVuY2UYAiABKAESIAoHY29ybmVycxgDIAMoCzIPLmVkZ2VkLnYxLlBvaW50IhgKB1RleHRSb3cSDQoFY2VsbHMYASADKAkikAEKC1BpY3R1cmVUZXh0Eg0KBXdpZHRoGAEgASgFEg4KBmhlaWdodBgCIAEoBRIhCgVsaW5lcxgDIAMoCzISLmVkZ2VkLnYxLlRleHRMaW5lEh8KBHJvd3MYBCADKAsyES5lZGdlZC52MS5UZXh0Um93EgwKBHRleHQYBSABKAkSEAoIbWFya2Rvd24YBiABKAkiSgoKVmlzdWFsQ29kZRIMCgRraW5kGAEgASgJEgwKBHRleHQYAiABKAkSIAoHY29ybmVycxgDIAMoCzIPLmVkZ2VkLnYxLlBvaW50IioKC0NvbG91clNoYXJlEgwKBG5hbWUYASABKAkSDQoFc2hhcmUYAiABKAEiUAoKU2Vlbk9iamVjdBIMCgRuYW1lGAEgASgJEhIKCmNvbmZpZGVuY2UYAiABKAESIAoHY29ybmVycxgDIAMoCzIPLmVkZ2VkLnYxLlBvaW50IjQKC1NlZW5PYmplY3RzEiUKB29iamVjdHMYASADKAsyFC5lZGdlZC52MS5TZWVuT2JqZWN0ImIKCUZvdW5kVGV4dBIMCgR0ZXh0GAEgASgJEhIKCmNvbmZpZGVuY2UYAiABKAESIAoHY29ybmVycxgDIAMoCzIPLmVkZ2VkLnYxLlBvaW50EhEKCWlzX29iamVjdBgEIAEoCCIyCg9SZWFkVGV4dFJlcXVlc3QSHwoHcGljdHVyZRgBIAEoCzIOLmVkZ2VkLnYxLkJsb2IiNwoQUmVhZFRleHRSZXNwb25zZRIjCgRyZWFkGAEgASgLMhUuZWRnZWQudjEuUGljdHVyZVRleHQiMgoPRGVzY3JpYmVSZXF1ZXN0Eh8KB3BpY3R1cmUYASABKAsyDi5lZGdlZC52MS5CbG9iIrcBChBEZXNjcmliZVJlc3BvbnNlEgwKBHRleHQYASABKAkSIwoEcmVhZBgCIAEoCzIVLmVkZ2VkLnYxLlBpY3R1cmVUZXh0EiMKBWNvZGVzGAMgAygLMhQuZWRnZWQudjEuVmlzdWFsQ29kZRImCgdjb2xvdXJzGAQgAygLMhUuZWRnZWQudjEuQ29sb3VyU2hhcmUSIwoEc2VlbhgFIAEoCzIVLmVkZ2VkLnYxLlNlZW5PYmplY3RzIj0KC0ZpbmRSZXF1ZXN0Eh8KB3BpY3R1cmUYASABKAsyDi5lZGdlZC52MS5CbG9iEg0KBXdvcmRzGAIgASgJIjIKDEZpbmRSZXNwb25zZRIiCgVmb3VuZBgBIAMoCzITLmVkZ2VkLnYxLkZvdW5kVGV4dDLMAQoNVmlzaW9uU2VydmljZRJBCghSZWFkVGV4dBIZLmVkZ2VkLnYxLlJlYWRUZXh0UmVxdWVzdBoaLmVkZ2VkLnYxLlJlYWRUZXh0UmVzcG9uc2USQQoIRGVzY3JpYmUSGS5lZGdlZC52MS5EZXNjcmliZVJlcXVlc3QaGi5lZGdlZC52MS5EZXNjcmliZVJlc3BvbnNlEjUKBEZpbmQSFS5lZGdlZC52MS5GaW5kUmVxdWVzdBoWLmVkZ2VkLnYxLkZpbmRSZXNwb25zZWIGcHJvdG8z", [file_edged_v1_message]);
 
 /**
  * In the upright picture: x from its left, y from its top, each from 0 to 1.
@@ -145,7 +145,7 @@ export const PictureTextSchema: GenMessage<PictureText> = /*@__PURE__*/
  */
 export type VisualCode = Message<"edged.v1.VisualCode"> & {
   /**
-   * "QR", or that of a barcode, e.g. "EAN_13".
+   * "QR" or another kind, e.g. "EAN_13".
    *
    * @generated from field: string kind = 1;
    */
@@ -248,14 +248,14 @@ export const SeenObjectsSchema: GenMessage<SeenObjects> = /*@__PURE__*/
  */
 export type FoundText = Message<"edged.v1.FoundText"> & {
   /**
-   * As it stands there.
+   * As it stands there, or the name of the object.
    *
    * @generated from field: string text = 1;
    */
   text: string;
 
   /**
-   * Of its line, 0 to 1.
+   * Of its line or of the object, 0 to 1.
    *
    * @generated from field: double confidence = 2;
    */
@@ -265,6 +265,13 @@ export type FoundText = Message<"edged.v1.FoundText"> & {
    * @generated from field: repeated edged.v1.Point corners = 3;
    */
   corners: Point[];
+
+  /**
+   * The thing itself, and not a word for it.
+   *
+   * @generated from field: bool is_object = 4;
+   */
+  isObject: boolean;
 };
 
 /**
@@ -397,7 +404,7 @@ export const FindRequestSchema: GenMessage<FindRequest> = /*@__PURE__*/
  */
 export type FindResponse = Message<"edged.v1.FindResponse"> & {
   /**
-   * In reading order, at most 200.
+   * Words in reading order, at most 200, then objects, the surest first.
    *
    * @generated from field: repeated edged.v1.FoundText found = 1;
    */
@@ -444,8 +451,9 @@ export const VisionService: GenService<{
     output: typeof DescribeResponseSchema;
   },
   /**
-   * Find says where in the picture words stand. Blanks and the difference
-   * between large and small letters do not count.
+   * Find says where in the picture words stand, or things are that it knows by
+   * this English name. Blanks and the difference between large and small
+   * letters do not count.
    *
    * @generated from rpc edged.v1.VisionService.Find
    */

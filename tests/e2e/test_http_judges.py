@@ -1,0 +1,134 @@
+"""Judges from outside on the HTTP API of a daemon: packages that programs use, LangChain's tests, and schemathesis."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edged.audio.pcm import to_wav
+from tests.e2e.program import Home, short_folder
+from tests.e2e.test_http import free_port
+from tests.speech.voices import noise, spoken
+from tests.vision.menu import menu
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+ROOT = Path(__file__).parents[2]
+OUTSIDE = Path(__file__).parent / "outside/openai"
+DEFAULT = "smollm2-135m"
+QUESTION = "What is the capital of France?"
+SECONDS = 280
+PLACE, KEYS = ["city", "people"], ["field", "BadRequestError", 400, "temperature"]
+SAID = [
+    ["openai", "chat", ["assistant", True, "length"]],
+    ["openai", "stream", [True, 8]],
+    ["openai", "json_schema", [PLACE, True]],
+    ["openai", "image", True],
+    ["openai", "audio", True],
+    ["openai", "transcription", QUESTION],
+    ["openai", "speech", "RIFF"],
+    ["openai", "models", True],
+    ["openai", "errors", [KEYS, ["model", "NotFoundError", 404, None]]],
+    ["ai", "chat", [True, "length"]],
+    ["ai", "stream", [True, 8]],
+    ["ai", "json_schema", PLACE],
+    ["ai", "image", True],
+    ["ai", "errors", [True, 404]],
+]
+TOOLS_SAID = [
+    ["openai", "tool", ["tool_calls", "go_to", PLACE]],
+    ["openai", "tool streamed", ["go_to", PLACE]],
+    ["openai", "tool result", "assistant"],
+    ["ai", "tool", [[True, False], PLACE]],
+    ["ai", "tool streamed", [2, PLACE]],
+]
+
+
+@pytest.fixture(scope="module")
+def base_url() -> Iterator[str]:
+    """Of a daemon with the default engine."""
+    if not (ROOT / "build/engines" / DEFAULT).is_dir():
+        pytest.skip("the default engine is not built")
+    with short_folder() as folder:
+        more = {"EDGED_ENGINE__THREADS": "2", "EDGED_ENGINE__KV_CACHE_MB": "256"}
+        home = Home(folder, ROOT / "build/engines", DEFAULT, more)
+        address = f"127.0.0.1:{free_port()}"
+        with home.daemon("--http", address) as daemon:
+            yield f"http://{address}/v1"
+            assert "internal error" not in daemon.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def judges(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Programs of an environment that has nothing of this repository."""
+    folder = tmp_path_factory.mktemp("judges")
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True, timeout=SECONDS)
+    pip = [folder / "bin/pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "-r", OUTSIDE / "requirements.txt"], check=True, timeout=SECONDS)
+    return folder / "bin"
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the client in JavaScript, what it needs, a recording and a picture."""
+    if not shutil.which("npm"):
+        pytest.skip("npm is not installed (apt-get install npm)")
+    folder = tmp_path_factory.mktemp("node")
+    for name in ("client.mjs", "package.json", "package-lock.json", ".npmrc"):
+        shutil.copy(OUTSIDE / name, folder)
+    run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", folder=folder)
+    question = np.concatenate([noise(0.5), spoken(QUESTION), noise(0.5)])
+    (folder / "question.wav").write_bytes(to_wav(question))
+    menu().save(folder / "menu.png")
+    return folder
+
+
+def run(*command: str | Path, folder: Path, **environ: str) -> str:
+    """What a program that succeeds prints; it is told nothing but where it is."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), **environ},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(("what", "said"), [("rest", SAID), ("tools", TOOLS_SAID)], ids=["rest", "tools"])
+def test_programs_in_javascript(node: Path, base_url: str, what: str, said: list[object]) -> None:
+    printed = run("node", "client.mjs", what, base_url, "question.wav", "menu.png", folder=node)
+    assert [json.loads(line) for line in printed.splitlines()] == said
+
+
+def test_langchain(judges: Path, base_url: str, tmp_path: Path) -> None:
+    shutil.copy(OUTSIDE / "langchain_chat.py", tmp_path)
+    modes = ("asyncio_mode=auto", "asyncio_default_test_loop_scope=session")  # its clients are kept between tests
+    options = [word for mode in modes for word in ("-o", mode)]
+    command = (judges / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout", "100", *options)
+    printed = run(*command, "langchain_chat.py", folder=tmp_path, BASE_URL=base_url)
+    passed = re.search(r"(\d+) passed", printed)
+    assert passed and int(passed[1]) >= 38, printed
+
+
+def test_schemathesis(judges: Path, home: Home) -> None:
+    """With every check that it has, on the daemon's own description of its API."""
+    shutil.copy(OUTSIDE / "schemathesis.toml", home.folder)
+    address = f"127.0.0.1:{free_port()}"
+    with home.daemon("--http", address, EDGED_SAMPLING__MAX_TOKENS="4") as daemon:
+        where = ("run", f"http://{address}/openapi.json", "--checks", "all", "--max-examples", "30", "--seed", "1")
+        run(judges / "schemathesis", *where, "--no-color", "--request-timeout", "30", folder=home.folder)
+        log = daemon.log.read_text()
+        assert "internal error" not in log and "broke" not in log
