@@ -41,13 +41,13 @@ class PairingWatch:
         """Until cancelled."""
         async with Client(self._address) as operator:
             while True:
-                offer = await operator.open_pairing()
+                offer = await operator.devices.open_pairing()
                 self._tell(f"pair with {offer.addresses[0]}, code {offer.code}, or {offer.link}")
-                async with aclosing(operator.watch_pairing(offer.pairing_id)) as events:
+                async with aclosing(operator.devices.watch_pairing(offer.pairing_id)) as events:
                     async for event in events:
                         if isinstance(event, PairingCandidate):
                             self._tell(f"{event.device_name} must show {event.short_string}")
-                            await operator.confirm_pairing(offer.pairing_id, event.short_string)
+                            await operator.devices.confirm_pairing(offer.pairing_id, event.short_string)
                 await asyncio.sleep(CLAIM_SECONDS)
 
 

@@ -57,7 +57,7 @@ class DevicesPage(Page):
         if not await self.app.push_screen_wait(ConfirmDialog(self.texts, question)):
             return
         try:
-            await self.client.revoke_device(device.id)
+            await self.client.devices.revoke(device.id)
         except EdgedError as exc:
             self.desktop.show_error(exc)
             return
@@ -67,7 +67,7 @@ class DevicesPage(Page):
     @work(group="list", exclusive=True)
     async def _list(self) -> None:
         try:
-            self._devices = await self.client.list_devices()
+            self._devices = await self.client.devices.list()
         except EdgedError as exc:
             self.dismiss()
             self.desktop.show_error(exc)
@@ -106,7 +106,7 @@ class PairingPage(Page):
     @work
     async def _pair(self) -> None:
         try:
-            offer = await self.client.open_pairing()
+            offer = await self.client.devices.open_pairing()
             self._show(offer)
             end = await self._follow(offer)
         except EdgedError as exc:
@@ -119,8 +119,8 @@ class PairingPage(Page):
         self.dismiss()
 
     async def _follow(self, offer: PairingOffer) -> PairingEnd:
-        """Ask about each device that knows the code. Raises what `Client.watch_pairing` raises."""
-        async with aclosing(self.client.watch_pairing(offer.pairing_id, closes=True)) as events:
+        """Ask about each device that knows the code. Raises what `DeviceCalls.watch_pairing` raises."""
+        async with aclosing(self.client.devices.watch_pairing(offer.pairing_id, closes=True)) as events:
             async for event in events:
                 if isinstance(event, PairingEnd):
                     return event
@@ -128,7 +128,7 @@ class PairingPage(Page):
                     "pair.compare", name=event.device_name, address=event.address, shown=event.short_string
                 )
                 is_the_one = await self.app.push_screen_wait(ConfirmDialog(self.texts, printable(question)))
-                await self.client.confirm_pairing(offer.pairing_id, event.short_string, is_the_one=is_the_one)
+                await self.client.devices.confirm_pairing(offer.pairing_id, event.short_string, is_the_one=is_the_one)
         return PairingEnd(device=None, reason="")
 
     def _show(self, offer: PairingOffer) -> None:

@@ -23,7 +23,7 @@ async def show(address: str) -> None:
             print(f"{'on ' if control.active else 'OFF'} {control.name}: {control.detail}")
         print(f"{privacy.refused_connections} connections refused")
         try:
-            devices = await client.list_devices()
+            devices = await client.devices.list()
         except EdgedError as error:
             if error.code is not Code.PERMISSION_DENIED:
                 raise

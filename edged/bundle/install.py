@@ -99,7 +99,7 @@ def _check_publisher(prefix: Path, verified: Verified, trust: Callable[[Verified
         )
         raise InvalidInput(
             f"the bundle was signed by {verified.fingerprint}{installed}: "
-            "compare that with what its maker tells you, and name it with --fingerprint"
+            f"compare that with what its maker tells you, then add --signed-by {verified.fingerprint}"
         )
 
 

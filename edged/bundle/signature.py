@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from edged.errors import ArtefactError, MissingExtra
@@ -19,6 +18,8 @@ try:
         load_pem_private_key,
         load_pem_public_key,
     )
+
+    from edged.trust.signatures import key_fingerprint
 except ModuleNotFoundError as exc:
     raise MissingExtra("bundles need an extra: `make setup` or pip install 'edged[bundle]'") from exc
 
@@ -48,9 +49,8 @@ def public_pem(key: Ed25519PrivateKey) -> bytes:
 
 
 def fingerprint(pem: bytes) -> str:
-    """SHA-256 of the public key in hexadecimal, in groups of four, to be compared by people. Raises ArtefactError."""
-    digest = hashlib.sha256(_public_key(pem).public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()
-    return " ".join(digest[start : start + 4] for start in range(0, 64, 4))
+    """Of the public key, to be compared by people. Raises ArtefactError."""
+    return key_fingerprint(_public_key(pem))
 
 
 def check_signature(pem: bytes, signature: bytes, data: bytes) -> None:

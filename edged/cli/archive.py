@@ -40,10 +40,11 @@ def import_archive(config: Config, file: Path, signer: str) -> None:
     daemon become the operator's. Raises InvalidInput.
     """
     from edged.trust.archive import fingerprint, open_archive
+    from edged.trust.signatures import is_fingerprint
 
     with open_archive(file) as content, _transfer(config) as transfer:
         own = content.fingerprint == fingerprint(transfer.signing_seed())
-        if not own and content.fingerprint != signer.lower():
+        if not own and not is_fingerprint(signer, content.fingerprint):
             raise InvalidInput(
                 f"{file} is signed by {content.fingerprint}, not by this daemon: compare that with what its export "
                 f"said, then add --signed-by {content.fingerprint}"

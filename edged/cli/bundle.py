@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 EXTRAS = "daemon,vision,voice,web,wyoming"
 _path = click.Path(path_type=Path)
 _json_option = click.option("--json", "json_wanted", is_flag=True, help="Print one JSON object.")
-_fingerprint_option = click.option("--fingerprint", help="Of the key that must have signed it, as `create` printed it.")
+_signer_option = click.option(
+    "--signed-by", "signer", metavar="FINGERPRINT", help="Of the key that must have signed it, as `create` printed it."
+)
 
 
 def _default_prefix() -> Path:
@@ -86,14 +88,15 @@ def create(
 
 @bundle.command()
 @click.argument("file", type=_path)
-@_fingerprint_option
+@_signer_option
 @_json_option
-def verify(file: Path, fingerprint: str | None, json_wanted: bool) -> None:
+def verify(file: Path, signer: str | None, json_wanted: bool) -> None:
     """Compare every byte of a bundle with what was signed."""
     from edged.bundle.install import verify_bundle
+    from edged.trust.signatures import is_fingerprint
 
     verified = verify_bundle(file, _Bar("verifying"))
-    if fingerprint and not _same(fingerprint, verified):
+    if signer and not is_fingerprint(signer, verified.fingerprint):
         raise InvalidInput(f"{file} is whole, but signed by another key: {verified.fingerprint}")
     _show(verified, json_wanted)
 
@@ -101,18 +104,19 @@ def verify(file: Path, fingerprint: str | None, json_wanted: bool) -> None:
 @bundle.command()
 @click.argument("file", type=_path)
 @_prefix_option
-@_fingerprint_option
+@_signer_option
 @click.option("--python", type=_path, help="The interpreter to install for; the one that runs this by default.")
-def install(file: Path, prefix: Path | None, fingerprint: str | None, python: Path | None) -> None:
+def install(file: Path, prefix: Path | None, signer: str | None, python: Path | None) -> None:
     """Verify a bundle, see whether this machine can run it, and install it beside what is there.
 
     What ran before stays the previous version: `edged bundle rollback`.
     """
     from edged.bundle.install import install_bundle
+    from edged.trust.signatures import is_fingerprint
 
     def trust(verified: Verified) -> bool:
-        if fingerprint:
-            return _same(fingerprint, verified)
+        if signer:
+            return is_fingerprint(signer, verified.fingerprint)
         question = f"The bundle was signed by\n  {verified.fingerprint}\nIs that what its maker told you?"
         return sys.stdin.isatty() and click.confirm(question, err=True)
 
@@ -152,10 +156,6 @@ class _Bar:
                 bar.render_finish()
 
         return advance
-
-
-def _same(fingerprint: str, verified: Verified) -> bool:
-    return re.sub(r"[^0-9a-f]", "", fingerprint.lower()) == verified.fingerprint.replace(" ", "")
 
 
 def _show(verified: Verified, json_wanted: bool) -> None:

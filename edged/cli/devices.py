@@ -50,7 +50,7 @@ def devices() -> None:
 @_json_option
 def list_(json_wanted: bool) -> None:
     """List paired devices by name."""
-    paired = _with_client(lambda client: client.list_devices())
+    paired = _with_client(lambda client: client.devices.list())
     if json_wanted:
         print_json(paired)
     elif paired:
@@ -79,7 +79,7 @@ def update(
         raise click.UsageError("nothing to change: give --name, --person, --scope, --days or --no-expiry")
 
     async def change(client: Client) -> Device:
-        return await client.update_device(
+        return await client.devices.update(
             (await _named(client, device)).id,
             name=name,
             person=person,
@@ -104,7 +104,7 @@ def key(name: str, person: str, scopes: tuple[str, ...], days: int | None, json_
     may chat and use voice. Whoever has the key may what it may: `edged devices revoke NAME` takes it back.
     """
     made = _with_client(
-        lambda client: client.create_api_key(name, map(Scope, scopes), person=person, expires_at=expiry(days))
+        lambda client: client.devices.create_api_key(name, map(Scope, scopes), person=person, expires_at=expiry(days))
     )
     if json_wanted:
         print_json(made)
@@ -132,7 +132,7 @@ def revoke(device: str, yes: bool) -> None:
 
     async def forget(client: Client) -> Device:
         found = await _named(client, device)
-        await client.revoke_device(found.id)
+        await client.devices.revoke(found.id)
         return found
 
     click.echo(f"Revoked {_with_client(forget).name}.")
@@ -171,7 +171,7 @@ def in_order(scopes: Iterable[Scope]) -> list[str]:
 
 async def _named(client: Client, device: str) -> Device:
     """The device with that ID, or else with that name. Raises NotFound, and InvalidInput for a name of several."""
-    paired = await client.list_devices()
+    paired = await client.devices.list()
     found = [one for one in paired if one.id == device] or [one for one in paired if one.name == device]
     if not found:
         raise NotFound(f"no device is called {device[:60]!r}{nearest(device, (one.name for one in paired))}")
@@ -181,11 +181,11 @@ async def _named(client: Client, device: str) -> Device:
 
 
 async def _latest(client: Client, limit: int) -> list[AuditEvent]:
-    page = await client.audit_events(page_size=min(limit, PAGE_SIZE))
+    page = await client.devices.audit_events(page_size=min(limit, PAGE_SIZE))
     found = [*page.events]
     while page.next_page_token and len(found) < limit:
         size = min(limit - len(found), PAGE_SIZE)
-        page = await client.audit_events(page_size=size, page_token=page.next_page_token)
+        page = await client.devices.audit_events(page_size=size, page_token=page.next_page_token)
         found += page.events
     return found
 

@@ -57,7 +57,7 @@ def pair(
             if wanted is not None:
                 _show_let_in(await _confirm(client, wanted), json_wanted)
                 return
-            offer = await client.open_pairing(map(Scope, scopes), person=person, expires_at=expiry(days))
+            offer = await client.devices.open_pairing(map(Scope, scopes), person=person, expires_at=expiry(days))
             if json_wanted:
                 _print_line(offer)
                 return
@@ -69,12 +69,12 @@ def pair(
 
 async def _confirm(client: Client, short_string: str) -> Device:
     """Wait for the device that shows it, and let it in."""
-    async with aclosing(client.watch_pairing(LAST_PAIRING)) as events:
+    async with aclosing(client.devices.watch_pairing(LAST_PAIRING)) as events:
         async for event in events:
             if isinstance(event, PairingEnd):
                 raise Failure(f"no device that shows {short_string} came: {printable(event.reason) or 'another did'}")
             if event.short_string == short_string:
-                device = await client.confirm_pairing(LAST_PAIRING, short_string)
+                device = await client.devices.confirm_pairing(LAST_PAIRING, short_string)
                 if device:
                     return device
     raise Failure(NO_END)
@@ -82,7 +82,7 @@ async def _confirm(client: Client, short_string: str) -> Device:
 
 async def _follow(client: Client, offer: PairingOffer, yes: bool) -> Device:
     """Ask about each device that knows the code, until one is let in."""
-    async with aclosing(client.watch_pairing(offer.pairing_id, closes=True)) as events:
+    async with aclosing(client.devices.watch_pairing(offer.pairing_id, closes=True)) as events:
         async for event in events:
             if isinstance(event, PairingEnd):
                 if event.device:
@@ -97,7 +97,7 @@ async def _follow(client: Client, offer: PairingOffer, yes: bool) -> Device:
 
 
 async def _decide(client: Client, offer: PairingOffer, candidate: PairingCandidate, is_the_one: bool) -> None:
-    await client.confirm_pairing(offer.pairing_id, candidate.short_string, is_the_one=is_the_one)
+    await client.devices.confirm_pairing(offer.pairing_id, candidate.short_string, is_the_one=is_the_one)
     if not is_the_one:
         say("refused; still open for another device, Ctrl-C closes")
 

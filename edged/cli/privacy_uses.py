@@ -147,12 +147,12 @@ async def _pair(config: Config, client: Client) -> str:
     from edged.client import Client as DeviceClient
     from edged.client.pairing import Comparing, pair
 
-    offer = await client.open_pairing()
+    offer = await client.devices.open_pairing()
     port = offer.addresses[0].rpartition(":")[2]
     async with aclosing(pair(f"127.0.0.1:{port}", code=offer.code, device_name="prove")) as steps:
         async for step in steps:
             if isinstance(step, Comparing):
-                await client.confirm_pairing(offer.pairing_id, step.short_string)
+                await client.devices.confirm_pairing(offer.pairing_id, step.short_string)
             else:
                 async with DeviceClient(step.grpc_address, step.credentials) as device:
                     pieces = await _answered(device, Text(text=QUESTION))

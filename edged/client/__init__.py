@@ -6,6 +6,7 @@ the extra `client`.
 """
 
 from edged.client.channel import Credentials
-from edged.client.client import AuditPage, Client, ConversationPage, RenewedCertificate, SearchPage
+from edged.client.client import Client, ConversationPage, SearchPage
+from edged.client.devices import AuditPage, RenewedCertificate
 
 __all__ = ["AuditPage", "Client", "ConversationPage", "Credentials", "RenewedCertificate", "SearchPage"]

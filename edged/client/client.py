@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from typing import Any, Self
 
@@ -13,24 +12,18 @@ from edged import wire
 from edged.client.agent import AgentCalls
 from edged.client.camera import Camera
 from edged.client.channel import Credentials, check_address, open_channel
+from edged.client.devices import DeviceCalls
 from edged.client.remote_error import encodable, remote_errors
 from edged.client.vision import VisionCalls
 from edged.client.voice_call import VoiceCall
 from edged.errors import Code, EdgedError, Unavailable
 from edged.events import Audio, OutputFormat, Part, SamplingOptions, ToolUse, TurnEvent
 from edged.records import (
-    ApiKey,
-    AuditEvent,
     Conversation,
     DaemonState,
     DaemonStatus,
-    Device,
     EnrolledSpeaker,
     ModelInfo,
-    PairingCandidate,
-    PairingEnd,
-    PairingOffer,
-    Scope,
     SearchHit,
     Transcript,
 )
@@ -39,8 +32,6 @@ from edged.v1 import (
     assistant_pb2_grpc,
     conversation_pb2,
     conversation_pb2_grpc,
-    device_pb2,
-    device_pb2_grpc,
     message_pb2,
     model_pb2,
     model_pb2_grpc,
@@ -74,23 +65,6 @@ class SearchPage:
     """Empty on the last page."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditPage:
-    """Some of what happened to devices, newest first."""
-
-    events: tuple[AuditEvent, ...]
-    next_page_token: str
-    """Empty on the last page."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RenewedCertificate:
-    """Takes the place of the one that a program had; both in DER."""
-
-    certificate: bytes
-    ca_certificate: bytes
-
-
 class Client:
     """A connection to one daemon; use it as an async context manager, within one event loop.
 
@@ -115,9 +89,9 @@ class Client:
         self._models: Any = model_pb2_grpc.ModelServiceStub(self._channel)
         self._speakers: Any = speaker_pb2_grpc.SpeakerServiceStub(self._channel)
         self._status: Any = status_pb2_grpc.StatusServiceStub(self._channel)
-        self._devices: Any = device_pb2_grpc.DeviceServiceStub(self._channel)
         self.camera = Camera(self._channel, self._call, self._remote_errors)
         self.agent = AgentCalls(self._channel, self._remote_errors)
+        self.devices = DeviceCalls(self._channel, self._call, self._remote_errors)
         self.vision = VisionCalls(self._channel, self._call)
         return self
 
@@ -279,113 +253,6 @@ class Client:
         with encodable():
             request = speaker_pb2.DeleteSpeakerRequest(name=name)
         await self._call(self._speakers.DeleteSpeaker, request)
-
-    async def open_pairing(
-        self, scopes: Iterable[Scope] = (), *, person: str = "", expires_at: datetime | None = None
-    ) -> PairingOffer:
-        """Let one device in that knows the offer's code or link. Without scopes: CHAT, VOICE and HISTORY."""
-        with encodable():
-            request = device_pb2.OpenPairingRequest(
-                scopes=wire.scopes_to_wire(scopes),
-                person=person,
-                expires_at=wire.time_to_wire(expires_at) if expires_at else None,
-            )
-        return wire.offer_from_wire(await self._call(self._devices.OpenPairing, request))
-
-    async def watch_pairing(
-        self, pairing_id: str, *, closes: bool = False
-    ) -> AsyncGenerator[PairingCandidate | PairingEnd, None]:
-        """The devices that know the code, and last how the pairing ended; from its beginning.
-
-        closes: nobody is let in any more once this is not read.
-        """
-        with encodable():
-            request = device_pb2.WatchPairingRequest(pairing_id=pairing_id, closes=closes)
-        call = self._devices.WatchPairing(request)
-        try:
-            with self._remote_errors():
-                async for response in call:
-                    match response.WhichOneof("event"):
-                        case "candidate":
-                            yield wire.candidate_from_wire(response.candidate)
-                        case "end":
-                            yield wire.pairing_end_from_wire(response.end)
-        finally:
-            call.cancel()
-
-    async def confirm_pairing(self, pairing_id: str, short_string: str, *, is_the_one: bool = True) -> Device | None:
-        """Let in the device that shows this short string, or send it away; the device that was let in."""
-        with encodable():
-            request = device_pb2.ConfirmPairingRequest(
-                pairing_id=pairing_id, short_string=short_string, is_the_one=is_the_one
-            )
-        response = await self._call(self._devices.ConfirmPairing, request)
-        return wire.device_from_wire(response.device) if response.HasField("device") else None
-
-    async def create_api_key(
-        self, name: str, scopes: Iterable[Scope] = (), *, person: str = "", expires_at: datetime | None = None
-    ) -> ApiKey:
-        """A key for the HTTP API on the LAN. Without scopes: CHAT and VOICE."""
-        with encodable():
-            end = wire.time_to_wire(expires_at) if expires_at else None
-            granted = wire.scopes_to_wire(scopes)
-            request = device_pb2.CreateApiKeyRequest(name=name, scopes=granted, person=person, expires_at=end)
-        return wire.api_key_from_wire(await self._call(self._devices.CreateApiKey, request))
-
-    async def list_devices(self) -> tuple[Device, ...]:
-        """Everything that is paired, by name."""
-        response = await self._call(self._devices.ListDevices, device_pb2.ListDevicesRequest())
-        return tuple(map(wire.device_from_wire, response.devices))
-
-    async def update_device(
-        self,
-        device_id: str,
-        *,
-        name: str | None = None,
-        person: str | None = None,
-        scopes: Iterable[Scope] = (),
-        expires_at: datetime | None = None,
-        never_expires: bool = False,
-    ) -> Device:
-        """Change what is given, and leave the rest; scopes take the place of all it had."""
-        with encodable():
-            request = device_pb2.UpdateDeviceRequest(
-                device_id=device_id,
-                name=name,
-                person=person,
-                scopes=wire.scopes_to_wire(scopes),
-                expires_at=wire.time_to_wire(expires_at) if expires_at else None,
-            )
-        if never_expires:
-            request.expires_at.SetInParent()
-        return wire.device_from_wire((await self._call(self._devices.UpdateDevice, request)).device)
-
-    async def revoke_device(self, device_id: str) -> None:
-        """Forget a device; its calls are broken off."""
-        with encodable():
-            request = device_pb2.RevokeDeviceRequest(device_id=device_id)
-        await self._call(self._devices.RevokeDevice, request)
-
-    async def audit_events(self, *, page_size: int = 0, page_token: str = "") -> AuditPage:
-        """A page of what happened to devices, newest first. page_size: 1 to 200, 0 for 50."""
-        with encodable():
-            request = device_pb2.ListAuditEventsRequest(page_size=page_size, page_token=page_token)
-        page = await self._call(self._devices.ListAuditEvents, request)
-        return AuditPage(
-            events=tuple(map(wire.audit_event_from_wire, page.events)), next_page_token=page.next_page_token
-        )
-
-    async def own_device(self) -> Device:
-        """What the daemon knows of this program; it is NOT_FOUND on the daemon's own machine."""
-        response = await self._call(self._devices.GetOwnDevice, device_pb2.GetOwnDeviceRequest())
-        return wire.device_from_wire(response.device)
-
-    async def renew_certificate(self, certificate_request: bytes) -> RenewedCertificate:
-        """A certificate for the key of that request (DER of PKCS #10); the one before is worth nothing then."""
-        with encodable():
-            request = device_pb2.RenewCertificateRequest(certificate_request=certificate_request)
-        renewed = await self._call(self._devices.RenewCertificate, request)
-        return RenewedCertificate(certificate=renewed.certificate, ca_certificate=renewed.ca_certificate)
 
     async def status(self) -> DaemonStatus:
         """What the daemon is doing; answered in every state."""

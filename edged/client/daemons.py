@@ -132,7 +132,7 @@ class PairedDaemons:
     async def renew_if_due(self, pairing: Pairing) -> Pairing:
         """With a new key and certificate if the old one ends within 60 days; asks the daemon for it.
 
-        Raises what `Client.renew_certificate` raises, and ImportError without the extra client.
+        Raises what `DeviceCalls.renew_certificate` raises, and ImportError without the extra client.
         """
         if not is_due(pairing):
             return pairing
@@ -144,7 +144,7 @@ class PairedDaemons:
                 return pairing
             key = new_key()
             async with Client(pairing.grpc_address, pairing.credentials) as client:
-                renewed = await client.renew_certificate(key.request)
+                renewed = await client.devices.renew_certificate(key.request)
             expires_at = key.check(renewed.certificate, renewed.ca_certificate)
             credentials = Credentials(
                 ca_certificate=pem_of(renewed.ca_certificate), certificate=pem_of(renewed.certificate), key=key.pem

@@ -31,6 +31,7 @@ from google.protobuf.message import DecodeError
 from edged import wire
 from edged.errors import InvalidInput
 from edged.records import Transcript
+from edged.trust.signatures import key_fingerprint
 from edged.v1 import conversation_pb2
 
 FORMAT, VERSION = "edged-conversations", 1
@@ -109,7 +110,7 @@ def write_archive(file: Path, transcripts: Iterable[Transcript], seed: bytes) ->
 
 def fingerprint(seed: bytes) -> str:
     """Of the key that is made of this seed: what somebody compares who gets an archive."""
-    return _fingerprint(Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw())
+    return key_fingerprint(Ed25519PrivateKey.from_private_bytes(seed).public_key())
 
 
 @contextmanager
@@ -150,13 +151,14 @@ def _checked(file: zipfile.ZipFile) -> Archive:
     public = _read(file, PUBLIC_KEY, 32)
     manifest = _read(file, MANIFEST, MAX_MANIFEST_BYTES)
     try:
-        Ed25519PublicKey.from_public_bytes(public).verify(_read(file, SIGNATURE, 64), manifest)
+        key = Ed25519PublicKey.from_public_bytes(public)
+        key.verify(_read(file, SIGNATURE, 64), manifest)
     except (InvalidSignature, ValueError) as exc:
         raise InvalidInput(f"{SIGNATURE} does not sign {MANIFEST}: the archive was changed or is damaged") from exc
     entries = _entries(manifest)
     if {entry.name for entry in entries} | {MANIFEST, SIGNATURE, PUBLIC_KEY} != set(names):
         raise InvalidInput(f"what is in the archive is not what {MANIFEST} lists")
-    return Archive(file, entries, _fingerprint(public))
+    return Archive(file, entries, key_fingerprint(key))
 
 
 def _entries(manifest: bytes) -> tuple[Entry, ...]:
@@ -190,7 +192,3 @@ def _read(file: zipfile.ZipFile, name: str, max_bytes: int) -> bytes:
         raise InvalidInput(f"{name} is missing: this is no archive of edged's") from exc
     except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError) as exc:
         raise InvalidInput(f"{name} cannot be read: the archive is damaged") from exc
-
-
-def _fingerprint(public: bytes) -> str:
-    return hashlib.sha256(public).hexdigest()[:32]

@@ -139,7 +139,7 @@ async def test_renewal(kitchen: Authority) -> None:
         serving(kitchen, RenewalScript(kitchen)) as address,
         Client(address, credentials(kitchen)) as client,
     ):
-        renewed = await client.renew_certificate(key.request)
+        renewed = await client.devices.renew_certificate(key.request)
         later = Credentials(
             ca_certificate=pem_of(renewed.ca_certificate), certificate=pem_of(renewed.certificate), key=key.pem
         )

@@ -51,13 +51,13 @@ async def ask(client: Client, **options: str) -> None:
 
 
 async def paired(client: Client, web_port: int) -> tuple[PairingOffer, Pairing]:
-    offer = await client.open_pairing()
+    offer = await client.devices.open_pairing()
     with pytest.raises(EdgedError):
         async for _ in pair(f"127.0.0.1:{web_port}", code=WRONG_CODE, device_name="guess"):
             pass
     async for step in pair(f"127.0.0.1:{web_port}", code=offer.code, device_name="desk"):
         if isinstance(step, Comparing):
-            await client.confirm_pairing(offer.pairing_id, step.short_string)
+            await client.devices.confirm_pairing(offer.pairing_id, step.short_string)
     assert isinstance(step, Pairing)
     return offer, step
 
@@ -79,7 +79,7 @@ async def test_the_log_holds_no_secret_and_no_word(home: Home) -> None:
             for mistake in ({"conversation_id": SAID}, {"model": SAID}):
                 with pytest.raises(EdgedError):
                     await ask(client, **mistake)
-            api_key = (await client.create_api_key("program")).key
+            api_key = (await client.devices.create_api_key("program")).key
             offer, pairing = await paired(client, web_port)
             async with Client(pairing.grpc_address, pairing.credentials) as device:
                 await ask(device)

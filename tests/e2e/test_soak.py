@@ -76,14 +76,14 @@ class People:
     @contextlib.asynccontextmanager
     async def paired(self) -> AsyncIterator[People]:
         async with Client(self._home.address) as operator:
-            offer = await operator.open_pairing()
+            offer = await operator.devices.open_pairing()
             async with aclosing(pair(link=offer.link, device_name="Desk")) as steps:
                 shown = await anext(steps)
                 assert isinstance(shown, Comparing)
-                async with aclosing(operator.watch_pairing(offer.pairing_id)) as candidates:
+                async with aclosing(operator.devices.watch_pairing(offer.pairing_id)) as candidates:
                     while not isinstance(await anext(candidates), PairingCandidate):
                         pass
-                await operator.confirm_pairing(offer.pairing_id, shown.short_string)
+                await operator.devices.confirm_pairing(offer.pairing_id, shown.short_string)
                 self._pairing = await anext(steps)
             yield self
 

@@ -95,12 +95,12 @@ def lan(run_dir: Path) -> Iterator[LanDaemon]:
 
 async def test_pairing(lan: LanDaemon, run_dir: Path) -> None:
     async with Client(f"unix:{run_dir}/s") as operator:
-        offer = await operator.open_pairing()
+        offer = await operator.devices.open_pairing()
         joining = asyncio.create_task(run("pair.py", str(run_dir / "keys"), lan.web_address, offer.code))
-        async with aclosing(operator.watch_pairing(offer.pairing_id)) as events:
+        async with aclosing(operator.devices.watch_pairing(offer.pairing_id)) as events:
             candidate = await anext(events)
             assert isinstance(candidate, PairingCandidate)
-            await operator.confirm_pairing(offer.pairing_id, candidate.short_string)
+            await operator.devices.confirm_pairing(offer.pairing_id, candidate.short_string)
         code, out, err = await joining
     assert (code, err) == (0, "")
     assert out.startswith(f"The daemon's operator must see {candidate.short_string}.\nPaired with ")

@@ -84,11 +84,11 @@ def test_a_bundle_lives_without_a_network(made: tuple[Path, str], folder: Path, 
     bundle, fingerprint = made
     shutil.copy(bundle, machine.folder / "site.bundle")
     machine.must("tar", "-xf", "/site.bundle", "start.sh")
-    refused = machine.run("sh", "/start.sh", "/site.bundle", "--fingerprint", "0" * 64)
+    refused = machine.run("sh", "/start.sh", "/site.bundle", "--signed-by", "0" * 64)
     assert refused.returncode == 1 and fingerprint in refused.stderr and len(refused.stderr.splitlines()) == 1
     assert not machine.has("/opt/edged/current")
 
-    machine.must("sh", "/start.sh", "/site.bundle", "--fingerprint", fingerprint)
+    machine.must("sh", "/start.sh", "/site.bundle", "--signed-by", fingerprint)
     question = ("/opt/edged/bin/edged", "ask", "--json", "What is the capital of France? Answer in one word.")
     assert "paris" in json.loads(machine.must(*question))["text"].lower()
 
@@ -108,7 +108,7 @@ def test_a_flipped_byte_in_a_weight_is_named_and_changes_nothing(made: tuple[Pat
     (folder / "flipped.bundle").write_bytes(content)
     command = [EDGED, "bundle", "install", folder / "flipped.bundle", "--prefix", folder / "opt"]
     done = subprocess.run(
-        [*command, "--fingerprint", made[1], "--python", sys.executable],
+        [*command, "--signed-by", made[1], "--python", sys.executable],
         capture_output=True,
         text=True,
         timeout=SECONDS,

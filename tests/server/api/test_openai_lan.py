@@ -46,7 +46,7 @@ async def lan(run_dir: Path) -> AsyncIterator[LanServer]:
 async def key_for(lan: LanServer, *scopes: Scope, **more: Any) -> ApiKey:
     """As `edged devices key` gets it."""
     async with Client(f"unix:{lan.socket}") as operator:
-        return await operator.create_api_key("robot", scopes, **more)
+        return await operator.devices.create_api_key("robot", scopes, **more)
 
 
 def program(lan: LanServer, key: str) -> openai.AsyncOpenAI:
@@ -213,7 +213,7 @@ async def test_who_may_make_keys(lan: LanServer) -> None:
 
 async def test_no_device_pairs_as_a_key(lan: LanServer) -> None:
     async with Client(f"unix:{lan.socket}") as operator:
-        offer = await operator.open_pairing()
+        offer = await operator.devices.open_pairing()
     guest = Guest(lan.desk, offer.code, name="robot", kind=DeviceKind.API_KEY)
     await guest.start()
     with pytest.raises(InvalidInput, match="edged devices key"):
