@@ -66,9 +66,8 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, Verified]]:
     """The bundle behind its head, whose signature holds. Raises ArtefactError."""
     try:
         with path.open("rb") as file:
-            manifest = _head_file(file, HEAD[0], MAX_BYTES)
-            signature = _head_file(file, HEAD[1], _SIGNATURE_BYTES)
-            publisher = _head_file(file, HEAD[2], _MAX_PEM)
+            limits = zip(HEAD, (MAX_BYTES, _SIGNATURE_BYTES, _MAX_PEM), strict=True)
+            manifest, signature, publisher = (_head_file(path, file, name, most) for name, most in limits)
             check_signature(publisher, signature, manifest)
             yield file, Verified(parse_manifest(manifest), publisher, path.stat().st_size)
     except OSError as exc:
@@ -118,18 +117,18 @@ def _copy(file: BinaryIO, target: BinaryIO | None, name: str, entry: FileEntry, 
         raise ArtefactError(f"{name}: SHA-256 differs from what was signed: damaged or tampered with")
 
 
-def _head_file(file: BinaryIO, name: str, most: int) -> bytes:
+def _head_file(path: Path, file: BinaryIO, name: str, most: int) -> bytes:
     """The content of one of the first files, whose length only its header says."""
     header = file.read(_BLOCK)
     try:
         size = tarfile.TarInfo.frombuf(header, "utf-8", "strict").size
     except (tarfile.HeaderError, UnicodeDecodeError) as exc:
-        raise ArtefactError(f"this is no bundle of edged, or its {name} is damaged") from exc
+        raise ArtefactError(f"{path} is no bundle of edged, or its {name} is damaged") from exc
     if not 0 < size <= most or header != _header(name, size):
-        raise ArtefactError(f"this is no bundle of edged, or its {name} was changed")
+        raise ArtefactError(f"{path} is no bundle of edged, or its {name} was changed")
     data = file.read(size)
     if len(data) != size or file.read(len(_padding(size))) != _padding(size):
-        raise ArtefactError(f"{name}: damaged or cut off")
+        raise ArtefactError(f"{path}: its {name} is damaged or cut off")
     return data
 
 

@@ -12,10 +12,11 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Sequence
+from importlib.metadata import metadata
 from pathlib import Path
 
 from edged import __version__
-from edged.errors import ArtefactError, InvalidInput
+from edged.errors import ArtefactError, InvalidInput, nearest
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 GLIBC = (35, 34, 31, 28, 27, 26, 24, 17, 12, 5)
@@ -27,8 +28,12 @@ _TAG = re.compile(r"manylinux_2_([0-9]+)_")
 def collect_wheels(folder: Path, *, machine: str, python: str, extras: Sequence[str]) -> None:
     """Fill a folder, with pip itself among them. Asks the package index that pip is configured for.
 
-    Raises InvalidInput outside a checkout, ArtefactError with pip's own reason.
+    Raises InvalidInput outside a checkout and for an extra that there is not, ArtefactError with pip's own reason.
     """
+    known = metadata("edged").get_all("Provides-Extra", [])
+    for extra in extras:  # pip would only warn
+        if extra not in known:
+            raise InvalidInput(f"there is no extra {extra!r}{nearest(extra, known)}")
     if not (CHECKOUT / "pyproject.toml").is_file():
         raise InvalidInput("bundles are made in a checkout: clone edged, `make setup`, and try again there")
     _pip("wheel", "--no-deps", "--wheel-dir", str(folder), str(CHECKOUT))

@@ -163,6 +163,8 @@ async def _api(
     memory: Memory,
 ) -> ASGIApp | None:
     """None unless it is configured for this machine or the LAN; without it, the extra need not be there."""
+    if config.http.lan and not config.lan.enabled:
+        _log.warning("http.lan serves nobody while lan.enabled is false: set it, or start with --lan")
     if config.http_address is None and not (config.http.lan and config.lan.enabled):
         return None
     from edged.daemon.http import http_app

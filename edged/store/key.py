@@ -7,6 +7,7 @@ for a new database, for one that was not encrypted yet, and by `edged rekey`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 from pathlib import Path
@@ -142,8 +143,11 @@ def known_keys(source: KeySource, file: Path) -> list[DatabaseKey]:
     if source.kind == CREDENTIAL and source.secret:
         keys.append(DatabaseKey.given(source.secret))
     keys += map(key_in_file, [source.file, *numbered_key_files(source.directory)])
-    if source.kind == KEYRING or (source.kind == "auto" and not any(keys)):
+    if source.kind == KEYRING:
         keys.append(key_in_keyring(source, ""))
+    elif source.kind == "auto" and not any(keys):
+        with contextlib.suppress(StoreError):  # a machine without a keyring has no key in it
+            keys.append(key_in_keyring(source, ""))
     return [key for key in keys if key]
 
 

@@ -13,7 +13,7 @@ from edged.bundle import install, machine_check
 from edged.bundle.install import roll_back
 from edged.bundle.machine_check import check_machine
 from edged.bundle.manifest import BundleManifest, Compiled
-from edged.bundle.wheelhouse import oldest_glibc
+from edged.bundle.wheelhouse import collect_wheels, oldest_glibc
 from edged.engine.gpu import Gpu, Gpus
 from edged.errors import InvalidInput, NotFound
 from tests.bundle.test_bundle_archive import manifest_of
@@ -74,6 +74,12 @@ def test_the_wheels_say_how_old_a_system_may_be() -> None:
     names = ["a-1-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl", "b-1-py3-none-any.whl"]
     assert oldest_glibc([Path(name) for name in names]) == "2.17"
     assert oldest_glibc([*map(Path, names), Path("c-1-cp311-abi3-manylinux_2_28_x86_64.whl")]) == "2.28"
+
+
+def test_an_extra_that_there_is_not_is_named_before_anything_is_collected(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"no extra 'vison' .did you mean \"vision\""):
+        collect_wheels(tmp_path, machine="x86_64", python="3.12", extras=["daemon", "vison"])
+    assert not list(tmp_path.iterdir())
 
 
 def test_back_and_forth(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from edged.errors import StoreError
 from edged.store import ConversationStore, KeySource
-from edged.store.key import find_key
+from edged.store.key import find_key, known_keys
 from edged.store.rekey import rekey
 from edged.store.wiping import wipe_store
 
@@ -228,3 +228,8 @@ def test_a_key_never_shows_in_repr(source, tmp_path):
     assert key.hex not in repr(key)
     assert key.hex not in key.fingerprint
     assert os.fspath(source.file) in repr(key)
+
+
+def test_a_machine_without_a_keyring_has_no_key_for_somebody_elses_file(plug_in, auto, tmp_path):
+    plug_in(before="raise RuntimeError('no keyring service is running')")
+    assert known_keys(auto, tmp_path / "from elsewhere") == []
