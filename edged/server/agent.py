@@ -24,7 +24,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         """None where the daemon drives no phones."""
         self._agent = agent
 
-    async def Step(self, request: pb.StepRequest, context: grpc.aio.ServicerContext) -> None:  # noqa: N802
+    async def Step(self, request: pb.StepRequest, context: grpc.aio.ServicerContext) -> None:
         """See agent.proto."""
         if self._agent is None:
             raise Unavailable("this daemon drives no phones")

@@ -41,9 +41,7 @@ class AssistantServicer(assistant_pb2_grpc.AssistantServiceServicer):
         self._calls = calls
         self._room = room
 
-    async def Ask(  # noqa: N802
-        self, request: assistant_pb2.AskRequest, context: grpc.aio.ServicerContext
-    ) -> None:
+    async def Ask(self, request: assistant_pb2.AskRequest, context: grpc.aio.ServicerContext) -> None:
         """See assistant.proto."""
         turn = self._turns.run(
             parts=wire.parts_from_wire(request.parts[: MAX_PARTS + 1]),  # one too many is refused
@@ -61,14 +59,14 @@ class AssistantServicer(assistant_pb2_grpc.AssistantServiceServicer):
             async for event in turn:
                 await _send(context, wire.event_to_wire(event))
 
-    async def StopThinking(  # noqa: N802
+    async def StopThinking(
         self, request: assistant_pb2.StopThinkingRequest, context: grpc.aio.ServicerContext
     ) -> assistant_pb2.StopThinkingResponse:
         """See assistant.proto."""
         self._turns.stop_thinking(request.answer_message_id, caller().reader)
         return assistant_pb2.StopThinkingResponse()
 
-    async def Converse(  # noqa: N802
+    async def Converse(
         self, request_iterator: AsyncIterator[assistant_pb2.ConverseRequest], context: grpc.aio.ServicerContext
     ) -> None:
         """See assistant.proto."""
@@ -76,16 +74,14 @@ class AssistantServicer(assistant_pb2_grpc.AssistantServiceServicer):
             raise _deaf()
         await self._calls.converse(request_iterator, context)
 
-    async def WatchEvents(  # noqa: N802
-        self, request: assistant_pb2.WatchEventsRequest, context: grpc.aio.ServicerContext
-    ) -> None:
+    async def WatchEvents(self, request: assistant_pb2.WatchEventsRequest, context: grpc.aio.ServicerContext) -> None:
         """See assistant.proto."""
         room = self._require_room()
         wanted = room.listening() if request.listen else nullcontext()
         with wanted:
             await self._until_draining(self._watch(room, context))
 
-    async def SetMicrophone(  # noqa: N802
+    async def SetMicrophone(
         self, request: assistant_pb2.SetMicrophoneRequest, context: grpc.aio.ServicerContext
     ) -> assistant_pb2.SetMicrophoneResponse:
         """See assistant.proto."""

@@ -56,33 +56,23 @@ class CaptureServicer(capture_pb2_grpc.CaptureServiceServicer):
         self._camera = camera
         self._lifecycle = lifecycle
 
-    async def Snapshot(  # noqa: D102, N802
-        self, request: pb.SnapshotRequest, context: grpc.aio.ServicerContext
-    ) -> pb.SnapshotResponse:
+    async def Snapshot(self, request: pb.SnapshotRequest, context: grpc.aio.ServicerContext) -> pb.SnapshotResponse:
         return pb.SnapshotResponse(frame=wire.frame_to_wire(await self._require().snapshot()))
 
-    async def StreamFrames(  # noqa: D102, N802
-        self, request: pb.StreamFramesRequest, context: grpc.aio.ServicerContext
-    ) -> None:
+    async def StreamFrames(self, request: pb.StreamFramesRequest, context: grpc.aio.ServicerContext) -> None:
         low, high = RATES
         rate = request.max_per_second or high
         if not low <= rate <= high:
             raise InvalidInput(f"max_per_second must be from {low:g} to {high:g}", field="max_per_second")
         await self._until_draining(_stream(self._require().frames(rate), context))
 
-    async def GetCamera(  # noqa: D102, N802
-        self, request: pb.GetCameraRequest, context: grpc.aio.ServicerContext
-    ) -> pb.GetCameraResponse:
+    async def GetCamera(self, request: pb.GetCameraRequest, context: grpc.aio.ServicerContext) -> pb.GetCameraResponse:
         return pb.GetCameraResponse(camera=_shown(self._require().status()))
 
-    async def WatchCamera(  # noqa: D102, N802
-        self, request: pb.WatchCameraRequest, context: grpc.aio.ServicerContext
-    ) -> None:
+    async def WatchCamera(self, request: pb.WatchCameraRequest, context: grpc.aio.ServicerContext) -> None:
         await self._until_draining(_watch(self._require().changes(), context))
 
-    async def SetCamera(  # noqa: D102, N802
-        self, request: pb.SetCameraRequest, context: grpc.aio.ServicerContext
-    ) -> pb.SetCameraResponse:
+    async def SetCamera(self, request: pb.SetCameraRequest, context: grpc.aio.ServicerContext) -> pb.SetCameraResponse:
         camera = self._require()
         await camera.switch(not request.off)
         return pb.SetCameraResponse(camera=_shown(camera.status()))

@@ -65,7 +65,7 @@ class ConversationServicer(conversation_pb2_grpc.ConversationServiceServicer):
     def __init__(self, conversations: Conversations) -> None:
         self._conversations = conversations
 
-    async def ListConversations(  # noqa: D102, N802
+    async def ListConversations(
         self, request: pb.ListConversationsRequest, context: grpc.aio.ServicerContext
     ) -> pb.ListConversationsResponse:
         reader = caller().reader
@@ -76,7 +76,7 @@ class ConversationServicer(conversation_pb2_grpc.ConversationServiceServicer):
         )
         return pb.ListConversationsResponse(conversations=map(wire.conversation_to_wire, page), next_page_token=token)
 
-    async def GetConversation(  # noqa: D102, N802
+    async def GetConversation(
         self, request: pb.GetConversationRequest, context: grpc.aio.ServicerContext
     ) -> pb.GetConversationResponse:
         low, high = PICTURE_SIDES
@@ -90,7 +90,7 @@ class ConversationServicer(conversation_pb2_grpc.ConversationServiceServicer):
             )
         return wire.transcript_to_wire(transcript, pb.GetConversationResponse)
 
-    async def SearchConversations(  # noqa: D102, N802
+    async def SearchConversations(
         self, request: pb.SearchConversationsRequest, context: grpc.aio.ServicerContext
     ) -> pb.SearchConversationsResponse:
         hits, token = await self._conversations.search(
@@ -98,19 +98,19 @@ class ConversationServicer(conversation_pb2_grpc.ConversationServiceServicer):
         )
         return pb.SearchConversationsResponse(hits=map(wire.hit_to_wire, hits), next_page_token=token)
 
-    async def RenameConversation(  # noqa: D102, N802
+    async def RenameConversation(
         self, request: pb.RenameConversationRequest, context: grpc.aio.ServicerContext
     ) -> pb.RenameConversationResponse:
         renamed = await self._conversations.rename(request.conversation_id, request.title, reader=caller().reader)
         return pb.RenameConversationResponse(conversation=wire.conversation_to_wire(renamed))
 
-    async def DeleteConversation(  # noqa: D102, N802
+    async def DeleteConversation(
         self, request: pb.DeleteConversationRequest, context: grpc.aio.ServicerContext
     ) -> pb.DeleteConversationResponse:
         await self._conversations.delete(request.conversation_id, reader=caller().reader)
         return pb.DeleteConversationResponse()
 
-    async def ExportConversations(  # noqa: D102, N802
+    async def ExportConversations(
         self, request: pb.ExportConversationsRequest, context: grpc.aio.ServicerContext
     ) -> None:
         wanted = tuple(request.conversation_ids)

@@ -105,15 +105,13 @@ class DeviceServicer(device_pb2_grpc.DeviceServiceServicer):
         self._issuer = issuer
         self._keys = keys
 
-    async def OpenPairing(  # noqa: D102, N802
+    async def OpenPairing(
         self, request: pb.OpenPairingRequest, context: grpc.aio.ServicerContext
     ) -> pb.OpenPairingResponse:
         scopes = wire.scopes_from_wire(request.scopes)
         return wire.offer_to_wire(await _on_lan(self._desk).open(scopes, request.person, _expiry(request)))
 
-    async def WatchPairing(  # noqa: D102, N802
-        self, request: pb.WatchPairingRequest, context: grpc.aio.ServicerContext
-    ) -> None:
+    async def WatchPairing(self, request: pb.WatchPairingRequest, context: grpc.aio.ServicerContext) -> None:
         desk = _on_lan(self._desk)
         try:
             async for event in desk.watch(request.pairing_id):
@@ -126,30 +124,30 @@ class DeviceServicer(device_pb2_grpc.DeviceServiceServicer):
                 with contextlib.suppress(NotFound):
                     desk.close(request.pairing_id)
 
-    async def ConfirmPairing(  # noqa: D102, N802
+    async def ConfirmPairing(
         self, request: pb.ConfirmPairingRequest, context: grpc.aio.ServicerContext
     ) -> pb.ConfirmPairingResponse:
         device = await _on_lan(self._desk).confirm(request.pairing_id, request.short_string, request.is_the_one)
         return pb.ConfirmPairingResponse(device=wire.device_to_wire(device) if device else None)
 
-    async def ListDevices(  # noqa: D102, N802
+    async def ListDevices(
         self, request: pb.ListDevicesRequest, context: grpc.aio.ServicerContext
     ) -> pb.ListDevicesResponse:
         return pb.ListDevicesResponse(devices=map(wire.device_to_wire, self._registry.list()))
 
-    async def UpdateDevice(  # noqa: D102, N802
+    async def UpdateDevice(
         self, request: pb.UpdateDeviceRequest, context: grpc.aio.ServicerContext
     ) -> pb.UpdateDeviceResponse:
         device = await self._registry.update(request.device_id, **_changes(request))
         return pb.UpdateDeviceResponse(device=wire.device_to_wire(device))
 
-    async def RevokeDevice(  # noqa: D102, N802
+    async def RevokeDevice(
         self, request: pb.RevokeDeviceRequest, context: grpc.aio.ServicerContext
     ) -> pb.RevokeDeviceResponse:
         await self._registry.revoke(request.device_id)
         return pb.RevokeDeviceResponse()
 
-    async def CreateApiKey(  # noqa: D102, N802
+    async def CreateApiKey(
         self, request: pb.CreateApiKeyRequest, context: grpc.aio.ServicerContext
     ) -> pb.CreateApiKeyResponse:
         if self._keys is None:
@@ -163,18 +161,18 @@ class DeviceServicer(device_pb2_grpc.DeviceServiceServicer):
         )
         return wire.api_key_to_wire(made)
 
-    async def ListAuditEvents(  # noqa: D102, N802
+    async def ListAuditEvents(
         self, request: pb.ListAuditEventsRequest, context: grpc.aio.ServicerContext
     ) -> pb.ListAuditEventsResponse:
         page, token = await self._registry.audit(request.page_size, request.page_token)
         return pb.ListAuditEventsResponse(events=map(wire.audit_event_to_wire, page), next_page_token=token)
 
-    async def GetOwnDevice(  # noqa: D102, N802
+    async def GetOwnDevice(
         self, request: pb.GetOwnDeviceRequest, context: grpc.aio.ServicerContext
     ) -> pb.GetOwnDeviceResponse:
         return pb.GetOwnDeviceResponse(device=wire.device_to_wire(_own_device()))
 
-    async def RenewCertificate(  # noqa: D102, N802
+    async def RenewCertificate(
         self, request: pb.RenewCertificateRequest, context: grpc.aio.ServicerContext
     ) -> pb.RenewCertificateResponse:
         device, issuer = _own_device(), _on_lan(self._issuer)

@@ -32,15 +32,13 @@ class ModelServicer(model_pb2_grpc.ModelServiceServicer):
     def __init__(self, engines: Engines) -> None:
         self._engines = engines
 
-    async def ListModels(  # noqa: D102, N802
+    async def ListModels(
         self, request: pb.ListModelsRequest, context: grpc.aio.ServicerContext
     ) -> pb.ListModelsResponse:
         models = sorted(self._engines.models(), key=lambda model: not model.is_default)
         return pb.ListModelsResponse(models=map(wire.model_to_wire, models))
 
-    async def GetModel(  # noqa: D102, N802
-        self, request: pb.GetModelRequest, context: grpc.aio.ServicerContext
-    ) -> pb.GetModelResponse:
+    async def GetModel(self, request: pb.GetModelRequest, context: grpc.aio.ServicerContext) -> pb.GetModelResponse:
         models = self._engines.models()
         for model in models:
             if model.name == request.name or (model.is_default and not request.name):

@@ -44,18 +44,14 @@ class PairingServicer(device_pb2_grpc.PairingServiceServicer):
         self._desk = desk
         self._grpc_port = grpc_port
 
-    async def StartPairing(  # noqa: D102, N802
-        self, request: pb.StartPairingRequest, context: PairingContext
-    ) -> pb.StartPairingResponse:
+    async def StartPairing(self, request: pb.StartPairingRequest, context: PairingContext) -> pb.StartPairingResponse:
         means = _MEANS.get(request.means)
         if means is None:
             raise InvalidInput("means is the code or the secret", field="means")
         attempt_id, message = await self._desk.start(means, request.pake_message, context.peer_address())
         return pb.StartPairingResponse(attempt_id=attempt_id, pake_message=message)
 
-    async def ProvePairing(  # noqa: D102, N802
-        self, request: pb.ProvePairingRequest, context: PairingContext
-    ) -> pb.ProvePairingResponse:
+    async def ProvePairing(self, request: pb.ProvePairingRequest, context: PairingContext) -> pb.ProvePairingResponse:
         confirmation, ca_certificate = await self._desk.prove(
             request.attempt_id,
             device_name=request.device_name,
@@ -66,9 +62,7 @@ class PairingServicer(device_pb2_grpc.PairingServiceServicer):
         )
         return pb.ProvePairingResponse(confirmation=confirmation, ca_certificate=ca_certificate)
 
-    async def ClaimPairing(  # noqa: D102, N802
-        self, request: pb.ClaimPairingRequest, context: PairingContext
-    ) -> pb.ClaimPairingResponse:
+    async def ClaimPairing(self, request: pb.ClaimPairingRequest, context: PairingContext) -> pb.ClaimPairingResponse:
         granted = await self._desk.claim(request.attempt_id)
         if granted.token:
             context.give_token(granted.token, granted.device.expires_at)

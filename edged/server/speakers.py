@@ -38,19 +38,19 @@ class SpeakerServicer(speaker_pb2_grpc.SpeakerServiceServicer):
         """None where the daemon has no ears."""
         self._speakers = speakers
 
-    async def EnrolSpeaker(  # noqa: D102, N802
+    async def EnrolSpeaker(
         self, request: pb.EnrolSpeakerRequest, context: grpc.aio.ServicerContext
     ) -> pb.EnrolSpeakerResponse:
         recordings = [Audio(data=blob.data, media_type=blob.media_type) for blob in request.recordings]
         enrolled = await self._require().enrol(request.name, recordings)
         return pb.EnrolSpeakerResponse(speaker=wire.speaker_to_wire(enrolled))
 
-    async def ListSpeakers(  # noqa: D102, N802
+    async def ListSpeakers(
         self, request: pb.ListSpeakersRequest, context: grpc.aio.ServicerContext
     ) -> pb.ListSpeakersResponse:
         return pb.ListSpeakersResponse(speakers=map(wire.speaker_to_wire, await self._require().list()))
 
-    async def DeleteSpeaker(  # noqa: D102, N802
+    async def DeleteSpeaker(
         self, request: pb.DeleteSpeakerRequest, context: grpc.aio.ServicerContext
     ) -> pb.DeleteSpeakerResponse:
         await self._require().delete(request.name)

@@ -21,7 +21,7 @@ class StatusServicer(status_pb2_grpc.StatusServiceServicer):
     def __init__(self, report: Callable[[], Awaitable[DaemonStatus]]) -> None:
         self._report = report
 
-    async def GetStatus(  # noqa: D102, N802
+    async def GetStatus(
         self, request: status_pb2.GetStatusRequest, context: grpc.aio.ServicerContext
     ) -> status_pb2.GetStatusResponse:
         report = await self._report()

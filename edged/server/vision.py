@@ -36,20 +36,14 @@ class VisionServicer(vision_pb2_grpc.VisionServiceServicer):
         """None where the daemon reads no pictures."""
         self._sight = sight
 
-    async def ReadText(  # noqa: D102, N802
-        self, request: pb.ReadTextRequest, context: grpc.aio.ServicerContext
-    ) -> pb.ReadTextResponse:
+    async def ReadText(self, request: pb.ReadTextRequest, context: grpc.aio.ServicerContext) -> pb.ReadTextResponse:
         read = await self._require().read_text(request.picture.data)
         return pb.ReadTextResponse(read=wire.picture_text_to_wire(read))
 
-    async def Describe(  # noqa: D102, N802
-        self, request: pb.DescribeRequest, context: grpc.aio.ServicerContext
-    ) -> pb.DescribeResponse:
+    async def Describe(self, request: pb.DescribeRequest, context: grpc.aio.ServicerContext) -> pb.DescribeResponse:
         return wire.description_to_wire(await self._require().describe(request.picture.data))
 
-    async def Find(  # noqa: D102, N802
-        self, request: pb.FindRequest, context: grpc.aio.ServicerContext
-    ) -> pb.FindResponse:
+    async def Find(self, request: pb.FindRequest, context: grpc.aio.ServicerContext) -> pb.FindResponse:
         found = await self._require().find(request.picture.data, request.words)
         return pb.FindResponse(found=map(wire.found_text_to_wire, found))
 
