@@ -40,7 +40,8 @@ RUN apt-get update \
  && install -d /models
 COPY --from=engines /source/build/engines /usr/share/edged/engines
 COPY systemd/container/entrypoint /usr/local/bin/edged-container
-ENV PATH=/opt/edged/bin:$PATH \
+ENV HOME=/var/lib/edged \
+    PATH=/opt/edged/bin:$PATH \
     EDGED_STATE_DIR=/var/lib/edged \
     EDGED_ENGINES_DIR=/models:/usr/share/edged/engines \
     EDGED_DAEMON__SOCKET=/run/edged/edged.sock \

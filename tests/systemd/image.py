@@ -24,7 +24,7 @@ class Stage:
     def command(self, *command: str, extra: dict[str, str] | None = None) -> list[str | Path]:
         """How something runs in it."""
         pairs = [f"{key}={value}" for key, value in {**self.environ, **(extra or {})}.items()]
-        user = [f"--userspec={self.user}:{self.user}"] if self.user else []
+        user = [f"--userspec={self.user}"] if self.user else []
         program = ["sh", "-c", 'cd "$0" && exec "$@"', self.workdir, *command]
         return ["chroot", *user, self.root, "env", "-i", *pairs, *program]
 

@@ -116,6 +116,7 @@ def test_the_cpu_image_answers_without_a_network(image: Image, tmp_path: Path) -
     )
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
+    assert done.stdout.startswith("{"), said
     assert "Paris" in json.loads(done.stdout.splitlines()[0])["choices"][0]["message"]["content"], said
     assert "\nserving\nended with 0\n" in done.stdout, said
     assert "Uvicorn running on http://0.0.0.0:8000" in said
