@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from edged.embedding.minilm import NAME, MiniLm, is_installed, minilm_folder
+from edged.embedding.minilm import DIMENSIONS, NAME, MiniLm, is_installed, minilm_folder
 from edged.errors import InvalidInput, QueueFull
 
 MAX_TOKENS_AT_ONCE = 32_768
@@ -31,6 +31,7 @@ class BackgroundEmbedder:
     """Satisfies `edged.server.openai.parts.Embedder`."""
 
     name = NAME
+    dimensions = DIMENSIONS
 
     def __init__(self) -> None:
         self._model: MiniLm | None = None

@@ -15,9 +15,10 @@ from typing import Any
 from edged.engine.answer import Step
 from edged.engine.engine import Engine
 from edged.engine.generate import generate
+from edged.engine.kv_cache import BrokenSession
 from edged.engine.scheduler import RoundRobin
 from edged.engine.stream import EventStream
-from edged.errors import Code, EdgedError, QueueFull, Unavailable, where_it_broke
+from edged.errors import EdgedError, QueueFull, Unavailable, where_it_broke
 from edged.events import Finished, GenerationRequest
 
 log = logging.getLogger(__name__)
@@ -142,7 +143,7 @@ class DeviceThread:
                 self._turn()
         except BaseException as exc:  # noqa: BLE001  # the border of the thread: nobody else would see it
             log.error("the device thread broke\n%s", where_it_broke(exc))
-            self.failure = f"the engine has stopped ({type(exc).__name__}); restart edged"
+            self.failure = f"the engine has stopped ({type(exc.__cause__ or exc).__name__}); restart edged"
             self.broken.set_result(self.failure)
         with self._lock:
             self._stopping = True
@@ -199,7 +200,7 @@ class DeviceThread:
         except Exception as exc:  # the border of one request, see _reported
             error = _reported(exc)
             self._end(job, error)
-            self._failures += error.code is Code.INTERNAL
+            self._failures += isinstance(exc, BrokenSession)
             if self._failures >= MAX_FAILURES:
                 raise
 

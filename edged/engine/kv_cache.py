@@ -8,15 +8,17 @@ copying a token's keys and values takes a small part of the time of computing th
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Generic
+from typing import Generic, ParamSpec
 
 import numpy as np
 
 from edged.engine.session import Logits, Memory, Session, Sight
-from edged.errors import Unavailable
+from edged.errors import Code, EdgedError, Unavailable
+
+_Arguments = ParamSpec("_Arguments")
 
 
 @dataclass(eq=False, slots=True)
@@ -32,20 +34,37 @@ class CachedSequence(Generic[Memory]):
     last_used: int = 0
 
     def prefill(self, tokens: Sequence[int], sight: Sight | None = None) -> Logits:
-        """Append a chunk; scores after its last token, (vocab_size,). For `sight` see Session."""
-        logits = self.session.prefill(self.memory, len(self.tokens), tokens, sight=sight)
+        """Append a chunk; scores after its last token, (vocab_size,). For `sight` see Session.
+
+        Raises BrokenSession where it cannot be computed.
+        """
+        logits = _computed(self.session.prefill, self.memory, len(self.tokens), tokens, sight=sight)
         self._extend(tokens)
         return logits.reshape(-1)
 
     def decode(self, token: int, shift: int = 0) -> Logits:
-        """Append one token; scores after it, (vocab_size,), valid until the next call. For `shift` see Session."""
-        logits = self.session.decode(self.memory, len(self.tokens), token, shift)
+        """Append one token; scores after it, (vocab_size,), valid until the next call. For the rest see prefill."""
+        logits = _computed(self.session.decode, self.memory, len(self.tokens), token, shift)
         self._extend((token,))
         return logits
 
     def _extend(self, tokens: Sequence[int]) -> None:
         self.tokens.extend(tokens)
         self.peak_tokens = max(self.peak_tokens, len(self.tokens))
+
+
+class BrokenSession(Exception):
+    """What computes has failed, whatever it was asked: a GPU that is gone, say."""
+
+
+def _computed(step: Callable[_Arguments, Logits], *arguments: _Arguments.args, **named: _Arguments.kwargs) -> Logits:
+    """What the step returns. Refusals stay what they are."""
+    try:
+        return step(*arguments, **named)
+    except Exception as exc:
+        if isinstance(exc, EdgedError) and exc.code is not Code.INTERNAL:
+            raise
+        raise BrokenSession from exc
 
 
 class KvCache(Generic[Memory]):

@@ -16,6 +16,8 @@ from edged.events import MAX_TOOLS, Tool, ToolChoice, ToolUse
 MAX_DESCRIPTION_CHARACTERS = 16 * 1024
 MAX_TOOLS_CHARACTERS = 256 * 1024
 """Of all tools together."""
+MAX_DEPTH = 64
+"""Of arguments and of their schemas."""
 MAX_PROPERTIES = 2048
 """The same; compiling takes up to half a millisecond for each."""
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -82,7 +84,14 @@ def parameters_of(tool: Tool, field: str = "tools") -> dict[str, Any]:
         schema = None
     if not isinstance(schema, dict):
         raise InvalidInput(f"{field} is no JSON object", field=field)
+    if _is_deeper(schema, MAX_DEPTH):
+        raise InvalidInput(f"{field} is nested more than {MAX_DEPTH} deep", field=field)
     return {"type": "object", **schema}
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels < 0 or any(_is_deeper(one, levels - 1) for one in inner)
 
 
 def call_grammar(call: CallForm) -> str:

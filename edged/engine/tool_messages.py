@@ -10,11 +10,9 @@ from typing import Any
 
 from edged.engine.chat_template import Content, TemplateMessage
 from edged.engine.tool_form import ToolForm
-from edged.engine.tool_grammar import parameters_of
+from edged.engine.tool_grammar import MAX_DEPTH, parameters_of
 from edged.events import Message, Part, Role, Text, Tool, ToolCall, ToolResult, ToolUse
 
-MAX_DEPTH = 64
-"""Of arguments; a model that opened more brackets was running in circles."""
 Disarm = Callable[[str], str]
 """Keeps a text from being read as control tokens."""
 
@@ -139,12 +137,17 @@ def _disarmed(value: Any, disarm: Disarm, depth: int = 0) -> Any:
         raise RecursionError("nested too deeply")
     match value:
         case str():
-            return disarm(value)
+            return disarm(_encodable(value))
         case list():
             return [_disarmed(one, disarm, depth + 1) for one in value]
         case dict():
-            return {disarm(name): _disarmed(one, disarm, depth + 1) for name, one in value.items()}
+            return {disarm(_encodable(name)): _disarmed(one, disarm, depth + 1) for name, one in value.items()}
     return value
+
+
+def _encodable(text: str) -> str:
+    """JSON can spell halves of a character, which no tokenizer takes."""
+    return text.encode(errors="replace").decode()
 
 
 def _json(value: Any) -> str:

@@ -61,7 +61,7 @@ class EngineWorker:
 
     async def failed(self) -> None:
         """Wait until the device thread has broken, as it may never do. Raises Unavailable then."""
-        raise Unavailable(await asyncio.wrap_future(self._device.broken))
+        raise Unavailable(await asyncio.shield(asyncio.wrap_future(self._device.broken)))
 
     async def resolve(self, model: str) -> str:
         """See LanguageModel."""

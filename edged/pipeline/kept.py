@@ -22,7 +22,7 @@ from edged.events import (
 )
 from edged.pipeline.answer_parts import AnswerParts
 from edged.pipeline.ports import Memory
-from edged.pipeline.turn import TurnConductor
+from edged.pipeline.turn import TurnConductor, to_the_end
 from edged.records import Reader
 
 MAX_KNOWN = 1024
@@ -42,9 +42,13 @@ class Keeper:
 
         Raises InvalidInput also for messages that are no conversation.
         """
+        self._turns.check_told(request.messages)
         *past, _ = request.messages
-        known = self._known.pop(_digest(past, reader), "")
-        conversation_id = known or await self._store(past, request.model, reader)
+        before = _digest(past, reader)
+        known = self._known.get(before, "")
+        conversation_id = known or await to_the_end(self._store(past, request.model, reader))
+        if conversation_id:
+            self._known[before] = conversation_id  # a question that is refused may come again
         said, has_begun = AnswerParts(), False
         try:
             async with aclosing(self._turn(request, conversation_id, reader)) as turn:
@@ -56,11 +60,13 @@ class Keeper:
         except NotFound:
             if not known or has_begun:
                 raise
+            del self._known[before]
             async with aclosing(self.run(request, reader)) as turn:  # it was deleted meanwhile
                 async for event in turn:
                     yield event
             return
         answer = Message(role=Role.ASSISTANT, parts=said.parts(with_open_calls=True))
+        self._known.pop(before, None)
         self._known[_digest((*request.messages, answer), reader)] = conversation_id
         while len(self._known) > MAX_KNOWN:
             self._known.popitem(last=False)

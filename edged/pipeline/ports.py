@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # who only writes needs no numpy
 
     from edged.audio.mel import Samples
     from edged.audio.pcm import Pcm
-    from edged.records import EnrolledSpeaker, PictureDescription, Reader
+    from edged.records import EnrolledSpeaker, PictureDescription, PictureText, Reader
 
     Voiceprint = NDArray[np.float32]
     """Of a voice, of length 1; two are as alike as their dot product is near 1."""
@@ -79,6 +79,10 @@ class Sight(Protocol):
 
         Raises InvalidInput naming that field of the request, QueueFull, MissingExtra, ArtefactError.
         """
+        ...
+
+    async def read_text(self, data: bytes, *, field: str) -> PictureText:
+        """The same of its text alone."""
         ...
 
 

@@ -53,7 +53,7 @@ class ToolRounds:
         if asked and asked.choice is ToolChoice.NONE:
             return None
         names = {tool.name for tool in asked.tools} if asked else set()
-        own = () if has_form else self._toolbox.offered(reader)
+        own = () if has_form or (asked and _requires_theirs(asked)) else self._toolbox.offered(reader)
         own = tuple(tool for tool in own if tool.name not in names)[: max(MAX_TOOLS - len(names), 0)]
         if asked is None:
             return ToolUse(tools=own) if own else None
@@ -74,12 +74,13 @@ class ToolRounds:
         for number in range(MAX_ROUNDS + 1):
             answer = AnswerParts()
             reason: FinishReason | None = None
+            spent: Usage | None = None
             async with aclosing(self._model.generate(request)) as events:
                 async for event in events:
                     answer.take(event)
                     match event:
                         case Measured():
-                            measured = _together(measured, event)
+                            measured, spent = _together(measured, event), event.usage
                         case Finished():
                             reason = event.finish_reason
                         case ToolCallStarted() | ToolCallDelta():
@@ -101,17 +102,39 @@ class ToolRounds:
                 break
             calls += len(made)
             said = Message(role=Role.ASSISTANT, parts=(*answer.parts(with_open_calls=True), *results))
-            request = _continued(request, said, may_call=number + 1 < MAX_ROUNDS)
+            if spent is None:
+                raise RuntimeError("the model stopped without Measured")
+            request = _continued(request, said, spent, may_call=number + 1 < MAX_ROUNDS)
+            if request.sampling.max_tokens < 1:
+                reason = FinishReason.LENGTH
+                break
         if measured:
             yield measured
         if reason:
             yield Finished(finish_reason=reason)
 
 
-def _continued(request: GenerationRequest, said: Message, *, may_call: bool) -> GenerationRequest:
-    """What was required was done: from here on the model decides, until it has called often enough."""
+def _requires_theirs(asked: ToolUse) -> bool:
+    """Whether a call of the daemon's tools would not be what the caller asked for."""
+    if asked.choice is ToolChoice.REQUIRED:
+        return bool(asked.tools)
+    return asked.choice is ToolChoice.NAMED and any(tool.name == asked.name for tool in asked.tools)
+
+
+def _continued(request: GenerationRequest, said: Message, spent: Usage, *, may_call: bool) -> GenerationRequest:
+    """What was required was done: from here on the model decides, until it has called often enough.
+
+    spent: in the round before; an answer's limits hold for all rounds together.
+    """
     use = replace(request.tool_use, choice=ToolChoice.AUTO, name="") if request.tool_use and may_call else None
-    return replace(request, messages=(*request.messages, said), tool_use=use)
+    thinking = request.max_reasoning_tokens
+    return replace(
+        request,
+        messages=(*request.messages, said),
+        tool_use=use,
+        sampling=replace(request.sampling, max_tokens=request.sampling.max_tokens - spent.completion_tokens),
+        max_reasoning_tokens=None if thinking is None else max(0, thinking - spent.reasoning_tokens),
+    )
 
 
 def _together(earlier: Measured | None, last: Measured) -> Measured:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from edged.errors import InvalidInput, NotFound
 from edged.events import (
@@ -47,6 +48,8 @@ from edged.records import Reader
 ENDING_SECONDS = 1.0
 """How long a turn waits for an earlier one of its conversation, which may have been cancelled just now."""
 MAX_PARTS = 64
+
+_Result = TypeVar("_Result")
 
 
 class TurnConductor:
@@ -163,10 +166,18 @@ class TurnConductor:
             answer.cancel()
             raise
         finally:
-            await _to_the_end(self._close(opening, answer))
+            await to_the_end(self._close(opening, answer))
         if answer.finish_reason is None:
             raise RuntimeError("the model stopped without Finished")
         yield Finished(finish_reason=answer.finish_reason)
+
+    def check_told(self, messages: tuple[Message, ...]) -> None:
+        """What is kept of a conversation that comes whole. Raises InvalidInput for what `run` would not take."""
+        for message in messages:
+            if message.role in (Role.USER, Role.TOOL):
+                check_parts(message.parts, self._max_text_bytes)
+            else:
+                check_text_size(message.text, self._max_text_bytes, field="messages")
 
     def stop_thinking(self, answer_message_id: str, reader: Reader) -> None:
         """Let an answer that goes on follow within one token; one that is not thought about follows as it does.
@@ -315,7 +326,7 @@ def _new_messages(parts: tuple[Part, ...], system_prompt: str | None) -> tuple[M
     return (Message(role=Role.SYSTEM, parts=(Text(text=system_prompt),)), user) if system_prompt else (user,)
 
 
-async def _to_the_end(work: Coroutine[None, None, None]) -> None:
+async def to_the_end(work: Coroutine[None, None, _Result]) -> _Result:
     """Run `work` to its end even if cancelled meanwhile; the cancellation is raised after it."""
     task = asyncio.ensure_future(work)
     cancellation: asyncio.CancelledError | None = None
@@ -324,6 +335,7 @@ async def _to_the_end(work: Coroutine[None, None, None]) -> None:
             await asyncio.wait({task})
         except asyncio.CancelledError as exc:
             cancellation = exc
-    task.result()
+    result = task.result()
     if cancellation:
         raise cancellation
+    return result

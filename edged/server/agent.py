@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import aclosing
 
 import grpc
@@ -10,11 +9,9 @@ import grpc
 from edged import wire
 from edged.errors import InvalidInput, Unavailable
 from edged.pipeline.phone.agent import MAX_HISTORY, PhoneAgent
+from edged.server.sending import send
 from edged.v1 import agent_pb2 as pb
 from edged.v1 import agent_pb2_grpc
-
-SEND_SECONDS = 60.0
-"""How long a caller may leave an event unread, once the connection holds no more; then its step is broken off."""
 
 
 class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
@@ -32,12 +29,4 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
             raise InvalidInput(f"the history may have {MAX_HISTORY} steps; leave out the oldest", field="history")
         async with aclosing(self._agent.step(wire.step_request_from_wire(request))) as events:
             async for event in events:
-                await _send(context, wire.step_event_to_wire(event))
-
-
-async def _send(context: grpc.aio.ServicerContext, response: pb.StepResponse) -> None:
-    try:
-        async with asyncio.timeout(SEND_SECONDS):
-            await context.write(response)
-    except TimeoutError:
-        raise Unavailable("the caller stopped reading, so the step was broken off") from None
+                await send(context, wire.step_event_to_wire(event))

@@ -10,17 +10,15 @@ from dataclasses import replace
 import grpc
 
 from edged import wire
-from edged.errors import MissingExtra, Unavailable
+from edged.errors import MissingExtra
 from edged.events import MAX_TOOLS, Sampling
 from edged.pipeline.room import Room
 from edged.pipeline.turn import MAX_PARTS, TurnConductor
 from edged.server.caller import caller
 from edged.server.converse import VoiceCalls
 from edged.server.lifecycle import Lifecycle
+from edged.server.sending import send
 from edged.v1 import assistant_pb2, assistant_pb2_grpc
-
-SEND_SECONDS = 60.0
-"""How long a caller may leave an event unread, once the connection holds no more; then its turn is cancelled."""
 
 
 class AssistantServicer(assistant_pb2_grpc.AssistantServiceServicer):
@@ -57,7 +55,7 @@ class AssistantServicer(assistant_pb2_grpc.AssistantServiceServicer):
         )
         async with aclosing(turn):
             async for event in turn:
-                await _send(context, wire.event_to_wire(event))
+                await send(context, wire.event_to_wire(event))
 
     async def StopThinking(
         self, request: assistant_pb2.StopThinkingRequest, context: grpc.aio.ServicerContext
@@ -97,7 +95,7 @@ class AssistantServicer(assistant_pb2_grpc.AssistantServiceServicer):
     async def _watch(self, room: Room, context: grpc.aio.ServicerContext) -> None:
         async with aclosing(room.watch()) as events:
             async for event in events:
-                await _send(context, assistant_pb2.WatchEventsResponse(event=wire.voice_event_to_wire(event)))
+                await send(context, assistant_pb2.WatchEventsResponse(event=wire.voice_event_to_wire(event)))
 
     async def _until_draining(self, work: Coroutine[None, None, None]) -> None:
         """Calls that go on for ever end with the daemon."""
@@ -115,11 +113,3 @@ class AssistantServicer(assistant_pb2_grpc.AssistantServiceServicer):
 
 def _deaf() -> MissingExtra:
     return MissingExtra("this daemon has no ears: `make setup EXTRAS=voice` or pip install 'edged[voice]'")
-
-
-async def _send(context: grpc.aio.ServicerContext, response: object) -> None:
-    try:
-        async with asyncio.timeout(SEND_SECONDS):
-            await context.write(response)
-    except TimeoutError:
-        raise Unavailable("the caller stopped reading, so the answer was broken off") from None

@@ -5,23 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
-from typing import Any, Protocol
+from typing import Protocol
 
 import grpc
 
 from edged import wire
-from edged.errors import CameraOff, InvalidInput, Unavailable
+from edged.errors import CameraOff, InvalidInput
 from edged.records import CameraFrame, CameraStatus
 from edged.server.caller import caller
 from edged.server.lifecycle import Lifecycle
+from edged.server.sending import send
 from edged.server.status import without_source
 from edged.v1 import capture_pb2 as pb
 from edged.v1 import capture_pb2_grpc, status_pb2
 
 RATES = (0.1, 10.0)
 """Pictures a second that a caller may ask for."""
-SEND_SECONDS = 20.0
-"""How long a caller may leave a picture unread, once the connection holds no more; then its call is broken off."""
 
 
 class Camera(Protocol):
@@ -99,22 +98,14 @@ class CaptureServicer(capture_pb2_grpc.CaptureServiceServicer):
 async def _stream(frames: AsyncGenerator[CameraFrame, None], context: grpc.aio.ServicerContext) -> None:
     async with aclosing(frames):
         async for frame in frames:
-            await _send(context, pb.StreamFramesResponse(frame=wire.frame_to_wire(frame)))
+            await send(context, pb.StreamFramesResponse(frame=wire.frame_to_wire(frame)))
 
 
 async def _watch(changes: AsyncGenerator[CameraStatus, None], context: grpc.aio.ServicerContext) -> None:
     async with aclosing(changes):
         async for status in changes:
-            await _send(context, pb.WatchCameraResponse(camera=_shown(status)))
+            await send(context, pb.WatchCameraResponse(camera=_shown(status)))
 
 
 def _shown(status: CameraStatus) -> status_pb2.CameraStatus:
     return wire.camera_to_wire(status if caller().is_administrator else without_source(status))
-
-
-async def _send(context: grpc.aio.ServicerContext, response: Any) -> None:
-    try:
-        async with asyncio.timeout(SEND_SECONDS):
-            await context.write(response)
-    except TimeoutError:
-        raise Unavailable("the caller stopped looking, so the camera's pictures were broken off") from None

@@ -14,6 +14,7 @@ from edged.errors import InvalidInput, MissingExtra
 from edged.events import Image, Message, Part
 from edged.records import Conversation, Reader, SearchHit, StoreStatus, Transcript
 from edged.server.caller import caller
+from edged.server.sending import send
 from edged.v1 import conversation_pb2 as pb
 from edged.v1 import conversation_pb2_grpc
 from edged.vision.thumbnail import begin_thumbnail
@@ -115,7 +116,7 @@ class ConversationServicer(conversation_pb2_grpc.ConversationServiceServicer):
     ) -> None:
         wanted = tuple(request.conversation_ids)
         async for transcript in self._conversations.export(wanted, reader=caller().reader):
-            await context.write(wire.transcript_to_wire(transcript, pb.ExportConversationsResponse))
+            await send(context, wire.transcript_to_wire(transcript, pb.ExportConversationsResponse))
 
 
 async def _made_small(message: Message, max_side: int) -> Message:

@@ -14,6 +14,7 @@ from edged import wire
 from edged.errors import ConfigError, NotFound, PermissionDenied
 from edged.records import ApiKey, AuditEvent, Device, DeviceKind, PairingCandidate, PairingEnd, PairingOffer, Scope
 from edged.server.caller import caller
+from edged.server.sending import send
 from edged.v1 import device_pb2 as pb
 from edged.v1 import device_pb2_grpc
 
@@ -116,9 +117,9 @@ class DeviceServicer(device_pb2_grpc.DeviceServiceServicer):
         try:
             async for event in desk.watch(request.pairing_id):
                 if isinstance(event, PairingEnd):
-                    await context.write(pb.WatchPairingResponse(end=wire.pairing_end_to_wire(event)))
+                    await send(context, pb.WatchPairingResponse(end=wire.pairing_end_to_wire(event)))
                 else:
-                    await context.write(pb.WatchPairingResponse(candidate=wire.candidate_to_wire(event)))
+                    await send(context, pb.WatchPairingResponse(candidate=wire.candidate_to_wire(event)))
         finally:
             if request.closes:
                 with contextlib.suppress(NotFound):

@@ -138,7 +138,10 @@ class Whisper:
 
     def _require_known(self, language: str) -> None:
         if self._is_multilingual:
-            is_known = language == AUTO or self._tokenizer.token_to_id(f"<|{language}|>") is not None
+            token = self._tokenizer.token_to_id(f"<|{language}|>")
+            # Languages lie between these two; other control tokens look the same.
+            is_language = token is not None and self._id("<|startoftranscript|>") < token < self._id("<|translate|>")
+            is_known = language == AUTO or is_language
         else:
             is_known = language in (AUTO, "en")
         if not is_known:

@@ -29,15 +29,19 @@ from edged.events import (
     FinishReason,
     GenerationEvent,
     GenerationRequest,
+    Message,
     OutputFormat,
     OutputKind,
     ReasoningDelta,
+    Role,
     Sampling,
     TextDelta,
     Tool,
+    ToolCall,
     ToolCallDelta,
     ToolCallStarted,
     ToolChoice,
+    ToolResult,
     ToolUse,
 )
 from tests.engine.schemas import Schema, corpus
@@ -192,6 +196,9 @@ def test_tools_that_are_not_to_be_called_are_not_told(tmp_path: Path) -> None:
 WIDE = json.dumps({"type": "object", "properties": {f"p{number}": {} for number in range(500)}})
 PATTERNED = json.dumps({"type": "object", "properties": {"a": {"type": "string", "pattern": "^" + "ab?" * 100}}})
 FORM = OutputFormat(kind=OutputKind.JSON)
+DEEP: Schema = {"type": "object", "properties": {}}
+for _ in range(90):
+    DEEP = {"type": "object", "properties": {}, "default": DEEP}
 
 
 @pytest.mark.parametrize(
@@ -203,6 +210,7 @@ FORM = OutputFormat(kind=OutputKind.JSON)
         (ToolUse(tools=(GO, replace(STAY, parameters="{"))), "tools[1].parameters"),
         (ToolUse(tools=(replace(GO, parameters='{"type": "array"}'),)), "tools[0].parameters"),
         (ToolUse(tools=(replace(GO, parameters="[" * 100_000),)), "tools[0].parameters"),
+        (ToolUse(tools=(replace(GO, parameters=json.dumps(DEEP)),)), "tools[0].parameters"),
         (ToolUse(tools=(replace(GO, description="x" * 20_000),)), "tools[0].description"),
         (ToolUse(tools=tuple(replace(GO, name=f"t{i}") for i in range(MAX_TOOLS + 1))), "tools"),
         (ToolUse(tools=(replace(GO, parameters='{"title": "' + "x" * MAX_TOOLS_CHARACTERS + '"}'),)), "tools"),
@@ -233,6 +241,17 @@ def test_a_form_and_tools_exclude_each_other(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> LoadedEngine:
     return load_engine(tiny_artefact(tmp_path_factory.mktemp("engines")), EngineConfig(threads=1))
+
+
+@pytest.mark.parametrize("arguments", ['{"city": "\\ud800"}', '{"\\ud800": 1}', "[" * 90 + "]" * 90])
+def test_calls_of_earlier_turns_may_hold_anything(tiny: LoadedEngine, arguments: str) -> None:
+    """Half a character in JSON, or a deep nest: no tokenizer takes the one, no template the other."""
+    call = ToolCall(id="a", name="go", arguments=arguments)
+    said = Message(role=Role.ASSISTANT, parts=(call, ToolResult(call_id="a", content="There.")))
+    half = replace(GO, parameters=json.dumps({**CITY, "description": "\ud800"}))
+    wanted = replace(request(user("Where?"), max_tokens=2), tool_use=ToolUse(tools=(half,)))
+    wanted = replace(wanted, messages=(*wanted.messages, said, *wanted.messages))
+    assert isinstance(events_of(tiny, wanted)[-1], Finished)
 
 
 def random_schemas(count: int) -> list[Schema]:

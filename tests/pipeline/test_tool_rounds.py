@@ -22,6 +22,7 @@ from edged.events import (
     OutputFormat,
     OutputKind,
     Role,
+    Sampling,
     Text,
     TextDelta,
     Tool,
@@ -131,6 +132,17 @@ async def test_a_model_in_a_circle_has_to_answer_in_the_end() -> None:
     assert events[-1] == Finished(finish_reason=FinishReason.STOP)
 
 
+async def test_the_limits_of_an_answer_hold_for_all_its_rounds_together() -> None:
+    model = ScriptedRounds(calls("echo"), says("Done."))
+    limits = Sampling(max_tokens=USAGE.completion_tokens + 5)
+    await run(model, sampling=limits, max_reasoning_tokens=USAGE.reasoning_tokens + 2)
+    assert [one.sampling.max_tokens for one in model.requests] == [limits.max_tokens, 5]
+    assert [one.max_reasoning_tokens for one in model.requests] == [USAGE.reasoning_tokens + 2, 2]
+    model = ScriptedRounds(calls("echo"), says("Done."))
+    events = await run(model, sampling=Sampling(max_tokens=USAGE.completion_tokens))
+    assert len(model.requests) == 1 and events[-1] == Finished(finish_reason=FinishReason.LENGTH)
+
+
 async def test_what_goes_wrong_is_told_to_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(toolboxes, "CALL_SECONDS", 0.01)
     model = ScriptedRounds(calls("fails", "talks", "hangs", "unknown"), says("Well."))
@@ -184,6 +196,9 @@ OWN = ["echo", "fails", "talks", "hangs", "peeps"]
         ({"tool_use": ToolUse(tools=(THEIRS,))}, ["theirs", *OWN]),
         ({"tool_use": ToolUse(tools=(replace(THEIRS, name="echo"),))}, ["echo", *OWN[1:]]),
         ({"tool_use": ToolUse(tools=(THEIRS,), choice=ToolChoice.NONE)}, []),
+        ({"tool_use": ToolUse(tools=(THEIRS,), choice=ToolChoice.REQUIRED)}, ["theirs"]),
+        ({"tool_use": ToolUse(tools=(THEIRS,), choice=ToolChoice.NAMED, name="theirs")}, ["theirs"]),
+        ({"tool_use": ToolUse(tools=(), choice=ToolChoice.REQUIRED)}, OWN),
         ({"output": OutputFormat(kind=OutputKind.JSON)}, []),
     ],
 )

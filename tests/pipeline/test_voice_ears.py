@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import resource
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from edged.records import OPERATOR
 from edged.speech.micro_wake_word import MicroWakeWords
 from edged.speech.silero import SileroVad
 from edged.speech.weights import silero_file, wake_word_file
+from edged.vision.heap import give_back_memory
 from edged.voice_events import FinalTranscript, SpeechBegan, VoiceEvent, WakeDetected
 from tests.pipeline.stages import EvenVoice, PatientSpeaker, ScriptedSpeech
 from tests.server.scripted import DictMemory, ScriptedModel
@@ -61,6 +63,9 @@ def quiet_minutes(minutes: int) -> list[Pcm]:
 
 
 def resident_bytes() -> int:
+    """What is held, without what is garbage, also of tests before."""
+    gc.collect()
+    give_back_memory()
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 

@@ -12,7 +12,7 @@ from edged.client import Client
 from edged.errors import Code, InvalidInput, NotFound, QueueFull, RemoteError, UnsupportedPart
 from edged.events import Image, MessageState, Sampling, Started, Text, TextDelta, TurnEvent
 from edged.pipeline.turn import MAX_PARTS
-from edged.server import assistant
+from edged.server import sending
 from edged.server.call_border import STORE_SECONDS
 from edged.v1 import assistant_pb2
 from tests.server.conftest import MAX_MESSAGE_BYTES, MAX_TEXT_BYTES, Daemon
@@ -126,7 +126,7 @@ async def test_a_client_that_vanishes_stops_the_engine(daemon: Daemon) -> None:
 
 async def test_a_client_that_stops_reading_is_given_up(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
     """It stays connected and takes no byte: its window is zero."""
-    monkeypatch.setattr(assistant, "SEND_SECONDS", 0.1)
+    monkeypatch.setattr(sending, "SEND_SECONDS", 0.1)
     reader, writer = await asyncio.open_unix_connection(daemon.socket)
     body = assistant_pb2.AskRequest(parts=[{"text": "Hello"}]).SerializeToString()
     writer.write(_bare_ask(body, settings=b"\x00\x04" + bytes(4)))

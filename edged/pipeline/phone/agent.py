@@ -107,7 +107,7 @@ class PhoneAgent:
         """By the screen. Raises MissingExtra where nobody can read it."""
         if self._sight is None:
             raise MissingExtra("this model sees no pictures, and nothing is installed that reads them to it")
-        return (await self._sight.describe(screenshot, field="screenshot")).read
+        return await self._sight.read_text(screenshot, field="screenshot")
 
     async def _read(self, screenshot: bytes) -> PictureText | None:
         """What the screen says; None where nobody can read it."""

@@ -17,6 +17,7 @@ from edged.audio.decode import RecordingFormat, begin_samples
 from edged.audio.encode import ENCODINGS, SoundEncoder
 from edged.audio.pcm import SAMPLE_RATE
 from edged.errors import InvalidInput
+from edged.pipeline.sentences import SentenceSplitter
 from edged.records import Transcription, TranscriptionOptions
 from edged.server.openai.answers import EVENTS, ByteStream, EventStream, answered, described, method_of
 from edged.server.openai.parts import Parts
@@ -144,11 +145,14 @@ async def _said(parts: Parts, asked: SpeechRequest) -> AsyncGenerator[bytes, Non
         SoundEncoder, ENCODINGS[asked.response_format], sample_rate=parts.voice.sample_rate
     )
     is_silent = True
-    async with aclosing(parts.voice.say(asked.input, speed=asked.speed or 1.0)) as sounds:
-        async for pcm in sounds:
-            is_silent = False
-            if data := await asyncio.to_thread(encoder.push, pcm):
-                yield data
+    splitter = SentenceSplitter()
+    # The voice is everybody's: whoever else wants to speak may do so after each sentence.
+    for sentence in (*splitter.push(asked.input), *splitter.finish()):
+        async with aclosing(parts.voice.say(sentence, speed=asked.speed or 1.0)) as sounds:
+            async for pcm in sounds:
+                is_silent = False
+                if data := await asyncio.to_thread(encoder.push, pcm):
+                    yield data
     if is_silent:
         raise InvalidInput("there is nothing in it that can be read aloud", field="input")
     yield await asyncio.to_thread(encoder.flush)

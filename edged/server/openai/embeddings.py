@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import struct
 from collections.abc import Sequence
@@ -23,7 +24,8 @@ def add_embeddings(app: FastAPI, parts: Parts) -> None:
     @app.post("/v1/embeddings")
     async def embeddings(asked: EmbeddingRequest, request: Request) -> Response:
         async def work() -> Response:
-            return JSONResponse(await _embedded(parts, asked))
+            # Writing down a million numbers takes a while, in which answers would stand still.
+            return await asyncio.to_thread(JSONResponse, await _embedded(parts, asked))
 
         return await answered(parts.border, request, work)
 
@@ -35,9 +37,9 @@ async def _embedded(parts: Parts, asked: EmbeddingRequest) -> dict[str, Any]:
     texts = [asked.input] if isinstance(asked.input, str) else asked.input
     if not all(texts):
         raise InvalidInput("a text is empty", field="input")
+    if asked.dimensions not in (None, parts.embedder.dimensions):
+        raise InvalidInput(f"{name} has {parts.embedder.dimensions} dimensions", field="dimensions")
     found = await parts.embedder.embed(texts)
-    if asked.dimensions not in (None, len(found.vectors[0])):
-        raise InvalidInput(f"{name} has {len(found.vectors[0])} dimensions", field="dimensions")
     return {
         "object": "list",
         "model": name,

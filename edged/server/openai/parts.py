@@ -62,6 +62,11 @@ class Embedder(Protocol):
         ...
 
     @property
+    def dimensions(self) -> int:
+        """Numbers that a text becomes."""
+        ...
+
+    @property
     def is_installed(self) -> bool:
         """Whether it is on this machine."""
         ...

@@ -110,7 +110,9 @@ def add_call_delta(message: dict[str, Any], deltas: Sequence[dict[str, Any]]) ->
 
 def _checked(arguments: str, field: str) -> str:
     try:
-        is_object = isinstance(json.loads(arguments), dict)
+        value = json.loads(arguments)
+        json.dumps(value, ensure_ascii=False).encode()  # it can spell halves of a character
+        is_object = isinstance(value, dict)
     except (ValueError, RecursionError):
         is_object = False
     if not is_object:

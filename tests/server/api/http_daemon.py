@@ -110,6 +110,7 @@ class Embedder:
     """Two dimensions: how long a text is, and how many of its letters are e."""
 
     name = "tiny-embedder"
+    dimensions = 2
     is_installed = True
 
     async def embed(self, texts: Sequence[str]) -> Places:

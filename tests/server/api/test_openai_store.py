@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import openai
 import pytest
 
 from edged.errors import EdgedError
 from edged.events import MessageState, TextDelta
 from tests.server.api.http_daemon import HttpDaemon
+from tests.server.conftest import MAX_TEXT_BYTES
 from tests.server.scripted import END, WAIT, until
 
 Said = list[dict[str, Any]]
@@ -54,6 +56,18 @@ async def test_questions_that_follow_one_another_are_one_conversation(daemon: Ht
     assert [one.text for one in daemon.model.requests[-1].messages] == ["Be brief.", "a", "Paris.", "b"]
     await ask(daemon, system, user("a"), {"role": "assistant", "content": "Rome."}, user("b"), store=True)
     assert len(kept(daemon)) == 2, "that was never said here"
+
+
+async def test_a_question_that_is_refused_leaves_nothing_and_its_conversation_as_it_was(daemon: HttpDaemon) -> None:
+    for past in ((user("a"), PARIS), (user("x" * (MAX_TEXT_BYTES + 1)), PARIS)):
+        with pytest.raises(openai.BadRequestError):
+            await ask(daemon, *past, user(" "), store=True)
+    assert not daemon.memory.messages
+    await ask(daemon, user("a"), store=True)
+    with pytest.raises(openai.BadRequestError):
+        await ask(daemon, user("a"), PARIS, user(" "), store=True)
+    await ask(daemon, user("a"), PARIS, user("b"), store=True)
+    assert len(kept(daemon)) == 1
 
 
 async def test_what_was_deleted_meanwhile_begins_anew(daemon: HttpDaemon) -> None:
