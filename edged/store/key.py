@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import secrets
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,10 +24,9 @@ from edged.store.key_places import (
     key_in_file,
     key_in_keyring,
     numbered_key_files,
-    write_private,
 )
 from edged.store.passphrase import passphrase_key
-from edged.trust.private_files import sync_directory
+from edged.trust.private_files import write_private
 
 
 class Noted(NamedTuple):
@@ -72,10 +70,7 @@ def write_note(database: Path, noted: list[Noted]) -> None:
             return
         first, *others = [entry._asdict() for entry in noted]
         note = {**first, **({"others": others} if others else {})}
-        draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")  # of this process: others may write theirs now
-        write_private(draft, json.dumps(note) + "\n")
-        draft.replace(file)
-        sync_directory(file.parent)
+        write_private(file, json.dumps(note).encode() + b"\n")
 
 
 def read_note(database: Path) -> list[Noted]:

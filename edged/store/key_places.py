@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-import os
 import re
 import secrets
 from collections.abc import Iterable
@@ -16,7 +15,7 @@ from edged.errors import StoreError
 from edged.store.database import restrict
 from edged.store.keyring_process import ACCOUNT, KeyringUnavailable, ask_keyring
 from edged.store.passphrase import new_passphrase_key
-from edged.trust.private_files import make_private_directory, sync_directory
+from edged.trust.private_files import make_private_directory, sync_directory, write_private
 
 log = logging.getLogger(__name__)
 
@@ -156,15 +155,6 @@ def numbered_key_files(directory: Path) -> list[Path]:
     return sorted(directory.absolute().glob("database-*.key"))
 
 
-def write_private(file: Path, text: str) -> None:
-    """Create or replace a file only its owner may read; durable on return."""
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
 def _account(name: str) -> str:
     return f"{ACCOUNT} {name}".strip()
 
@@ -173,7 +163,7 @@ def _make_key_file(file: Path, fresh: str) -> DatabaseKey:
     """Put the key into a file that did not exist; if another process was faster, take its key."""
     make_private_directory(file.parent)
     draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    write_private(draft, fresh + "\n")
+    write_private(draft, f"{fresh}\n".encode())
     try:
         # A link appears whole or not at all, and never over another file.
         with contextlib.suppress(FileExistsError):

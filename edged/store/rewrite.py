@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from pathlib import Path
 
 from sqlcipher3 import dbapi2
@@ -16,6 +17,8 @@ from edged.errors import StoreError
 from edged.store.database import connection_to, reported
 from edged.trust.private_files import sync_directory
 
+DRAFT_SECONDS = 60.0
+"""A note takes milliseconds to write; a draft that is older was left by a process that was killed."""
 _CHUNK_BYTES = 1024 * 1024
 _PAGE_BYTES = 4096
 _COMPANIONS = ("-journal", "-wal", "-shm")
@@ -73,10 +76,15 @@ def put_in_place(path: Path, *, keep_until_wiped: bool = False) -> None:
 
 
 def clear_leftovers(path: Path) -> None:
-    """Remove what a rewrite left that was killed; only for who holds the state directory."""
+    """Remove what a rewrite left that was killed; only for who holds the state directory.
+
+    Notes that are being written stay: processes that start together write one each.
+    """
     remove_database(draft_of(path))
     for draft in path.parent.glob(f".{path.name}.key.json.*"):
-        draft.unlink()
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - draft.stat().st_mtime > DRAFT_SECONDS:
+                draft.unlink()
     old = _old(path)
     if not old.exists():
         return

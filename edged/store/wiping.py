@@ -11,7 +11,12 @@ from edged.store.rewrite import clear_leftovers, remove_companions, wipe, wipe_b
 
 
 def places(database: Path, source: KeySource) -> tuple[list[Path], bool]:
-    """Key files that `wipe_store` overwrites, and whether it asks the keyring to forget keys, too."""
+    """Key files that `wipe_store` overwrites, and whether it asks the keyring to forget keys, too.
+
+    None where nothing is stored: then they are those of other databases.
+    """
+    if not database.exists() and not read_note(database):
+        return [], False
     noted = {entry.source for entry in read_note(database)}
     files = [source.file, *numbered_key_files(source.directory)]
     files += [Path(place) for place in noted - {KEYRING, PASSPHRASE, CREDENTIAL}]

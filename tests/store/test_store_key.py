@@ -233,3 +233,10 @@ def test_a_key_never_shows_in_repr(source, tmp_path):
 def test_a_machine_without_a_keyring_has_no_key_for_somebody_elses_file(plug_in, auto, tmp_path):
     plug_in(before="raise RuntimeError('no keyring service is running')")
     assert known_keys(auto, tmp_path / "from elsewhere") == []
+
+
+def test_wiping_where_nothing_is_stored_leaves_the_keys_of_other_databases(tmp_path):
+    source = KeySource(kind="file", directory=tmp_path / "keys")
+    ConversationStore.open(tmp_path / "used", source).close()
+    wipe_store(tmp_path / "empty" / "edged.db", source)
+    ConversationStore.open(tmp_path / "used", source).close()
