@@ -26,7 +26,8 @@ ADB_SECONDS = 30.0
 """How long one command may take."""
 MAX_OUTPUT_BYTES = 4 * 1024 * 1024
 """Of anything but a screenshot."""
-KEYBOARD = "com.android.adbkeyboard/.AdbIME"
+KEYBOARD_PACKAGE = "com.android.adbkeyboard"
+KEYBOARD = f"{KEYBOARD_PACKAGE}/.AdbIME"
 _FOCUS = re.compile(r"mCurrentFocus=\S+ \S+ ([A-Za-z0-9_.]{1,200})/")
 _PNG = b"\x89PNG"
 
@@ -88,7 +89,9 @@ class Phone:
         try:
             await self._run([("ime", "enable", KEYBOARD), ("ime", "set", KEYBOARD)])
             encoded = base64.b64encode(text.encode()).decode()
-            await self._run([("am", "broadcast", "-a", "ADB_INPUT_B64", "--es", "msg", encoded)])
+            # To that app alone: any other could listen for what is typed.
+            typed = ("am", "broadcast", "-a", "ADB_INPUT_B64", "-p", KEYBOARD_PACKAGE, "--es", "msg", encoded)
+            await self._run([typed])
         finally:
             if "/" in earlier:
                 await self._run([("ime", "set", earlier)])

@@ -27,6 +27,9 @@ def export_archive(config: Config, conversation_ids: Sequence[str], file: Path) 
         seed = transfer.signing_seed()
         try:
             count, fingerprint = write_archive(file, transfer.transcripts(conversation_ids), seed)
+        except OSError as exc:
+            file.unlink(missing_ok=True)
+            raise InvalidInput(f"{file} cannot be written: {exc.strerror}") from exc
         except BaseException:
             file.unlink(missing_ok=True)
             raise
@@ -59,18 +62,18 @@ def import_archive(config: Config, file: Path, signer: str) -> None:
 @contextmanager
 def _transfer(config: Config) -> Iterator[Transfer]:
     """Beside a daemon that serves, or as the only one: never beside what changes the key."""
-    from edged.daemon.database import database_file, key_source
+    from edged.daemon.database import key_source
     from edged.daemon.secret import read_secret
     from edged.launch import listens
     from edged.store.transfer import transfer
 
     source = key_source(config, read_secret(config))
     try:
-        with sole_owner(config.paths.state), transfer(database_file(config), source) as opened:
+        with sole_owner(config.paths.state), transfer(config.database, source) as opened:
             yield opened
         return
     except AlreadyRunning as exc:
         if not listens(config.socket_path):
             raise Unavailable("the database is being changed by another program: try again when it has ended") from exc
-    with transfer(database_file(config), source) as opened:
+    with transfer(config.database, source) as opened:
         yield opened

@@ -23,14 +23,14 @@ def backup(file: Path, asks: bool, passphrase_file: Path | None, json_wanted: bo
     Without a passphrase the key of the database opens the backup, which does not hold it: keep a copy of that
     elsewhere. Engines, configuration and the certificates of paired devices are not in it.
     """
-    from edged.daemon.database import database_file, key_source
+    from edged.daemon.database import key_source
     from edged.daemon.secret import read_secret
     from edged.store.backup import back_up
 
     config = load_config()
     own = passphrase(asks, passphrase_file, twice=True)
     source = key_source(config, read_secret(config))
-    made = back_up(database_file(config), source, file.absolute(), passphrase=own)
+    made = back_up(config.database, source, file.absolute(), passphrase=own)
     if json_wanted:
         print_json(made)
         return
@@ -52,7 +52,7 @@ def restore(file: Path, replace: bool, asks: bool, passphrase_file: Path | None)
 
     It is encrypted anew under the key that a new database gets here (store.key).
     """
-    from edged.daemon.database import database_file, key_source
+    from edged.daemon.database import key_source
     from edged.daemon.lock import sole_owner
     from edged.daemon.secret import read_secret
     from edged.store.backup import restore as put_back
@@ -60,6 +60,6 @@ def restore(file: Path, replace: bool, asks: bool, passphrase_file: Path | None)
     config = load_config()
     own = passphrase(asks, passphrase_file, twice=False)
     with sole_owner(config.paths.state):
-        source = key_source(config, read_secret(config))
-        done = put_back(file.absolute(), database_file(config), source, passphrase=own, replace=replace)
+        source = key_source(config, read_secret(config, is_new=True))
+        done = put_back(file.absolute(), config.database, source, passphrase=own, replace=replace)
     say(f"restored {done.conversations} conversations, {done.messages} messages from {file}")

@@ -172,7 +172,7 @@ def _key(config: Config) -> Check:
         return judged("database key", "none is needed before the first conversation")
     if _is_sealed(config):
         return judged("database key", f"not checked: it comes to the daemon as a {config.store.key}")
-    source = key_of(config, _database_file(config)).source
+    source = key_of(config, config.database).source
     wanted = {"auto": source, "file": source if source.startswith("/") else ""}.get(config.store.key, config.store.key)
     advice = "that is for new databases; `edged rekey` moves this one's"
     found = f"in {source}, the one of the database"
@@ -183,7 +183,7 @@ def _key(config: Config) -> Check:
 def _database(config: Config) -> Check:
     from edged.cli.database_check import check_database, key_of
 
-    file = _database_file(config)
+    file = config.database
     if not _has_database(config):
         return judged("database", f"made with the first conversation ({file})")
     if listens(config.socket_path):
@@ -201,15 +201,9 @@ def _is_sealed(config: Config) -> bool:
     return config.store.key in ("passphrase", "credential") and not read_secret(config, may_ask=False)
 
 
-def _database_file(config: Config) -> Path:
-    from edged.store.store import DATABASE_NAME
-
-    return config.paths.state / DATABASE_NAME
-
-
 def _has_database(config: Config) -> bool:
     """Whether there is one that was ever written to: only that has a key of its own."""
-    file = _database_file(config)
+    file = config.database
     return file.exists() and file.stat().st_size > 0
 
 
@@ -246,6 +240,7 @@ def _parts(name: str, checks: Callable[[Config], Iterable[Check]], config: Confi
 
 
 def _memory(config: Config) -> Check:
+    from edged.daemon.machine import available_memory
     from edged.engine.installed import find_engine
     from edged.engine.manifest import read_manifest
 
@@ -255,8 +250,7 @@ def _memory(config: Config) -> Check:
         return Check(name="memory", verdict=Verdict.WARN, detail="not checked without the default engine")
     tokens = min(config.engine.max_seq_len, manifest.context_length)
     needed = manifest.disk_bytes + tokens * manifest.kv_bytes_per_token
-    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    free = available_memory()
     detail = f"{human_bytes(free)} available, {manifest.name} with a full context needs about {human_bytes(needed)}"
     return judged("memory", detail, free > needed, advice="choose a smaller engine or context", otherwise=Verdict.WARN)
 

@@ -31,12 +31,12 @@ def passphrase(asks: bool, file: Path | None, *, twice: bool) -> str:
 
     twice: for a new one. Raises InvalidInput, ConfigError, click.UsageError.
     """
-    from edged.daemon.secret import ask_passphrase, read_passphrase
+    from edged.daemon.secret import ask_passphrase, first_line
 
     if asks and file:
         raise click.UsageError("--passphrase and --passphrase-file exclude each other.")
     if file:
-        return read_passphrase(file)
+        return first_line(file)
     if not asks:
         return ""
     if typed := ask_passphrase("New passphrase: " if twice else "Passphrase: ", twice=twice):

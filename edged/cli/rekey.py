@@ -10,7 +10,6 @@ import click
 from edged.cli.output import say
 from edged.cli.passphrase import passphrase
 from edged.config import Config, load_config
-from edged.errors import ConfigError
 
 KINDS = ("keyring", "file", "passphrase", "credential")
 
@@ -26,7 +25,7 @@ def rekey(kind: str | None, new_passphrase_file: Path | None) -> None:
     Killed at any moment, the old key or the new one opens all of it. Backups that were made before still need the
     old one, which is kept.
     """
-    from edged.daemon.database import database_file, key_source
+    from edged.daemon.database import key_source
     from edged.daemon.lock import sole_owner
     from edged.daemon.secret import read_secret
     from edged.store.key import read_note
@@ -35,7 +34,7 @@ def rekey(kind: str | None, new_passphrase_file: Path | None) -> None:
 
     config = load_config()
     wanted = _with_key(config, kind or config.store.key)
-    database = database_file(config)
+    database = config.database
     with sole_owner(config.paths.state):
         noted = {entry.source for entry in read_note(database)} & {PASSPHRASE, CREDENTIAL}
         old = _with_key(config, noted.pop()) if len(noted) == 1 else config
@@ -55,6 +54,4 @@ def rekey(kind: str | None, new_passphrase_file: Path | None) -> None:
 
 
 def _with_key(config: Config, kind: str) -> Config:
-    if kind not in ("auto", *KINDS):
-        raise ConfigError(f"no kind of key: {kind}")
     return replace(config, store=replace(config.store, key=kind))

@@ -22,12 +22,12 @@ def wipe(everything: bool, yes: bool) -> None:
 
     Backups stay, but no key opens them afterwards unless they have a passphrase or you kept a copy of the key.
     """
-    from edged.daemon.database import database_file, key_source
+    from edged.daemon.database import key_source
     from edged.daemon.lock import LOCK_FILE, sole_owner
     from edged.store.wiping import places, wipe_store
 
     config = load_config()
-    source, database = key_source(config, ""), database_file(config)
+    source, database = key_source(config, ""), config.database
     with sole_owner(config.paths.state):
         keys, in_keyring = places(database, source)
         _confirm(config, [*map(str, keys), *(["the keyring"] if in_keyring else [])], everything=everything, yes=yes)
@@ -54,12 +54,14 @@ def _confirm(config: Config, keys: list[str], *, everything: bool, yes: bool) ->
 
 
 def _remove(item: Path) -> None:
-    """Private keys are overwritten; what else is there was encrypted, or is nobody's words."""
+    """Files of this folder, logs among them, and private keys are overwritten; what else is there was encrypted."""
     from edged.store.rewrite import wipe as overwrite
 
     if item.is_dir() and not item.is_symlink():
         for key in item.glob("*.key"):
             overwrite(key)
         shutil.rmtree(item)
+    elif item.is_file() and not item.is_symlink():
+        overwrite(item)
     else:
         item.unlink()

@@ -87,6 +87,11 @@ class Config:
         return self.paths.runtime / f"{digest}.sock"
 
     @property
+    def database(self) -> Path:
+        """Everything that is stored."""
+        return self.paths.state / DATABASE_NAME
+
+    @property
     def key_directory(self) -> Path:
         """Where the file with the database key lies."""
         return absolute(self.store.key_directory) if self.store.key_directory else self.paths.config
@@ -115,6 +120,7 @@ class Config:
 
 
 ENVIRONMENT = ("EDGED_CONFIG", "EDGED_STATE_DIR", "EDGED_ENGINES_DIR")
+DATABASE_NAME = "edged.db"
 SOCKET_PATH_BYTES = 107
 """sockaddr_un holds 108 bytes, the last of them zero."""
 _NOT_LOOPBACK = "must name a loopback address such as 127.0.0.1 or [::1]"

@@ -6,12 +6,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from pathlib import Path
 
 from edged.config import Config
 from edged.errors import StoreError
 from edged.store import AsyncStore, KeySource, Retention
-from edged.store.store import DATABASE_NAME
 
 LOOK_SECONDS = 3600.0
 _log = logging.getLogger(__name__)
@@ -20,11 +18,6 @@ _log = logging.getLogger(__name__)
 def key_source(config: Config, secret: str) -> KeySource:
     """Where the key is looked for. secret: of `read_secret`."""
     return KeySource(kind=config.store.key, directory=config.key_directory, secret=secret)
-
-
-def database_file(config: Config) -> Path:
-    """Where it lies."""
-    return config.paths.state / DATABASE_NAME
 
 
 def retention(config: Config) -> Retention:

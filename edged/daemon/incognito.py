@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import replace
 from datetime import timedelta
 
-from edged.errors import NotFound
+from edged.errors import NotFound, StoreError
 from edged.events import FinishReason, MessageState, Part, Usage
 from edged.pipeline.ports import Memory, OpenTurn
 from edged.records import Reader
 from edged.store import AsyncStore, Retention
 
+_log = logging.getLogger(__name__)
 IDLE = timedelta(hours=1)
 """A conversation is forgotten so long after it was last used."""
 MAX_BYTES = 256 * 1024 * 1024
@@ -79,7 +81,10 @@ class IncognitoMemory:
         """Forget what nobody goes on with, until cancelled."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            await self._passing.expire()
+            try:
+                await self._passing.expire()
+            except StoreError as exc:  # no memory, say: the next time may be better
+                _log.warning("conversations that are to be forgotten are still there: %s", exc)
 
     async def _holds(self, conversation_id: str, reader: Reader) -> bool:
         try:

@@ -18,18 +18,26 @@ MAX_BYTES = 4096
 """Longer ones are no secrets but the wrong file."""
 
 
-def read_secret(config: Config, *, may_ask: bool = True) -> str:
-    """As store.key says; "" where the key lies elsewhere, or nobody gave anything. Raises ConfigError."""
+def read_secret(config: Config, *, may_ask: bool = True, is_new: bool = False) -> str:
+    """As store.key says; "" where the key lies elsewhere, or nobody gave anything. Raises ConfigError.
+
+    is_new: a passphrase is typed twice, as it also is where there is no database yet.
+    """
     credentials = Path(config.supervisor.credentials) if config.supervisor.credentials else None
     if config.store.key == "credential":
-        return _line_of(credentials / KEY_CREDENTIAL) if credentials else ""
+        return first_line(credentials / KEY_CREDENTIAL) if credentials else ""
     if config.store.key != "passphrase":
         return ""
     if config.store.passphrase_file:
-        return _line_of(absolute(config.store.passphrase_file))
+        return first_line(absolute(config.store.passphrase_file))
     if credentials and (credentials / PASSPHRASE_CREDENTIAL).exists():
-        return _line_of(credentials / PASSPHRASE_CREDENTIAL)
-    return ask_passphrase("Passphrase of the database: ") if may_ask else ""
+        return first_line(credentials / PASSPHRASE_CREDENTIAL)
+    if not may_ask:
+        return ""
+    file = config.database
+    if is_new or not file.exists() or not file.stat().st_size:
+        return ask_passphrase("Passphrase of the new database: ", twice=True)
+    return ask_passphrase("Passphrase of the database: ")
 
 
 def ask_passphrase(prompt: str, *, twice: bool = False) -> str:
@@ -42,12 +50,8 @@ def ask_passphrase(prompt: str, *, twice: bool = False) -> str:
     return typed
 
 
-def read_passphrase(file: Path) -> str:
-    """The first line of a file, which may be a descriptor of this process (/dev/fd/N). Raises ConfigError."""
-    return _line_of(file)
-
-
-def _line_of(file: Path) -> str:
+def first_line(file: Path) -> str:
+    """Of a file, which may be a descriptor of this process (/dev/fd/N). Raises ConfigError."""
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as stream:

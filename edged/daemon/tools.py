@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from edged.config import Config
+from edged.daemon.machine import available_memory
 from edged.engine.worker import EngineWorker
 from edged.pipeline.timers import Timers
 from edged.pipeline.tools.camera import look_tool
@@ -58,13 +59,12 @@ def _tools(
 
 def _report(config: Config, worker: EngineWorker) -> Mapping[str, str]:
     engine = worker.status()
-    pages, page_bytes = os.sysconf("SC_AVPHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
     hours = time.clock_gettime(time.CLOCK_BOOTTIME) / 3600
     return {
         "model": f"{engine.model} on {engine.device}",
         "answers": f"{engine.active_requests} being generated, {engine.queued_requests} waiting",
-        "free memory": f"{pages * page_bytes / _GIB:.1f} GiB",
+        "free memory": f"{available_memory() / _GIB:.1f} GiB",
         "free disk": f"{shutil.disk_usage(config.paths.state).free / _GIB:.1f} GiB",
         "load": f"{os.getloadavg()[0]:.2f} on {os.cpu_count()} cores",
-        "running for": f"{hours:.1f} hours",
+        "machine running for": f"{hours:.1f} hours",
     }

@@ -95,7 +95,7 @@ def limit_files(access: FileAccess) -> Enforcement:
     if late:
         return _files(active=False, detail=_came_late(late))
     writing = f"only below {_listed(access.change)}" if access.change else "nothing"
-    return _files(active=True, detail=f"writes {writing} (ABI {abi}){_limits(abi)}")
+    return _files(active=True, detail=f"writes {writing} (ABI {abi}){_limits(abi, access)}")
 
 
 def _handled(abi: int) -> int:
@@ -106,14 +106,17 @@ def _handled(abi: int) -> int:
     return rights
 
 
-def _limits(abi: int) -> str:
-    """What an older kernel leaves open."""
-    missing = [
-        name
-        for since, name in ((_TRUNCATE_ABI, "emptying files"), (_SCOPE_ABI, "signals, abstract unix sockets"))
-        if abi < since
-    ]
-    return f"; this kernel leaves open: {', '.join(missing)}" if missing else ""
+def _limits(abi: int, access: FileAccess) -> str:
+    """What an older kernel leaves open, and what the desktop's bus or the supervisor needs."""
+    controls = (
+        (_TRUNCATE_ABI, "emptying files"),
+        (_DEVICE_ABI, "commands to devices"),
+        (_SCOPE_ABI, "signals, abstract unix sockets"),
+    )
+    left = [name for since, name in controls if abi < since]
+    if abi >= _SCOPE_ABI and access.abstract_sockets:
+        left.append("abstract unix sockets, of which one is needed")
+    return f"; left open: {', '.join(left)}" if left else ""
 
 
 class _Places:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
 import sqlite_utils
 
 from edged.errors import AlreadyExists, InvalidInput, NotFound, StoreError
-from edged.store.database import connection_to, is_plain, opens, reported
+from edged.store.database import connection_to, is_plain, opens, reported, require_encrypted
 from edged.store.key import Noted, find_key, known_keys, read_note, remember_key, write_note
 from edged.store.key_places import PASSPHRASE, DatabaseKey, KeySource, key_for_new_database
 from edged.store.migrations import applied_version
@@ -21,6 +22,7 @@ from edged.store.rewrite import (
     remove_companions,
     remove_database,
 )
+from edged.trust.private_files import sync_directory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,21 +46,30 @@ def back_up(database: Path, source: KeySource, file: Path, *, passphrase: str = 
         raise NotFound(f"there is no database in {database.parent} yet", resource=("database", str(database)))
     if file.exists():
         raise AlreadyExists(f"{file} exists already: name another file")
+    require_encrypted(database)
     key = find_key(source, database)
     own = DatabaseKey(hex=new_passphrase_key(passphrase), source=PASSPHRASE) if passphrase else key
-    draft = draft_of(file)
-    with reported(file):
+    draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")  # the folder is somebody's
+    try:
+        with reported(database), connection_to(database, key.hex) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # what is wrong with it is said of it
+            with reported(file):
+                copy_database(connection, draft, own.hex)
+        with reported(file):
+            if file.exists():
+                raise AlreadyExists(f"{file} exists by now: name another file")
+            draft.rename(file)
+            sync_directory(file.parent)
+            return _look_into(file, own)
+    finally:
         remove_database(draft)
-        with connection_to(database, key.hex) as connection:
-            copy_database(connection, draft, own.hex)
-        draft.rename(file)
-        return _look_into(file, own)
 
 
 def restore(file: Path, database: Path, source: KeySource, *, passphrase: str = "", replace: bool = False) -> Backup:
     """Put a backup in the place of the database, encrypted under the key that a new database gets.
 
-    The caller holds the state directory. Killed at any moment, what was there before or the backup is there.
+    The caller holds the state directory. Killed at any moment, what was there before or the backup is
+    there; of what was there, all but what a crash had left in its log.
     passphrase: what the backup was made with; empty tries all keys of this account.
     Raises AlreadyExists unless what is there may be replaced, InvalidInput for no backup of edged, StoreError.
     """
@@ -73,11 +84,12 @@ def restore(file: Path, database: Path, source: KeySource, *, passphrase: str = 
         clear_leftovers(database)
         with connection_to(file, key.hex) as connection:
             copy_database(connection, draft_of(database), own.hex)
-        write_note(database, [*read_note(database), Noted.of(own)] if is_there else [Noted.of(own)])
+        before = read_note(database) if is_there else []
+        write_note(database, [*before, Noted.of(own)])
         was_plain = is_there and is_plain(database)
         remove_companions(database)  # or the log of the old file would be taken for one of the new
         put_in_place(database, keep_until_wiped=was_plain)
-    remember_key(own, database)
+    remember_key(own, database, earlier=before)
     return backup
 
 

@@ -182,6 +182,12 @@ def disk_bytes(path: Path) -> int:
     return sum(file.stat().st_size for file in (path, Path(f"{path}-wal")) if file.exists())
 
 
+def require_encrypted(path: Path) -> None:
+    """Raises StoreError for a database that no daemon has encrypted yet."""
+    if path.exists() and path.stat().st_size and is_plain(path):
+        raise StoreError(f"{path} is not encrypted yet: start the daemon once, which encrypts it (`edged serve`)")
+
+
 @contextlib.contextmanager
 def reported(path: Path) -> Iterator[None]:
     """Turn what SQLite and the file system raise in the block into StoreError or StoreFull."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from edged.errors import StoreError
 from edged.store.database import is_plain, opens, reported
@@ -57,27 +58,42 @@ def find_key(source: KeySource, database: Path) -> DatabaseKey:
         return _key_of_several(source, database, noted)
 
 
-def remember_key(key: DatabaseKey, database: Path) -> None:
-    """Write the note beside a database that has just been opened with this key. Raises StoreError."""
-    write_note(database, [Noted.of(key)])
+def remember_key(key: DatabaseKey, database: Path, *, earlier: Sequence[Noted] = ()) -> None:
+    """Write the note beside a database that has just been opened with this key. Raises StoreError.
+
+    earlier: keys that it had until now: what the disk keeps of those times, wiping makes unreadable, too.
+    """
+    write_note(database, [Noted.of(key)], earlier=earlier)
 
 
-def write_note(database: Path, noted: list[Noted]) -> None:
+def write_note(database: Path, noted: list[Noted], *, earlier: Sequence[Noted] = ()) -> None:
     """Say where the key was put; or where several were, of which a database has one. Raises StoreError."""
     file = _note_file(database)
     with reported(file):
-        if read_note(database) == noted:
+        before = earlier_keys(database)
+        past = [entry for entry in dict.fromkeys([*before, *earlier]) if entry not in noted]
+        if read_note(database) == noted and past == before:
             return
         first, *others = [entry._asdict() for entry in noted]
         note = {**first, **({"others": others} if others else {})}
+        note |= {"earlier": [entry._asdict() for entry in past]} if past else {}
         write_private(file, json.dumps(note).encode() + b"\n")
 
 
 def read_note(database: Path) -> list[Noted]:
     """Where the key was put, or several may lie; empty when nobody noted it or the note is unreadable."""
+    return _entries(database, lambda note: [note, *note.get("others", ())])
+
+
+def earlier_keys(database: Path) -> list[Noted]:
+    """Keys that the database had before."""
+    return _entries(database, lambda note: note.get("earlier", []))
+
+
+def _entries(database: Path, of: Callable[[Any], list[Any]]) -> list[Noted]:
     try:
         note = json.loads(_note_file(database).read_text(encoding="utf-8"))
-        return [Noted(str(entry["source"]), str(entry["fingerprint"])) for entry in [note, *note.get("others", ())]]
+        return [Noted(str(entry["source"]), str(entry["fingerprint"])) for entry in of(note)]
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return []  # then one has to look
 
@@ -107,9 +123,9 @@ def _noted_key(source: KeySource, database: Path, noted: Noted) -> DatabaseKey:
     elif noted.source == PASSPHRASE:
         key, place = _key_from_passphrase(source, database), "a passphrase"
     else:
-        # The configuration directory may have moved since.
-        files = [] if noted.source == CREDENTIAL else [Path(noted.source), source.directory / Path(noted.source).name]
-        key = next(filter(None, map(key_in_file, dict.fromkeys([*files, source.file]))), None)
+        # The configuration directory may have moved since; where it was before, the daemon may not look.
+        files = [] if noted.source == CREDENTIAL else [source.directory / Path(noted.source).name, Path(noted.source)]
+        key = _key_in_files(dict.fromkeys([*files[:1], source.file, *files[1:]]), noted.fingerprint)
         place = noted.source if files else "the systemd credential edged.key"
     if (key is None or key.fingerprint != noted.fingerprint) and source.kind == CREDENTIAL and source.secret:
         key = DatabaseKey.given(source.secret)  # moved there by hand
@@ -119,6 +135,17 @@ def _noted_key(source: KeySource, database: Path, noted: Noted) -> DatabaseKey:
         which = "passphrase" if key.source == PASSPHRASE else f"key in {key.source}"
         raise StoreError(f"the {which} is not the one that {database} was made with: give that one")
     return key
+
+
+def _key_in_files(files: Iterable[Path], fingerprint: str) -> DatabaseKey | None:
+    """The one of this fingerprint, else the first that there is. Raises StoreError."""
+    first = None
+    for file in files:
+        key = key_in_file(file)
+        if key and key.fingerprint == fingerprint:
+            return key
+        first = first or key
+    return first
 
 
 def _guessed_key(source: KeySource, database: Path) -> DatabaseKey:

@@ -32,7 +32,7 @@ def rekey(database: Path, source: KeySource, new: KeySource) -> tuple[DatabaseKe
         raise StoreError(f"the new key is the one that {database} has already: give another one")
     write_note(database, [Noted.of(key), Noted.of(next_key)])
     rewrite(database, key.hex, next_key.hex)
-    remember_key(next_key, database)
+    remember_key(next_key, database, earlier=[Noted.of(key)])
     return key, next_key
 
 

@@ -22,11 +22,11 @@ _CLASSES = {
 
 _SIZES = """
 WITH sizes AS MATERIALIZED (
-    SELECT d.last_message, sum(coalesce(length(p.text), 0) + coalesce(length(a.data), 0)) AS bytes
+    SELECT d.seq, d.last_message, sum(coalesce(length(CAST(p.text AS BLOB)), 0) + coalesce(length(a.data), 0)) AS bytes
     FROM conversations d JOIN messages m ON m.conversation = d.seq JOIN parts p ON p.message = m.seq
     LEFT JOIN attachments a ON a.seq = p.attachment WHERE d.owner != '' GROUP BY d.seq
-)"""
-"""Of each conversation that a device began, what was said and sent."""
+), together AS MATERIALIZED (SELECT seq, sum(bytes) OVER (ORDER BY last_message DESC) AS bytes FROM sizes)"""
+"""Of each conversation that a device began, what was said and sent; and of it with all that were used later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +74,7 @@ def delete_expired(db: sqlite_utils.Database, retention: Retention, *, busy: Col
             before = microseconds_now() - limit // timedelta(microseconds=1)
             count += _delete(db, f"updated_at < ? AND {condition}", (before,), busy)
     if retention.devices_max_bytes is not None:
-        beyond = "owner != '' AND (SELECT sum(b.bytes) FROM sizes b WHERE b.last_message >= c.last_message) > ?"
+        beyond = "seq IN (SELECT seq FROM together WHERE bytes > ?)"
         count += _delete(db, beyond, (retention.devices_max_bytes,), busy)
     if retention.max_bytes is not None:
         for (row,) in _least_recent(db, busy):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import sqlite_utils
 
+from edged.config.schema import DATABASE_NAME
 from edged.errors import ConversationBusy, StoreError
 from edged.events import FinishReason, Message, MessageState, Part, Role, ToolResult, Usage
 from edged.records import AuditEvent, Conversation, EnrolledSpeaker, Reader, SearchHit, StoreStatus, Transcript
@@ -79,8 +80,6 @@ from edged.store.texts import as_storable, check_parts, check_results, made_stor
 from edged.store.titles import checked_title, title_from
 
 _log = logging.getLogger(__name__)
-
-DATABASE_NAME = "edged.db"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from edged.errors import InvalidInput, NotFound
 from edged.events import Message, MessageState, Part
 from edged.records import OPERATOR, Transcript
 from edged.store.conversations import conversation_from, find_conversation, insert_conversation, touch_conversation
-from edged.store.database import open_database, reported, transaction
+from edged.store.database import open_database, reported, require_encrypted, transaction
 from edged.store.key import find_key, read_note, remember_key
 from edged.store.key_places import KeySource
 from edged.store.messages import finish_message, insert_message, read_messages
@@ -94,6 +94,7 @@ def transfer(database: Path, source: KeySource) -> Iterator[Transfer]:
 
     Makes a database where there is none. Raises StoreError.
     """
+    require_encrypted(database)
     key = find_key(source, database)
     with reported(database):
         db = open_database(database, key.hex)

@@ -18,7 +18,7 @@ import re
 import struct
 import zipfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,8 +89,8 @@ def write_archive(file: Path, transcripts: Iterable[Transcript], seed: bytes) ->
     """
     key = Ed25519PrivateKey.from_private_bytes(seed)
     entries: list[dict[str, object]] = []
-    with zipfile.ZipFile(file, "x") as archive:
-        file.chmod(0o600)
+    descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w+b") as stream, zipfile.ZipFile(stream, "w") as archive:
         for number, transcript in enumerate(transcripts):
             message = wire.transcript_to_wire(transcript, conversation_pb2.ExportConversationsResponse)
             data = message.SerializeToString()
@@ -119,15 +119,16 @@ def open_archive(path: Path) -> Iterator[Archive]:
 
     Raises InvalidInput for anything but a sound archive.
     """
-    try:
-        with path.open("rb") as stream:
+    with ExitStack() as stack:
+        try:
+            stream = stack.enter_context(path.open("rb"))
             _check_directory(stream)
-            with zipfile.ZipFile(stream) as file:
-                yield _checked(file)
-    except (zipfile.BadZipFile, UnicodeDecodeError, struct.error) as exc:
-        raise InvalidInput(f"{path} is no archive of edged's, or is cut off") from exc
-    except OSError as exc:
-        raise InvalidInput(f"{path}: {exc.strerror}") from exc
+            archive = _checked(stack.enter_context(zipfile.ZipFile(stream)))
+        except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, struct.error) as exc:
+            raise InvalidInput(f"{path} is no archive of edged's, or is damaged or cut off") from exc
+        except OSError as exc:
+            raise InvalidInput(f"{path}: {exc.strerror}") from exc
+        yield archive
 
 
 def _check_directory(stream: BinaryIO) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from edged.config import Config, load_config
 from edged.daemon.database import keep_retention, key_source, retention
-from edged.daemon.secret import read_passphrase, read_secret
+from edged.daemon.secret import first_line, read_secret
 from edged.errors import ConfigError, StoreFull
 from edged.events import Text
 from edged.records import OPERATOR
@@ -53,14 +53,14 @@ def test_a_named_file_goes_before_a_credential(tmp_path):
 def test_what_is_no_secret_is_refused_and_not_quoted(tmp_path, data):
     (tmp_path / "words").write_bytes(data)
     with pytest.raises(ConfigError, match="words") as caught:
-        read_passphrase(tmp_path / "words")
+        first_line(tmp_path / "words")
     assert "hidden" not in str(caught.value) and "\n" not in caught.value.message
     assert caught.value.__cause__ is None
 
 
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(ConfigError, match="cannot be read"):
-        read_passphrase(tmp_path / "words")
+        first_line(tmp_path / "words")
 
 
 def test_retention_as_configured(tmp_path):

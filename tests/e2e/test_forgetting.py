@@ -118,7 +118,7 @@ def test_a_passphrase_encrypts_a_plain_database_and_shows_nowhere(home: Home) ->
     (home.folder / "credentials" / "edged.passphrase").unlink()
     assert files_with(home.folder, words.encode(), SECRET.encode()) == []
     none = home.run("conversations", "list")
-    assert (none.returncode, "store.passphrase_file" in none.stderr) == (1, True)
+    assert (none.returncode, "store.passphrase_file" in none.stderr) == (1, True), none.stderr
     reader, writer = os.pipe()
     os.write(writer, words.encode() + b"\n")
     os.close(writer)

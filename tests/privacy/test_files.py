@@ -198,9 +198,9 @@ def test_processes_outside_are_out_of_reach(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("abi", "left_open"),
     [
-        (1, "emptying files, signals, abstract unix sockets"),
-        (2, "emptying files, signals, abstract unix sockets"),
-        (3, "signals, abstract unix sockets"),
+        (1, "emptying files, commands to devices, signals, abstract unix sockets"),
+        (2, "emptying files, commands to devices, signals, abstract unix sockets"),
+        (3, "commands to devices, signals, abstract unix sockets"),
         (5, "signals, abstract unix sockets"),
         (6, ""),
     ],
@@ -210,4 +210,4 @@ def test_what_an_older_kernel_cannot_do_is_said(tmp_path: Path, abi: int, left_o
     require_landlock(abi)
     active, detail, outside = guarded(OLD, tmp_path, str(abi))
     assert active and outside == "EACCES"
-    assert detail.partition("leaves open: ")[2] == left_open
+    assert detail.partition("left open: ")[2] == left_open

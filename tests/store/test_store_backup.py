@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -111,6 +112,31 @@ def test_a_backup_with_a_passphrase_needs_no_key_of_this_machine(store, state_di
     assert len(everything(elsewhere, other)) == 1
     # Its key is the one of the new machine, not the passphrase.
     assert json.loads((elsewhere / "edged.db.key.json").read_text())["source"] == str(other.file)
+
+
+def test_what_lies_beside_a_backup_is_somebody_elses(store, state_dir, source, file):
+    talk(store, "hello")
+    others = [file.with_name(file.name + suffix) for suffix in (".new", ".new-wal", ".new-journal")]
+    for other in others:
+        other.write_text("mine")
+    back_up(state_dir / "edged.db", source, file)
+    assert all(other.read_text() == "mine" for other in others)
+    assert sorted(file.parent.glob(f".{file.name}*")) == []
+
+
+def test_what_is_wrong_with_the_database_is_said_of_the_database(store, state_dir, source, file, tmp_path):
+    talk(store, "hello")
+    store.close()
+    database = state_dir / "edged.db"
+    damaged = bytearray(database.read_bytes())
+    damaged[100:3000] = bytes(2900)
+    database.write_bytes(damaged)
+    with pytest.raises(StoreError, match=re.escape(str(database))):
+        back_up(database, source, file)
+    ConversationStore(tmp_path / "plain" / "edged.db", None).close()
+    with pytest.raises(StoreError, match="not encrypted yet"):
+        back_up(tmp_path / "plain" / "edged.db", source, file)
+    assert not file.exists() and not list(file.parent.glob(f".{file.name}*"))
 
 
 def test_a_backup_needs_the_key_that_it_was_made_under(store, state_dir, source, file, tmp_path, elsewhere):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import textwrap
+from dataclasses import replace
 
 import pytest
 
@@ -100,6 +102,18 @@ def test_a_rekey_gives_the_keyring_a_second_key_and_wiping_takes_both(plug_in, a
     wipe_store(state_dir / "edged.db", auto)
     assert json.loads(kept.read_text()) == {}
     assert list(state_dir.iterdir()) == []
+
+
+def test_wiping_takes_every_key_that_the_database_ever_had(plug_in, auto, state_dir):
+    kept = plug_in()
+    ConversationStore.open(state_dir, auto).close()
+    for kind in ("auto", "auto", "file"):
+        rekey(state_dir / "edged.db", auto, replace(auto, kind=kind))
+        ConversationStore.open(state_dir, auto).close()  # which notes its key again
+    assert len(json.loads(kept.read_text())) == 3
+    wipe_store(state_dir / "edged.db", auto)
+    assert json.loads(kept.read_text()) == {}
+    assert not list(auto.directory.glob("*.key"))
 
 
 def test_an_emptied_or_changed_keyring_is_an_error(plug_in, auto, state_dir):
@@ -240,3 +254,11 @@ def test_wiping_where_nothing_is_stored_leaves_the_keys_of_other_databases(tmp_p
     ConversationStore.open(tmp_path / "used", source).close()
     wipe_store(tmp_path / "empty" / "edged.db", source)
     ConversationStore.open(tmp_path / "used", source).close()
+
+
+def test_a_key_that_moved_is_found_before_its_old_place_is_looked_into(tmp_path):
+    old, new = (KeySource(kind="file", directory=tmp_path / name) for name in ("old", "new"))
+    ConversationStore.open(tmp_path / "state", old).close()
+    shutil.copytree(old.directory, new.directory)
+    old.file.write_text("another one")  # as unreadable as it is to a daemon that Landlock holds
+    ConversationStore.open(tmp_path / "state", new).close()

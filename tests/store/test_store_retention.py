@@ -102,3 +102,12 @@ def test_what_is_being_answered_stays(kept):
     make_older(store, turn.conversation_id, 5 * DAY)
     assert store.expire() == 0
     assert store.get(turn.conversation_id, reader=OPERATOR).messages
+
+
+def test_what_devices_said_is_counted_in_bytes(kept):
+    """Three of them to a Chinese character."""
+    store = kept(Retention(devices_max_bytes=2_500))
+    for text in ("\u4e00" * 400, "\u4e8c" * 400, "\u4e09" * 400):
+        by_device(store, text)
+    assert store.expire() == 1
+    assert store.status().conversations == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import struct
 import zipfile
 from datetime import UTC, datetime, timedelta
@@ -160,6 +161,34 @@ def test_a_missing_or_changed_entry_is_named(file, name):
     data[-1] ^= 1
     with pytest.raises(InvalidInput, match=rf"{name}|{SIGNATURE}"):
         read(rebuilt(file, {name: bytes(data)}))
+
+
+def test_one_of_a_later_kind_of_zip_is_refused_in_one_line(file):
+    data = bytearray(file.read_bytes())
+    data[data.index(b"PK\x01\x02") + 6] = 200  # the version that it says it takes to read it
+    file.write_bytes(data)
+    with pytest.raises(InvalidInput, match="no archive of edged's"):
+        read(file)
+
+
+def test_what_goes_wrong_while_it_is_read_is_not_said_of_it(file):
+    with pytest.raises(OSError, match="elsewhere"), open_archive(file):
+        raise OSError("elsewhere")
+
+
+def test_nobody_else_can_read_it_from_its_first_byte_on(tmp_path):
+    seen = []
+
+    def transcripts():
+        seen.append((tmp_path / "new.zip").stat().st_mode & 0o777)
+        yield transcript()
+
+    old = os.umask(0)
+    try:
+        write_archive(tmp_path / "new.zip", transcripts(), SEED)
+    finally:
+        os.umask(old)
+    assert seen == [0o600]
 
 
 def test_additional_entries_are_refused(file):
