@@ -9,6 +9,7 @@ Needs the Debian packages pulseaudio, pulseaudio-utils, libasound2-plugins and l
 
 from __future__ import annotations
 
+import asyncio
 import ctypes.util
 import os
 import shutil
@@ -171,6 +172,12 @@ class SoundServer:
         """Streams that programs play, a line each."""
         lines = self._ask("list", "short", "sink-inputs").stdout.splitlines()
         return [line for line in lines if line.split("\t")[2] != "-"]
+
+    async def played_by(self, streams: int) -> None:
+        """Wait until there are so many: one is listed a moment after it was opened."""
+        async with asyncio.timeout(10):
+            while len(await asyncio.to_thread(self.players)) != streams:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
 
     def _ask(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return subprocess.run(["pactl", *words], env=self.environment, check=check, capture_output=True, text=True)

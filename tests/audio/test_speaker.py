@@ -196,7 +196,7 @@ async def test_a_muted_speaker_has_no_stream_and_drops_what_it_is_given(sound_se
     assert dropped.is_done and dropped.played_samples == 0 and dropped.samples == VOICE_RATE
     await asyncio.wait_for(speaker.drained(), 1)
     async with running(speaker):
-        assert len(sound_server.players()) == 1
+        await sound_server.played_by(1)
         playback = speaker.play(tone(5), sample_rate=VOICE_RATE)
         await played_for(playback, 0.1)
         await speaker.close()
