@@ -66,8 +66,11 @@ def test_what_is_no_speech(vad: SileroVad, pcm: Pcm) -> None:
 
 
 def test_clipped_speech_is_speech(vad: SileroVad) -> None:
-    pcm = np.clip(spoken(QUESTIONS[4]).astype(np.int32) * 30, -32_768, 32_767).astype(np.int16)
-    assert speech_seconds(vad, pcm) > 0.5
+    """Ten times too loud; at thirty times Silero hears anything from nothing to most of it, by the speaker's breath."""
+    for question in QUESTIONS[2:5]:
+        pcm = np.clip(spoken(question).astype(np.int32) * 10, -32_768, 32_767).astype(np.int16)
+        vad.reset()
+        assert speech_seconds(vad, pcm) > 0.5 * len(pcm) / SAMPLE_RATE
 
 
 @settings(max_examples=20, deadline=None)

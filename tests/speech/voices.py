@@ -44,15 +44,20 @@ QUESTIONS = (
 
 @functools.cache
 def voice() -> PiperVoice:
-    onnxruntime.set_seed(1)  # Piper's speech varies otherwise
+    return _fresh_voice()
+
+
+def _fresh_voice() -> PiperVoice:
+    onnxruntime.set_seed(1)  # Piper draws its noise from where a session's generator stands
     return PiperVoice(piper_voice_file(), threads=2)
 
 
 @functools.cache
 def spoken(text: str) -> Pcm:
-    """Read aloud by an American man."""
-    sound = np.concatenate(list(voice().synthesize(text)))
-    return to_pcm(np.asarray(soxr.resample(to_samples(sound), voice().sample_rate, SAMPLE_RATE), np.float32))
+    """Read aloud by an American man: the same sound whatever was read before."""
+    reader = _fresh_voice()
+    sound = np.concatenate(list(reader.synthesize(text)))
+    return to_pcm(np.asarray(soxr.resample(to_samples(sound), reader.sample_rate, SAMPLE_RATE), np.float32))
 
 
 def noise(seconds: float, loudness: float = 0.001, seed: int = 0) -> Pcm:
