@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import TypeVar
@@ -26,8 +26,8 @@ from edged.engine.tool_grammar import CallForm, beginning_of, call_grammar, each
 from edged.errors import InvalidInput
 from edged.events import OutputFormat
 
-MAX_READY = 8
-"""Compiled grammars that wait for their answer."""
+MAX_KEPT = 8
+"""Compiled grammars of an engine, those used last."""
 MAX_REASON = 200
 """Characters of what llguidance says of a grammar."""
 _STACK_BYTES = 256 * 1024 * 1024
@@ -50,9 +50,9 @@ Form = OutputFormat | CallForm
 
 
 class GrammarCompiler:
-    """Compiles grammars for one engine's vocabulary; any thread may ask.
+    """Compiles grammars for one engine's vocabulary, and keeps them for the answers to come; any thread may ask.
 
-    A compiled grammar serves one answer: what it learns while following one would count against its limits in the next.
+    Each answer follows a copy: what is learned while following one would count against the limits of the next.
     """
 
     def __init__(self, tokenizer: Tokenizer, *, vocab_size: int, ends: Sequence[int]) -> None:
@@ -62,25 +62,29 @@ class GrammarCompiler:
         self._ends = tuple(ends)
         self._lock = threading.Lock()
         self._vocabulary: _Vocabulary | None = None
-        self._ready: deque[tuple[Form, Constraint]] = deque(maxlen=MAX_READY)
+        self._kept: OrderedDict[Form, Constraint] = OrderedDict()
 
     def prepare(self, output: Form) -> None:
         """Compile what `begin` is about to be asked for; takes a millisecond, or some hundred for the worst.
 
         Raises InvalidInput naming the field of what is malformed, too large, or satisfied by no answer.
         """
-        compiled = output, self._compile(output)
-        with self._lock:
-            self._ready.append(compiled)
+        self._compiled(output)
 
     def begin(self, output: Form) -> Constraint:
         """What holds one answer to the grammar. Raises what `prepare` raises."""
+        return self._compiled(output).fork(output)
+
+    def _compiled(self, output: Form) -> Constraint:
         with self._lock:
-            for ready in self._ready:
-                if ready[0] == output:
-                    self._ready.remove(ready)
-                    return ready[1]
-        return self._compile(output)
+            compiled = self._kept.get(output)
+        compiled = compiled or self._compile(output)
+        with self._lock:
+            self._kept[output] = compiled
+            self._kept.move_to_end(output)
+            if len(self._kept) > MAX_KEPT:
+                self._kept.popitem(last=False)
+        return compiled
 
     def _compile(self, output: Form) -> Constraint:
         grammar, vocabulary = _grammar_of(output), self._vocabulary_of_engine()
@@ -176,9 +180,9 @@ class Constraint:
         """The scores, minus infinity where a token would break the grammar. Raises what `allowed` raises."""
         return np.where(self.allowed(), logits, _NEVER)  # five times as fast as np.copyto
 
-    def fork(self, alone: CallForm) -> Constraint:
-        """The same from here on, where only one of the tools is called."""
-        return Constraint(self._matcher.deep_copy(), self._vocabulary, alone)
+    def fork(self, output: Form) -> Constraint:
+        """The same from here on, for itself; `output` may leave only one of the tools."""
+        return Constraint(self._matcher.deep_copy(), self._vocabulary, output)
 
     def allow_arguments(self) -> None:
         """Go on to the arguments of the one tool. Raises InvalidInput where there can be none."""

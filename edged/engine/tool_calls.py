@@ -70,7 +70,8 @@ class ToolCalls:
         was_in_call = self._parser.in_call
         shown = self._parser.push(text)
         while self._parser.awaits_name and not was_in_call:
-            self.constraint = self._begin(CallForm(use=self._use, form=self._form, is_first=not self._parser.completed))
+            lead = self._form.lead_again if self._parser.completed else self._form.lead
+            self.constraint = self._begin(CallForm(use=self._use, form=self._form, lead=lead))
             if self.constraint.push_text(self._parser.held):
                 break
             shown += self._parser.refuse()  # the token of the mark went on with something else

@@ -33,8 +33,8 @@ class CallForm:
 
     use: ToolUse
     form: ToolForm
-    is_first: bool = True
-    """None came before it."""
+    lead: str
+    """What comes before the name: `form.lead`, or `form.lead_again` after another call."""
 
 
 def callable_tools(use: ToolUse | None) -> ToolUse | None:
@@ -113,8 +113,7 @@ def call_grammar(call: CallForm) -> str:
         )
     if properties > MAX_PROPERTIES:
         raise InvalidInput(f"all tools together may have {MAX_PROPERTIES} properties, not {properties}", field=_FIELD)
-    lead = form.lead if call.is_first else form.lead_again
-    lark = f"start: {_literal(lead)} ({' | '.join(alternatives)}) {_literal(form.tail)}\nBLANKS: /[ \\n]{{0,2}}/\n"
+    lark = f"start: {_literal(call.lead)} ({' | '.join(alternatives)}) {_literal(form.tail)}\nBLANKS: /[ \\n]{{0,2}}/\n"
     return json.dumps({"grammars": [{"name": "call", "lark_grammar": lark}, *grammars]})
 
 
@@ -144,7 +143,7 @@ def each_alone(call: CallForm) -> Iterator[CallForm]:
 
 def beginning_of(call: CallForm) -> str:
     """Of a call of the one tool that may be called, up to its arguments."""
-    return (call.form.lead if call.is_first else call.form.lead_again) + call.use.name + call.form.between
+    return call.lead + call.use.name + call.form.between
 
 
 def _literal(text: str) -> str:

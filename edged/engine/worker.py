@@ -187,7 +187,8 @@ async def _require_files(files: Sequence[Media], known: Mapping[MediaType, Reade
 def _form(request: GenerationRequest, engine: LoadedEngine | None) -> Form | None:
     """What the answer, or a call in it, is held to."""
     if use := callable_tools(request.tool_use):
-        return CallForm(use=use, form=engine.tool_form if engine else GENERIC)
+        form = engine.tool_form if engine else GENERIC
+        return CallForm(use=use, form=form, lead=form.lead)
     return request.output
 
 

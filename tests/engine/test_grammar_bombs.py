@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edged.engine.grammar import MAX_READY, GrammarCompiler, check_grammar
+from edged.engine.grammar import MAX_KEPT, GrammarCompiler, check_grammar
 from edged.engine.output_format import (
     MAX_CHOICES,
     MAX_CHOICES_CHARACTERS,
@@ -186,21 +186,29 @@ def test_what_is_wrong_with_it_is_said_in_a_line(compiler: GrammarCompiler, outp
     assert caught.value.message.isprintable()
 
 
-def test_only_so_many_grammars_wait(compiler: GrammarCompiler) -> None:
-    for index in range(3 * MAX_READY):
+def test_only_so_many_grammars_are_kept(compiler: GrammarCompiler) -> None:
+    for index in range(3 * MAX_KEPT):
         compiler.prepare(regex(f"a{index}"))
-    assert len(compiler._ready) == MAX_READY
-    for index in range(3 * MAX_READY):
-        assert compiler.begin(regex(f"a{index}")).allowed().any()
-    assert len(compiler._ready) == 0
+        compiler.begin(regex("again"))
+    assert len(compiler._kept) == MAX_KEPT
+    assert regex("again") in compiler._kept, "what is used stays"
 
 
 def test_one_answer_leaves_nothing_to_the_next(compiler: GrammarCompiler) -> None:
     """What following a grammar costs is counted anew for each answer: this one is exhausted within one."""
-    output = BOMBS["no small automaton"]
     for _ in range(3):
-        compiler.prepare(output)
-        follow(compiler, output, steps=20)
+        follow(compiler, BOMBS["no small automaton"], steps=20)
+
+
+def test_a_grammar_is_compiled_once(compiler: GrammarCompiler, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And its answers do not know of each other."""
+    compiler.prepare(choices("ab", "cd"))
+    monkeypatch.setattr(compiler, "_compile", None)
+    first, second = compiler.begin(choices("ab", "cd")), compiler.begin(choices("ab", "cd"))
+    assert first.push_text("ab")
+    assert first.is_complete
+    assert not second.is_complete
+    assert second.push_text("cd")
 
 
 def test_nothing_of_a_grammar_or_an_answer_is_printed(

@@ -225,7 +225,7 @@ def test_what_makes_no_sense_is_named(tmp_path: Path, use: ToolUse, field: str) 
     engine, _ = scripted_engine(tmp_path, capacity=2048)
     with pytest.raises(InvalidInput) as raised:
         check_tools(use)
-        engine.grammars.prepare(CallForm(use=use, form=engine.tool_form))
+        engine.grammars.prepare(CallForm(use=use, form=engine.tool_form, lead=engine.tool_form.lead))
     assert raised.value.field == field
     assert len(str(raised.value).splitlines()) == 1
 

@@ -148,7 +148,7 @@ async def _completion(parts: Parts, asked: ChatRequest) -> Completion:
     wanted = replace(wanted, messages=tuple(messages))
     await parts.model.check(wanted)
     generate = partial(parts.keeper.run, reader=caller().reader) if asked.store else parts.model.generate
-    return Completion(parts.model, generate, wanted, asked.n or 1, asked.return_reasoning is not False)
+    return Completion(generate, wanted, asked.n or 1, asked.return_reasoning is not False)
 
 
 async def _text_completion(parts: Parts, asked: CompletionRequest) -> TextCompletion:

@@ -23,7 +23,6 @@ from edged.events import (
     TurnEvent,
     Usage,
 )
-from edged.pipeline.ports import LanguageModel
 from edged.server.openai.conversation import numbered
 from edged.server.openai.tools import add_call_delta, call_delta
 from edged.server.openai.usage import chat_logprobs, usage_of
@@ -33,7 +32,6 @@ from edged.server.openai.usage import chat_logprobs, usage_of
 class Completion:
     """One answer of several, or of one, under one id."""
 
-    model: LanguageModel
     generate: Callable[[GenerationRequest], AsyncGenerator[TurnEvent, None]]
     """By the model, kept or not."""
     request: GenerationRequest
@@ -46,8 +44,6 @@ class Completion:
     async def chunks(self, *, with_usage: bool) -> AsyncGenerator[dict[str, Any], None]:
         """Of a stream. The first of each choice has the role, the last the reason; usage comes at the very end."""
         for index in range(self.count):
-            if index and self.request.output:
-                await self.model.check(self.request)  # a compiled grammar serves one answer
             has_begun = False
             async with aclosing(self.generate(numbered(self.request, index))) as events:
                 async for event in events:

@@ -58,8 +58,6 @@ class TextCompletion:
         """Of a stream, one text after another; the last of each has the reason, usage comes at the very end."""
         for index in range(len(self.requests) * self.count):
             request = numbered(self.requests[index // self.count], index % self.count)
-            if index and request.output:
-                await self.model.check(request)  # a compiled grammar serves one answer
             offset = 0
             if self.echo:
                 yield self._chunk(index, request.prompt or "")

@@ -54,10 +54,12 @@ async def test_a_json_object_may_bring_its_schema(daemon: HttpDaemon) -> None:
     assert output and output.kind is OutputKind.JSON_SCHEMA and json.loads(output.text) == SCHEMA
 
 
-async def test_each_of_several_answers_has_its_grammar_compiled_before(daemon: HttpDaemon) -> None:
+async def test_each_of_several_answers_has_the_form(daemon: HttpDaemon) -> None:
     form = {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}
     await daemon.chat(n=3, response_format=form)
-    assert len(daemon.model.checked) == 3
+    outputs = [request.output for request in daemon.model.requests]
+    assert len(outputs) == 3
+    assert all(output and output.kind is OutputKind.JSON_SCHEMA for output in outputs)
 
 
 async def test_a_budget_for_thinking(daemon: HttpDaemon) -> None:
