@@ -14,6 +14,7 @@ from openai import AsyncOpenAI
 
 from edged.audio.mel import Samples
 from edged.audio.pcm import Pcm
+from edged.engine.worker import EngineWorker
 from edged.errors import ArtefactError, InvalidInput
 from edged.events import Sampling
 from edged.pipeline.kept import Keeper
@@ -118,7 +119,7 @@ class Embedder:
 
 
 def scripted_parts(
-    model: ScriptedModel, lifecycle: Lifecycle, border: CallBorder, memory: DictMemory | None = None
+    model: ScriptedModel | EngineWorker, lifecycle: Lifecycle, border: CallBorder, memory: DictMemory | None = None
 ) -> Parts:
     memory = DictMemory() if memory is None else memory
     turns = TurnConductor(model, memory, MAX_BYTES, speech=Ears(), vision=Eyes())
@@ -159,12 +160,13 @@ def answer_of(received: bytes) -> Answer:
 
 
 class HttpDaemon:
-    def __init__(self, *, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, *, max_bytes: int = MAX_BYTES, worker: EngineWorker | None = None) -> None:
+        """worker: answers instead of the script."""
         self.model = ScriptedModel()
         self.lifecycle = Lifecycle(HealthServicer(()))
         self.lifecycle.enter(DaemonState.SERVING)
         self.memory = DictMemory()
-        self.parts = scripted_parts(self.model, self.lifecycle, CallBorder(self.lifecycle), self.memory)
+        self.parts = scripted_parts(worker or self.model, self.lifecycle, CallBorder(self.lifecycle), self.memory)
         self.parts.border.on_end = self.parts.meter.call
         app = Door(make_app(self.parts), on_this_machine, max_bytes=max_bytes)
         self.server = HttpServer(app, key="http.listen", tls=None, most_per_address=64)
