@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,6 +27,8 @@ from edged.vision.pictures import Picture, begin_picture
 
 MAX_WAITING = 8
 """Pictures that may wait or be looked at; one more is refused."""
+MAX_KEPT = 16
+"""Descriptions in memory, those asked for last: programs send a conversation's pictures again with each question."""
 MAX_WORDS = 200
 """Characters of what is looked for."""
 Cancelled = Callable[[], bool]
@@ -45,6 +49,8 @@ class Sight:
         self._load_objects = load_objects
         self._ocr: Ocr | None = None
         self._objects: ObjectDetector | None = None
+        self._described: OrderedDict[bytes, PictureDescription] = OrderedDict()
+        """By the SHA-256 of the file."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="edged-sight")
         self._waiting = 0
         self._is_closed = threading.Event()
@@ -59,7 +65,14 @@ class Sight:
 
     async def describe(self, data: bytes, *, field: str = "picture") -> PictureDescription:
         """What can be said of the picture. Raises what `read_text` raises."""
-        return await self._look(data, field, self._description)
+        self._require_open()
+        digest = await asyncio.to_thread(lambda: hashlib.sha256(data).digest())
+        description = self._described.get(digest) or await self._look(data, field, self._description)
+        self._described[digest] = description
+        self._described.move_to_end(digest)
+        if len(self._described) > MAX_KEPT:
+            self._described.popitem(last=False)
+        return description
 
     async def find(self, data: bytes, words: str, *, field: str = "picture") -> tuple[FoundText, ...]:
         """Where in the picture these words stand, in reading order, then the objects of that name.

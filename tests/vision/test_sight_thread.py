@@ -13,7 +13,7 @@ from PIL import Image
 from edged.errors import InvalidInput, MissingExtra, QueueFull, Unavailable
 from edged.vision.ocr import Ocr, ReadLine
 from edged.vision.pictures import Pixels
-from edged.vision.sight import MAX_WAITING, MAX_WORDS, Sight
+from edged.vision.sight import MAX_KEPT, MAX_WAITING, MAX_WORDS, Sight
 from tests.vision.menu import ROWS, encoded, menu, photographed
 from tests.vision.test_pictures import BAD
 
@@ -77,6 +77,34 @@ async def test_a_description(sight: Sight) -> None:
     seen = await sight.describe(encoded(menu()))
     assert "Mapo Tofu 麻婆豆腐 | hot" in seen.text and seen.colours and seen.codes == ()
     assert seen.read == await sight.read_text(encoded(menu()))
+
+
+class Counting(Ocr):
+    """Finds nothing, as often as it is asked to."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+
+    def read(self, pixels: Pixels, cancelled: Callable[[], bool] = lambda: False) -> list[ReadLine]:
+        self.reads += 1
+        return []
+
+
+async def test_a_picture_sent_again_is_described_once() -> None:
+    ocr = Counting()
+    sight = Sight(lambda: ocr)
+    pictures = [encoded(Image.new("RGB", (40, 40), (shade, 0, 0))) for shade in range(MAX_KEPT + 1)]
+    for _ in range(3):
+        assert await sight.describe(pictures[0]) is await sight.describe(pictures[0])
+    assert ocr.reads == 1
+    for picture in pictures:
+        await sight.describe(picture)
+    assert len(sight._described) == MAX_KEPT
+    await sight.describe(pictures[0])
+    assert ocr.reads == MAX_KEPT + 2, "the first had to make room"
+    sight.close()
+    with pytest.raises(Unavailable):
+        await sight.describe(pictures[0])
 
 
 async def test_networks_that_are_missing_are_asked_for_again() -> None:
