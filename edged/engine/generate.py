@@ -21,6 +21,7 @@ from edged.engine.prompt import Prompt, PromptWriter
 from edged.engine.readers import MEDIA_NAMES
 from edged.engine.sampling import validate
 from edged.engine.session import Logits, Memory
+from edged.engine.silent_calls import SilentCalls, known_names
 from edged.engine.tool_calls import ToolCalls
 from edged.engine.tool_grammar import callable_tools, check_tools
 from edged.errors import InvalidInput, UnsupportedPart
@@ -61,7 +62,6 @@ def generate(
     prompt = prompt_of(engine.prompts, request, engine.senses)
     if prompt.dropped_messages:
         yield (ContextTrimmed(dropped_messages=prompt.dropped_messages),)
-    use = callable_tools(request.tool_use)
     answer = Answer(
         prompt,
         request.sampling,
@@ -69,12 +69,12 @@ def generate(
         marks=_marks(engine.manifest.tokens, request),
         max_tokens=min(request.sampling.max_tokens, engine.session.capacity - len(prompt.tokens)),
         constraint=engine.grammars.begin(request.output) if request.output else None,
-        tools=ToolCalls(use, engine.tool_form, engine.grammars.begin) if use else None,
+        tools=_calls(engine, request),
         enable_thinking=request.enable_thinking,
         max_reasoning_tokens=request.max_reasoning_tokens,
         stop_thinking=request.stop_thinking,
     )
-    with engine.cache.lease(prompt.tokens) as sequence:
+    with engine.cache.lease(prompt.tokens, anew=request.sampling.seed is not None) as sequence:
         cached = len(sequence.tokens)
         perception = Perception(
             prompt, engine.senses, hidden_size=engine.manifest.hidden_size, has_axes=engine.manifest.graph.mrope
@@ -93,6 +93,14 @@ def generate(
         Measured(usage=usage, metrics=stopwatch.metrics(usage)),
         Finished(finish_reason=answer.finish_reason or FinishReason.CANCELLED),
     )
+
+
+def _calls(engine: Engine[Memory], request: GenerationRequest) -> ToolCalls | SilentCalls | None:
+    """What tells calls from words; None where there are only words, or the form of the answer says what they are."""
+    if use := callable_tools(request.tool_use):
+        return ToolCalls(use, engine.tool_form, engine.grammars.begin)
+    names = known_names(request)
+    return SilentCalls(engine.tool_form, names) if names and not request.output else None
 
 
 def validate_request(request: GenerationRequest, vocab_size: int | None = None) -> None:

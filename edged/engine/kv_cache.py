@@ -91,13 +91,14 @@ class KvCache(Generic[Memory]):
         return len(self._sequences)
 
     @contextmanager
-    def lease(self, prompt: Sequence[int]) -> Iterator[CachedSequence[Memory]]:
+    def lease(self, prompt: Sequence[int], *, anew: bool = False) -> Iterator[CachedSequence[Memory]]:
         """A sequence for this prompt alone, holding the longest beginning of it that is known.
 
+        anew: holding nothing, so that the scores are the same, to the last bit, whatever was computed before.
         At least the prompt's last token is left to compute, since its scores are needed. What the
         sequence holds at the end stays for the next prompt, as far as the limit allows.
         """
-        sequence = self._acquire(prompt)
+        sequence = self._acquire(prompt, anew=anew)
         try:
             yield sequence
         finally:
@@ -105,9 +106,9 @@ class KvCache(Generic[Memory]):
             sequence.last_used = next(self._clock)
             self._shrink(0)
 
-    def _acquire(self, prompt: Sequence[int]) -> CachedSequence[Memory]:
+    def _acquire(self, prompt: Sequence[int], *, anew: bool) -> CachedSequence[Memory]:
         best, common = None, 0
-        for candidate in self._sequences:
+        for candidate in () if anew else self._sequences:
             shared = min(common_prefix(candidate.tokens, prompt), len(prompt) - 1)
             if shared > common or (shared == common > 0 and not candidate.in_use):
                 best, common = candidate, shared

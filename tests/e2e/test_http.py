@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import urllib.request
 
@@ -14,6 +15,14 @@ from tests.e2e.program import Home
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
+
+
+def test_two_signals_at_once_end_it_without_a_word_more(home: Home) -> None:
+    with home.daemon("--http", f"127.0.0.1:{free_port()}") as daemon:
+        daemon.signal(signal.SIGTERM)
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+        assert daemon.log.read_text().splitlines()[-1].endswith("ending: SIGTERM")
 
 
 def test_a_program_asks_over_http(home: Home) -> None:

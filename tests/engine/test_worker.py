@@ -86,6 +86,16 @@ async def test_interleaved_answers_equal_those_given_alone(tmp_path: Path) -> No
     assert len(set(alone)) == 3
 
 
+async def test_a_seed_samples_the_same_whatever_was_asked_before(tmp_path: Path) -> None:
+    """Scores computed in other pieces differ in their last bits, so nothing of another answer is used."""
+    tiny_artefact(tmp_path)
+    async with running(tmp_path) as worker:
+        again = [await ask(worker, request(user("hello" * 9), temperature=1.0, seed=seed)) for seed in (7, 7, 8, 7)]
+        assert text_of(again[0]) == text_of(again[1]) == text_of(again[3]) != text_of(again[2])
+        assert {usage_of(events).cached_tokens for events in again} == {0}
+        assert usage_of(await ask(worker, request(user("hello" * 9)))).cached_tokens > 0
+
+
 async def test_closing_the_iterator_stops_the_computation(tmp_path: Path) -> None:
     tiny_artefact(tmp_path, slow_ms=3)
     async with running(tmp_path) as worker:
