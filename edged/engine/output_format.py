@@ -7,6 +7,7 @@ which it pays for with its square, so the numbers below are what keeps compiling
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -60,12 +61,17 @@ def grammar_of(output: OutputFormat) -> str:
             return schema_grammar(output.text, field)
         case OutputKind.REGEX:
             _require_length(len(output.text), MAX_REGEX_CHARACTERS, field)
-            return LLMatcher.grammar_from_regex(output.text)
+            return LLMatcher.grammar_from_regex(_with_plain_digits(output.text))
         case OutputKind.LARK:
             _require_length(len(output.text), MAX_LARK_CHARACTERS, field)
             return LLMatcher.grammar_from_lark(output.text)
         case OutputKind.CHOICES:
             return _choices_grammar(output.choices, field)
+
+
+def _with_plain_digits(pattern: str) -> str:
+    r"""With 0 to 9 for \d, as JSON Schema has it and programs read it; llguidance means the digits of all scripts."""
+    return re.sub(r"\\(.)", lambda match: "[0-9]" if match[1] == "d" else match[0], pattern, flags=re.DOTALL)
 
 
 def schema_grammar(schema: str, field: str) -> str:

@@ -60,6 +60,13 @@ def test_a_regular_expression_holds_from_end_to_end(tiny: LoadedEngine, seed: in
     assert re.fullmatch(pattern, text)
 
 
+@pytest.mark.parametrize("pattern", [r"\d\D", r"[\d.]\D", r"[]\d]\D", r"[[:punct:]\d]\D"])
+def test_digits_are_those_that_programs_read(tiny: LoadedEngine, pattern: str) -> None:
+    for text, is_allowed in (("3a", True), ("٣a", False), ("３a", False), ("34", False), ("3中", True)):
+        assert tiny.grammars.begin(regex(pattern)).push_text(text) == is_allowed
+    assert tiny.grammars.begin(regex(r"\\d")).push_text(r"\d")
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_a_lark_grammar(tiny: LoadedEngine, seed: int) -> None:
     grammar = lark('start: sum "=" NUMBER\nsum: NUMBER ("+" NUMBER){1,3}\nNUMBER: /[1-9][0-9]?/')
