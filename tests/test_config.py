@@ -96,9 +96,10 @@ def test_every_key_is_also_an_environment_variable(tmp_path: Path, name: str, te
         *(
             (f"[camera]\nsource = '{text}'", f"camera.source must {message}")
             for text, message in (
-                ("camera", "be a camera's number, a path that begins with /, http://ADDRESS:PORT/PATH in digits"),
+                ("camera", "be a camera's number, a path that begins with /, http:// or rtsp://ADDRESS:PORT/PATH"),
                 ("64", "be a camera's number"),
-                ("rtsp://192.168.1.20/live", "be a camera's number"),
+                ("rtsps://192.168.1.20/live", "be a camera's number"),
+                ("rtsp://camera.local/live", "be rtsp://ADDRESS:PORT/PATH with an IP address in digits, and no name"),
                 ("http://camera.local/live", "be http://ADDRESS:PORT/PATH with an IP address in digits, and no name"),
                 ("http://8.8.8.8/live", "have an address of this machine or of a private network"),
                 ("http://[::ffff:8.8.8.8]/live", "have an address of this machine or of a private network"),

@@ -16,8 +16,9 @@ from edged.bundle.wheelhouse import CHECKOUT, collect_wheels, oldest_glibc, unpa
 from edged.engine.installed import find_engine, verify_engine
 from edged.engine.manifest import FILE_NAME, Manifest, describe_file
 from edged.errors import AlreadyExists, InvalidInput
+from edged.store.migrations import MIGRATIONS
 
-SERVICE_FILES = ("edged.service", "edged.sysusers", "edged.tmpfiles", "README.md")
+SERVICE_FILES = ("edged.service", "edged.sysusers", "edged.tmpfiles", "backoff.conf", "README.md")
 START = "start.sh"
 """Installs the bundle where there is no edged yet."""
 
@@ -65,6 +66,7 @@ def create_bundle(
             extras=tuple(extras),
             engines=tuple(engines),
             plans=_plans(manifests),
+            schema=len(MIGRATIONS),
             installed_bytes=unpacked_bytes(wheels) + sum(each.disk_bytes for each in manifests.values()),
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
             files=files,

@@ -1,6 +1,6 @@
 """Installing a bundle beside the version that runs, and going back.
 
-PREFIX/versions/NAME/{venv,engines,systemd,licences,sbom.cdx.json}
+PREFIX/versions/NAME/{venv,engines,systemd,licences,sbom.cdx.json,schema}
 PREFIX/current -> versions/NAME        what PREFIX/bin/edged runs
 PREFIX/previous -> versions/NAME       what `roll_back` makes the current one
 PREFIX/publisher.pem                   whose bundles are taken without asking again
@@ -14,12 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edged.bundle.archive import Progress, Verified, opened, read_files
-from edged.bundle.machine_check import check_machine
+from edged.bundle.machine_check import check_machine, is_system_tensorrt
 from edged.bundle.manifest import BundleManifest
 from edged.bundle.signature import fingerprint
-from edged.bundle.wheelhouse import requirement
 from edged.engine.gpu import find_gpus
-from edged.errors import AlreadyExists, ArtefactError, InvalidInput, NotFound
+from edged.errors import AlreadyExists, ArtefactError, InvalidInput, NotFound, StoreError
 
 LAUNCHER = """#!/bin/sh
 # Runs the current version; `edged bundle rollback` goes back to the one before.
@@ -27,6 +26,8 @@ here="$(dirname "$(dirname "$(readlink -f "$0")")")"
 export EDGED_ENGINES_DIR="${EDGED_ENGINES_DIR:-$here/current/engines}"
 exec "$here/current/venv/bin/edged" "$@"
 """
+SCHEMA = "schema"
+"""A file in the folder of a version: the newest layout of the database that it can read."""
 SECONDS = 900
 """Longest that one step of pip, or trying the result, may take on a slow disk."""
 
@@ -43,50 +44,74 @@ def install_bundle(
     prefix: Path,
     *,
     python: Path,
+    stored_schema: int | None,
     trust: Callable[[Verified], bool],
     progress: Callable[[int], Progress],
     say: Callable[[str], None],
 ) -> BundleManifest:
     """Verify, check the machine, unpack, try, and only then make it the current version.
 
+    stored_schema: of the database it will be used with, None where that is not known.
     trust: whether a publisher may be believed whose bundles were not installed here before.
-    Raises ArtefactError, InvalidInput, AlreadyExists; what ran before runs on then.
+    Raises ArtefactError, InvalidInput, AlreadyExists, StoreError; what ran before runs on then.
     """
     with opened(path) as (file, verified):
         manifest = verified.manifest
         folder = prefix / "versions" / manifest.name
-        if folder.exists() and (prefix / "current").resolve() == folder.resolve():
+        current, previous = ((prefix / link).resolve() for link in ("current", "previous"))
+        if folder.exists() and current == folder.resolve():
             raise AlreadyExists(f"{manifest.name} is installed and current", resource=("version", manifest.name))
         _check_publisher(prefix, verified, trust)
         check_machine(manifest, prefix, python, find_gpus())
+        _check_schema(manifest.name, manifest.schema, stored_schema)
+        is_kept = folder.is_dir() and previous == folder.resolve()
         try:
-            shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was cut off
-            folder.mkdir(parents=True)
-            say("unpacking, and comparing every byte with what was signed ...")
-            read_files(file, manifest, folder, progress(_content_bytes(manifest)))
-            say("installing ...")
-            _make_environment(folder, manifest, python)
+            if is_kept:  # what can be gone back to is not touched
+                say("comparing every byte with what was signed ...")
+                read_files(file, manifest, None, progress(_content_bytes(manifest)))
+            else:
+                shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was cut off
+                folder.mkdir(parents=True)
+                say("unpacking, and comparing every byte with what was signed ...")
+                read_files(file, manifest, folder, progress(_content_bytes(manifest)))
+                say("installing ...")
+                _make_environment(folder, manifest, python)
+                (folder / SCHEMA).write_text(f"{manifest.schema}\n", encoding="ascii")
             _try(folder, manifest)
             _make_current(prefix, folder)
         except OSError as exc:
             raise InvalidInput(f"{exc.filename or prefix} cannot be written: {exc.strerror}") from exc
         finally:
-            if (prefix / "current").resolve() != folder.resolve():
+            if not is_kept and (prefix / "current").resolve() != folder.resolve():
                 shutil.rmtree(folder, ignore_errors=True)
         (prefix / "publisher.pem").write_bytes(verified.publisher)
     _forget_old_versions(prefix)
     return manifest
 
 
-def roll_back(prefix: Path) -> str:
-    """Make the previous version the current one, and the other way round. Returns its name. Raises NotFound."""
+def roll_back(prefix: Path, stored_schema: int | None) -> str:
+    """Make the previous version the current one, and the other way round. Returns its name.
+
+    stored_schema: see `install_bundle`. Raises NotFound, StoreError.
+    """
     current, previous = prefix / "current", prefix / "previous"
     if not (current.is_symlink() and previous.is_symlink() and previous.is_dir()):
         raise NotFound(f"{prefix} has no previous version to go back to", resource=("version", "previous"))
     old, new = current.readlink(), previous.readlink()
+    if (previous / SCHEMA).is_file():
+        _check_schema(new.name, int((previous / SCHEMA).read_text(encoding="ascii")), stored_schema)
     _point(current, new)
     _point(previous, old)
     return new.name
+
+
+def _check_schema(name: str, newest: int, stored: int | None) -> None:
+    """A database only ever goes forward: an older version refuses it at its start."""
+    if stored is not None and stored > newest:
+        raise StoreError(
+            f"{name} cannot read the conversations, which a newer edged has changed: move edged.db away, try "
+            "again, then put back a backup that was made before that (`edged restore FILE`)"
+        )
 
 
 def _check_publisher(prefix: Path, verified: Verified, trust: Callable[[Verified], bool]) -> None:
@@ -104,17 +129,20 @@ def _check_publisher(prefix: Path, verified: Verified, trust: Callable[[Verified
 
 
 def _make_environment(folder: Path, manifest: BundleManifest, python: Path) -> None:
-    """A virtual environment of the bundle's wheels alone; they are not needed afterwards."""
-    wheels = folder / "wheels"
-    _run([python, "-m", "venv", "--without-pip", folder / "venv"])
-    pip = next(iter(sorted(wheels.glob("pip-*.whl"))), None)
+    """A virtual environment of exactly the bundle's wheels; they are not needed afterwards."""
+    wheels = sorted((folder / "wheels").glob("*.whl"))
+    pip = next((wheel for wheel in wheels if wheel.name.startswith("pip-")), None)
     if pip is None:
         raise ArtefactError("the bundle has no pip: make it again")
-    interpreter = folder / "venv/bin/python"
-    quiet = ["--quiet", "--disable-pip-version-check", "--no-cache-dir", "--no-index", "--root-user-action=ignore"]
-    wanted = [f"{requirement(manifest.extras)}=={manifest.version}", "pip"]
-    _run([interpreter, pip / "pip", "install", *quiet, "--find-links", wheels, *wanted])
-    shutil.rmtree(wheels)
+    if any(wheel.name.startswith("onnxruntime_gpu-") for wheel in wheels):  # the same Python package, and more
+        wheels = [wheel for wheel in wheels if not wheel.name.startswith("onnxruntime-")]
+    # TensorRT itself, which JetPack and data centres install, is no wheel.
+    shared = ["--system-site-packages"] if any(is_system_tensorrt(plan) for plan in manifest.plans) else []
+    _run([python, "-m", "venv", "--without-pip", *shared, folder / "venv"])
+    quiet = ["--quiet", "--disable-pip-version-check", "--no-cache-dir", "--root-user-action=ignore"]
+    exactly = ["--no-index", "--no-deps", "--ignore-installed"]
+    _run([folder / "venv/bin/python", pip / "pip", "install", *quiet, *exactly, *wheels])
+    shutil.rmtree(folder / "wheels")
 
 
 def _try(folder: Path, manifest: BundleManifest) -> None:

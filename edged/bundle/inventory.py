@@ -22,7 +22,9 @@ try:
     from cyclonedx.output.json import JsonV1Dot6
     from packageurl import PackageURL
 except ModuleNotFoundError as exc:
-    raise MissingExtra("making a bundle needs an extra: `make setup` or pip install 'edged[bundle]'") from exc
+    raise MissingExtra(
+        "making a bundle needs an extra: `make setup EXTRAS=bundle` or pip install 'edged[bundle]'"
+    ) from exc
 
 MAX_LICENCE_BYTES = 1024 * 1024
 _LICENCE_NAMES = ("LICEN", "COPYING", "NOTICE", "AUTHORS")

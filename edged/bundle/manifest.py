@@ -49,6 +49,8 @@ class BundleManifest:
     extras: tuple[str, ...]
     engines: tuple[str, ...]
     plans: tuple[Compiled, ...]
+    schema: int
+    """Of the database: the newest that its edged can read, and the one that it brings older ones to."""
     installed_bytes: int
     """Once it is unpacked."""
     created_at: str
@@ -93,6 +95,7 @@ def _check(manifest: BundleManifest) -> None:
     require("extras", all(_EXTRA.fullmatch(extra) for extra in manifest.extras))
     require("engines", all(is_engine_name(engine) for engine in manifest.engines))
     require("created_at", re.fullmatch(r"[0-9T:+-]{19,25}", manifest.created_at) is not None)
+    require("schema", 0 < manifest.schema < 2**16)
     require("installed_bytes", 0 < manifest.installed_bytes < 2**50)
     for name, entry in manifest.files.items():
         path = PurePosixPath(name)

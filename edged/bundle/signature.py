@@ -21,7 +21,7 @@ try:
 
     from edged.trust.signatures import key_fingerprint
 except ModuleNotFoundError as exc:
-    raise MissingExtra("bundles need an extra: `make setup` or pip install 'edged[bundle]'") from exc
+    raise MissingExtra("bundles need an extra: `make setup EXTRAS=bundle` or pip install 'edged[bundle]'") from exc
 
 KEY_FILE = "bundle-signing.key"
 """In the configuration directory."""

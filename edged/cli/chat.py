@@ -187,6 +187,8 @@ class Chat:
 
     def export(self, file: str) -> None:
         """Write this conversation to FILE as Markdown, or show it."""
+        if self._generation.incognito:
+            raise InvalidInput("an incognito conversation cannot be exported; /delete forgets it now")
         transcript = self._runner.run(self._client.get_conversation(self._current()))
         if not file:
             click.echo(as_text(transcript), nl=False)

@@ -95,6 +95,11 @@ def _all_checks() -> Iterator[Check]:
             yield from _parts("lan", lan_checks, config)
 
 
+def _privacy(config: Config) -> Check:
+    detail = "; ".join(config.exposures) or "nothing that protects people is switched off"
+    return judged("privacy", detail, not config.exposures, advice="for debugging only", otherwise=Verdict.WARN)
+
+
 def _outcome(name: str, check: Callable[[Config], Check], config: Config) -> Check:
     """What the check found, or what kept it from looking."""
     try:
@@ -182,12 +187,21 @@ def _key(config: Config) -> Check:
 
 def _database(config: Config) -> Check:
     from edged.cli.database_check import check_database, key_of
+    from edged.store.database import is_plain
 
     file = config.database
     if not _has_database(config):
         return judged("database", f"made with the first conversation ({file})")
     if listens(config.socket_path):
         return judged("database", f"{file}, in use by the daemon")
+    if is_plain(file):
+        return judged(
+            "database",
+            f"{file} is not encrypted",
+            False,
+            advice="the next start of the daemon encrypts it",
+            otherwise=Verdict.WARN,
+        )
     if _is_sealed(config) or _outcome("database key", _key, config).verdict is Verdict.FAIL:
         return Check(name="database", verdict=Verdict.WARN, detail="not checked before its key is in order")
     check_database(file, key_of(config, file))
@@ -241,6 +255,7 @@ def _parts(name: str, checks: Callable[[Config], Iterable[Check]], config: Confi
 
 def _memory(config: Config) -> Check:
     from edged.daemon.machine import available_memory
+    from edged.daemon.memory_plan import memory_limit_mib
     from edged.engine.installed import find_engine
     from edged.engine.manifest import read_manifest
 
@@ -252,6 +267,7 @@ def _memory(config: Config) -> Check:
     needed = manifest.disk_bytes + tokens * manifest.kv_bytes_per_token
     free = available_memory()
     detail = f"{human_bytes(free)} available, {manifest.name} with a full context needs about {human_bytes(needed)}"
+    detail += f"; as a service: systemctl set-property edged MemoryMax={memory_limit_mib(config, manifest)}M"
     return judged("memory", detail, free > needed, advice="choose a smaller engine or context", otherwise=Verdict.WARN)
 
 
@@ -270,6 +286,7 @@ def _daemon(config: Config) -> Check:
 
 
 _CHECKS: dict[str, Callable[[Config], Check]] = {
+    "privacy": _privacy,
     "packages": _packages,
     "state directory": _state,
     "database key": _key,

@@ -102,6 +102,16 @@ class Config:
         return parse_camera(self.camera.source) if self.camera.source else None
 
     @property
+    def exposures(self) -> tuple[str, ...]:
+        """What the operator switched off that protects people, in words; empty by default."""
+        found = []
+        if not self.privacy.sandbox:
+            found.append("privacy.sandbox = false: nothing keeps the daemon from connections")
+        if self.logging.content:
+            found.append("logging.content = true: what people say is written to the log")
+        return tuple(found)
+
+    @property
     def tcp_address(self) -> tuple[str, int] | None:
         """Loopback IP address and port that daemon.tcp asks for."""
         return parse_loopback(self.daemon.tcp) if self.daemon.tcp else None
@@ -163,6 +173,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "retention.media_days": (0, 36_500),
     "retention.max_mb": (0, 1_048_576),
     "retention.device_max_mb": (0, 1_048_576),
+    "retention.media_max_mb": (0, 1_048_576),
 }
 
 

@@ -124,7 +124,7 @@ class CameraConfig:
     """[camera]: the daemon's eye (extra vision), open only while somebody looks through it; none unless it is named."""
 
     source: str = ""
-    """Its number, its path, http://ADDRESS:PORT/PATH on this machine or the LAN, or gst:PIPELINE; empty for none."""
+    """Its number, its path, http:// or rtsp://ADDRESS:PORT/PATH on this machine or the LAN, or gst:PIPELINE."""
     max_fps: int = 10
     """Most pictures a second taken from it, for all who look together."""
     warm_up_frames: int = 5
@@ -233,6 +233,8 @@ class RetentionConfig:
     """Those used least recently, once all of them take more than so many MiB; 0 for any number."""
     device_max_mb: int = 0
     """The same of those that paired devices began, of which only what was said and sent counts."""
+    media_max_mb: int = 0
+    """The same of those that hold pictures or recordings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,10 +15,11 @@ from edged.daemon.lifeline import Lifeline
 from edged.daemon.lock import sole_owner
 from edged.daemon.logs import OWN_LOG, redirect_to_own_log, start_logging
 from edged.daemon.secret import read_secret
-from edged.errors import EdgedError, MissingExtra, where_it_broke
+from edged.errors import EdgedError, MissingExtra, shortage, where_it_broke
 from edged.privacy.guard import put_in_force
 
 _log = logging.getLogger(__name__)
+_ALREADY = "talk to it with `edged ask`, end it, or set EDGED_STATE_DIR to another directory"
 
 
 def serve(config: Config, *, lifeline: int | None = None) -> None:
@@ -35,6 +36,9 @@ def serve(config: Config, *, lifeline: int | None = None) -> None:
         line.failed(exc)
         raise
     except Exception as exc:
+        if short := shortage(exc):
+            line.failed(short)
+            raise short from exc
         # The process border: a starter without our terminal must learn of it, too.
         _log.error("the daemon failed\n%s", where_it_broke(exc))  # never its message, which may quote somebody
         hint = f"{config.paths.state / OWN_LOG} shows where" if line.held else "the log shows where"
@@ -54,11 +58,13 @@ def _serve(config: Config, line: Lifeline) -> bool:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it would write a line for each handshake of a stranger
     start_logging(config)
-    with sole_owner(config.paths.state):
+    with sole_owner(config.paths.state, remedy=_ALREADY):
         if line.held:
             redirect_to_own_log(config.paths.state)
         secret = read_secret(config)
         guard = put_in_force(config)
+        for warning in config.exposures:
+            _log.warning("%s", warning)
         try:
             from edged.daemon.life import live
         except ModuleNotFoundError as exc:

@@ -29,6 +29,7 @@ def retention(config: Config) -> Retention:
         **limits,
         max_bytes=kept.max_mb * 1024**2 or None,
         devices_max_bytes=kept.device_max_mb * 1024**2 or None,
+        media_max_bytes=kept.media_max_mb * 1024**2 or None,
     )
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from edged.config import Config
 from edged.daemon.speech import Speech
 from edged.embedding.background import BackgroundEmbedder
+from edged.engine.installed import find_engine
 from edged.engine.worker import EngineWorker
-from edged.errors import MissingExtra
+from edged.errors import ConfigError, MissingExtra, NotFound
 from edged.events import Sampling
 from edged.pipeline.kept import Keeper
 from edged.pipeline.ports import Memory
@@ -41,7 +42,11 @@ def http_app(
     embedder: BackgroundEmbedder,
     memory: Memory,
 ) -> ASGIApp:
-    """The API itself; a door of its own stands wherever it is served. From now on, all that the daemon does counts."""
+    """The API itself; a door of its own stands wherever it is served. From now on, all that the daemon does counts.
+
+    Raises ConfigError for an alias of no engine.
+    """
+    _require_alias(config)
     meter = Meter(worker.status, lambda: server.privacy().refused_connections, state=lambda: server.lifecycle.state)
     server.border.on_end = meter.call
     worker.on_measured = meter.answer
@@ -63,6 +68,14 @@ def http_app(
         docs=_swagger_ui(),
     )
     return make_app(parts)
+
+
+def _require_alias(config: Config) -> None:
+    try:
+        if config.http.alias_engine:
+            find_engine(config.paths.engines, config.http.alias_engine)
+    except NotFound as exc:
+        raise ConfigError(f"http.alias_engine: {exc.message}") from exc
 
 
 def http_server(config: Config, app: ASGIApp) -> HttpServer:

@@ -77,6 +77,18 @@ class IncognitoMemory:
             usage=usage,
         )
 
+    async def count(self) -> int:
+        """Conversations that are not on the disk, as of now."""
+        return (await self._passing.status()).conversations
+
+    async def forget(self, conversation_id: str, *, reader: Reader) -> bool:
+        """Forget one conversation at once; False where it is none of this reader's that is in memory."""
+        own = replace(reader, sees_all=False)
+        if not await self._holds(conversation_id, own):
+            return False
+        await self._passing.delete(conversation_id, reader=own)
+        return True
+
     async def run(self) -> None:
         """Forget what nobody goes on with, until cancelled."""
         while True:

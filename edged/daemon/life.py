@@ -97,6 +97,7 @@ async def live(config: Config, guard: Guard, lifeline: Lifeline, secret: str = "
             vision=eyes,
             agent=PhoneAgent(worker, eyes),
             tools=tool_statuses(config),
+            incognito=memory,
             camera=camera,
         )
         wyoming = await _wyoming(config, speech, room)
@@ -280,8 +281,6 @@ async def _drain(server: Server, seconds: float, stop: StopRequest) -> None:
     impatience = asyncio.create_task(stop.urgent.wait())
     await asyncio.wait({draining, impatience}, return_when=asyncio.FIRST_COMPLETED)
     impatience.cancel()
-    if draining.done():
-        await draining
-    else:
-        draining.cancel()
-        await server.drain(0)
+    if not draining.done():
+        await server.border.finish(0)
+    await draining

@@ -15,12 +15,12 @@ LOCK_FILE = "edged.lock"
 
 
 @contextmanager
-def sole_owner(state: Path) -> Iterator[None]:
+def sole_owner(state: Path, *, remedy: str = "") -> Iterator[None]:
     """Create the state directory (0700) and hold it for the length of the block.
 
     The lock is flock(2) on a file that holds the owner's process id; the kernel drops it however the
-    process ends, so the file itself stays. Raises AlreadyRunning, or StoreError for a directory that
-    cannot be used.
+    process ends, so the file itself stays. Raises AlreadyRunning, which names the remedy, or StoreError for a
+    directory that cannot be used.
     """
     try:
         make_private_directory(state)
@@ -28,13 +28,13 @@ def sole_owner(state: Path) -> Iterator[None]:
     except OSError as exc:
         raise _unusable(state, exc) from exc
     try:
-        _take(lock, state)
+        _take(lock, state, remedy)
         yield
     finally:
         os.close(lock)
 
 
-def _take(lock: int, state: Path) -> None:
+def _take(lock: int, state: Path, remedy: str) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.ftruncate(lock, 0)
@@ -42,8 +42,7 @@ def _take(lock: int, state: Path) -> None:
     except BlockingIOError as exc:
         holder = os.pread(lock, 32, 0).decode("ascii", "replace").strip() or "unknown"
         raise AlreadyRunning(
-            f"a daemon (process {holder}) already uses {state}: talk to it with `edged ask`, "
-            "end it, or set EDGED_STATE_DIR to another directory"
+            f"a daemon (process {holder}) already uses {state}: {remedy or f'end it first (`kill {holder}`)'}"
         ) from exc
     except OSError as exc:
         raise _unusable(state, exc) from exc

@@ -97,8 +97,7 @@ class Speech:
         Raises MissingExtra, ArtefactError, NotFound for what is not there.
         """
         silero_file()
-        for name in _names(self._config):
-            _wake_word(name)
+        self.phrases()
         if self._config.identify_speakers:
             speakers_file()
         return ", ".join(

@@ -11,13 +11,20 @@ from edged.vision.metadata import without_metadata
 
 
 async def stripped(parts: tuple[Part, ...]) -> tuple[Part, ...]:
-    """The parts, each picture without what its file says beside it, and without a description that a client made up."""
+    """The parts, each picture without what its file says beside it, and without a description that a client made up.
+
+    Raises InvalidInput, naming the part, for a damaged one that cannot be drawn anew.
+    """
     return tuple(
         [
-            replace(part, data=await asyncio.to_thread(without_metadata, part.data), description="")
+            replace(
+                part,
+                data=await asyncio.to_thread(without_metadata, part.data, field=f"parts[{index}]"),
+                description="",
+            )
             if isinstance(part, Image)
             else part
-            for part in parts
+            for index, part in enumerate(parts)
         ]
     )
 

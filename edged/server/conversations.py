@@ -60,11 +60,24 @@ class Conversations(Protocol):
         ...
 
 
+class Passing(Protocol):
+    """Conversations that are in memory alone."""
+
+    async def count(self) -> int:
+        """How many there are."""
+        ...
+
+    async def forget(self, conversation_id: str, *, reader: Reader) -> bool:
+        """Forget one; False where it is none of theirs."""
+        ...
+
+
 class ConversationServicer(conversation_pb2_grpc.ConversationServiceServicer):
     """See conversation.proto for what each call does."""
 
-    def __init__(self, conversations: Conversations) -> None:
+    def __init__(self, conversations: Conversations, passing: Passing | None = None) -> None:
         self._conversations = conversations
+        self._passing = passing
 
     async def ListConversations(
         self, request: pb.ListConversationsRequest, context: grpc.aio.ServicerContext
@@ -108,7 +121,9 @@ class ConversationServicer(conversation_pb2_grpc.ConversationServiceServicer):
     async def DeleteConversation(
         self, request: pb.DeleteConversationRequest, context: grpc.aio.ServicerContext
     ) -> pb.DeleteConversationResponse:
-        await self._conversations.delete(request.conversation_id, reader=caller().reader)
+        name, reader = request.conversation_id, caller().reader
+        if not (self._passing and await self._passing.forget(name, reader=reader)):
+            await self._conversations.delete(name, reader=reader)
         return pb.DeleteConversationResponse()
 
     async def ExportConversations(

@@ -7,6 +7,7 @@ picture when one is asked for, taken after that.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import time
@@ -239,9 +240,11 @@ class Camera:
             finally:
                 os.close(descriptor)
         except OSError as exc:
-            raise DeviceUnavailable(
-                f"camera.led cannot be written ({exc.strerror}), so the camera stays closed: is its path right?"
-            ) from exc
+            remedy = "is its path right?"
+            if exc.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+                remedy = "let this user write it, the system service by its drop-in camera-led.conf (systemd/README.md)"
+            message = f"camera.led cannot be written ({exc.strerror}), so the camera stays closed: {remedy}"
+            raise DeviceUnavailable(message) from exc
 
     def _tell(self) -> None:
         """Whoever waits looks again."""

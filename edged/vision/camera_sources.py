@@ -16,6 +16,7 @@ from edged.config.camera_source import CameraKind, CameraSource
 from edged.errors import DeviceUnavailable, MissingExtra
 from edged.vision.camera_device import obstacle_of
 from edged.vision.mjpeg import MAX_JPEG_BYTES, MjpegParts
+from edged.vision.rtsp_camera import RtspCamera
 
 Bgr = NDArray[np.uint8]
 """(height, width, 3)."""
@@ -57,6 +58,8 @@ def open_source(source: CameraSource) -> FrameSource:
     cv2.setNumThreads(1)
     if source.kind is CameraKind.HTTP:
         return _NetworkCamera(source)
+    if source.kind is CameraKind.RTSP:
+        return RtspCamera(source, max_pixels=MAX_PIXELS, timeout_seconds=TIMEOUT_SECONDS)
     if source.kind is CameraKind.FILE:
         return _Recording(source)
     return _LocalCamera(source)
@@ -67,10 +70,8 @@ class _LocalCamera:
 
     def __init__(self, source: CameraSource) -> None:
         if source.kind is CameraKind.GSTREAMER:
-            if not cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER):
-                raise DeviceUnavailable(
-                    "the installed OpenCV knows no GStreamer: use the system's own, or name the camera as /dev/video0"
-                )
+            if obstacle := obstacle_of(source):
+                raise DeviceUnavailable(obstacle)
             pipeline = f"{source.place} ! appsink drop=true max-buffers=1 sync=false"
             self._capture = cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER)
         else:

@@ -30,6 +30,8 @@ MAX_PICTURE_PIXELS = 64 * 1024 * 1024
 """As the file has them; decoding takes ten bytes each, of a WebP sixteen. Telephones make 50 million."""
 MAX_SIDE = 4096
 """Pixels of the longer side of what is looked at."""
+DEEP_GREY = "I;16"
+"""What the mode of a picture begins with that is grey in 16 bits."""
 TURNED = (5, 6, 7, 8)
 """Orientations that exchange height and width."""
 _DECODER = ThreadPoolExecutor(1, thread_name_prefix="edged-picture")
@@ -140,12 +142,19 @@ def upright(picture: Image.Image, turned: int) -> Image.Image:
     return picture.transpose(Image.Transpose(_TRANSPOSITIONS[turned])) if turned != 1 else picture
 
 
+def shallow(picture: Image.Image) -> Image.Image:
+    """RGB of grey in 16 bits: the upper eight, where Pillow would clip all above 255 to white."""
+    from PIL import Image
+
+    return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8)).convert("RGB")
+
+
 def _on_ground(picture: Image.Image) -> Image.Image:
     """RGB, with a ground of the other brightness behind what is transparent: what is drawn there can be read."""
     from PIL import Image, ImageStat
 
-    if picture.mode.startswith("I;16"):
-        return _of_16_bits(picture)
+    if picture.mode.startswith(DEEP_GREY):
+        return shallow(picture)
     if not picture.has_transparency_data:
         return picture.convert("RGB")
     drawn = picture.convert("RGBA")
@@ -154,13 +163,6 @@ def _on_ground(picture: Image.Image) -> Image.Image:
     ground = Image.new("RGB", drawn.size, "black" if light and light[0] >= _LIGHT else "white")
     ground.paste(drawn, mask=alpha)
     return ground
-
-
-def _of_16_bits(picture: Image.Image) -> Image.Image:
-    """The upper eight: Pillow would clip all above 255 to white."""
-    from PIL import Image
-
-    return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8)).convert("RGB")
 
 
 def _too_large(field: str) -> InvalidInput:

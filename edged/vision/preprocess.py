@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edged.errors import InvalidInput
-from edged.vision.pictures import TURNED, begin, opened, orientation, upright
+from edged.vision.pictures import DEEP_GREY, TURNED, begin, opened, orientation, shallow, upright
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -168,4 +168,6 @@ def _grid(height: int, width: int, image_format: ImageFormat) -> Grid:
 
 def _rgb(picture: Image.Image) -> Image.Image:
     """The first frame's colours; what is transparent keeps the colour it hides, as in training."""
+    if picture.mode.startswith(DEEP_GREY):
+        return shallow(picture)
     return picture if picture.mode == "RGB" else picture.convert("RGB")

@@ -67,7 +67,9 @@ class Sight:
         """What can be said of the picture. Raises what `read_text` raises."""
         self._require_open()
         digest = await asyncio.to_thread(lambda: hashlib.sha256(data).digest())
-        description = self._described.get(digest) or await self._look(data, field, self._description)
+        description = self._described.get(digest)
+        if description is None:
+            description = await self._look(data, field, self._description)
         self._described[digest] = description
         self._described.move_to_end(digest)
         if len(self._described) > MAX_KEPT:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from edged.bundle.archive import HEAD, opened, read_files, write_archive
 from edged.bundle.manifest import BundleManifest, parse_manifest
 from edged.bundle.signature import KEY_FILE, fingerprint, public_pem, signing_key
+from edged.cli.bundle import RECIPE
 from edged.engine.manifest import describe_file
 from edged.errors import ArtefactError, EdgedError
 
@@ -27,7 +28,7 @@ CONTENT = {
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 
 
-def manifest_of(files: dict[str, Path], **changes: object) -> BundleManifest:
+def manifest_of(files: dict[str, Path], /, **changes: object) -> BundleManifest:
     values: dict[str, object] = {
         "version": "1.2.3",
         "machine": "x86_64",
@@ -36,6 +37,7 @@ def manifest_of(files: dict[str, Path], **changes: object) -> BundleManifest:
         "extras": ("daemon",),
         "engines": ("tiny",),
         "plans": (),
+        "schema": 1,
         "installed_bytes": 1000,
         "created_at": "2026-11-27T08:00:00+00:00",
         "files": {name: describe_file(path) for name, path in files.items()},
@@ -43,13 +45,13 @@ def manifest_of(files: dict[str, Path], **changes: object) -> BundleManifest:
     return BundleManifest(**{**values, **changes})
 
 
-def write(folder: Path, key: Ed25519PrivateKey = KEY) -> bytes:
+def write(folder: Path, key: Ed25519PrivateKey = KEY, **changes: object) -> bytes:
     sources = {}
     for name, content in CONTENT.items():
         sources[name] = folder / "sources" / name
         sources[name].parent.mkdir(parents=True, exist_ok=True)
         sources[name].write_bytes(content)
-    signed = manifest_of(sources).to_bytes()
+    signed = manifest_of(sources, **changes).to_bytes()
     head = dict(zip(HEAD, (signed, key.sign(signed), public_pem(key)), strict=True))
     target = io.BytesIO()
     write_archive(target, head, sources, lambda count: None)
@@ -74,14 +76,41 @@ def test_what_comes_out_is_what_went_in(bundle: bytes, tmp_path: Path) -> None:
     assert manifest.name == "1.2.3-20261127080000-x86_64-py3.12"
 
 
-def test_tar_and_openssl_read_it_too(bundle: bytes, tmp_path: Path) -> None:
-    """An administrator needs nothing of ours to look inside and to check the signature."""
-    (tmp_path / "b").write_bytes(bundle)
-    subprocess.run(["tar", "-xf", "b"], cwd=tmp_path, check=True)
-    assert {name: (tmp_path / name).read_bytes() for name in CONTENT} == CONTENT
-    judge = "openssl pkeyutl -verify -rawin -pubin -inkey publisher.pem -sigfile manifest.sig -in manifest.json"
-    said = subprocess.run(judge.split(), cwd=tmp_path, check=True, capture_output=True, text=True).stdout
-    assert "Verified Successfully" in said
+def by_hand(folder: Path, content: bytes) -> subprocess.CompletedProcess[str]:
+    """What `edged bundle create` tells an administrator to type, but for the last step, which runs start.sh."""
+    file = folder / "site.bundle"
+    file.write_bytes(content)
+    steps = [line for line in RECIPE.format(file=file, digest="").splitlines() if line.startswith("  ")]
+    assert steps.pop().startswith(f"  sh start.sh {file} --signed-by")
+    return subprocess.run(["sh", "-ec", "\n".join(steps)], cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_tools_that_linux_has_tell_who_made_it_and_whether_it_is_whole(bundle: bytes, tmp_path: Path) -> None:
+    """An administrator needs nothing of ours to look inside, and runs nothing of it before."""
+    done = by_hand(tmp_path, bundle)
+    assert done.returncode == 0, done.stderr
+    assert {name: (tmp_path / "site" / name).read_bytes() for name in CONTENT} == CONTENT
+    digest, verdict = done.stdout.splitlines()
+    assert digest == f"{fingerprint(public_pem(KEY)).replace('-', '')}  -"
+    assert verdict == "Signature Verified Successfully"
+
+
+def test_the_documents_say_the_same() -> None:
+    text = Path(__file__).parents[2].joinpath("SECURITY.md").read_text()
+    lines = RECIPE.format(file="/PATH/OF/THE/BUNDLE", digest="DIGEST").splitlines()
+    steps = [line.strip() for line in lines if line.startswith("  ") and "# DIGEST" not in line]
+    assert len(steps) == 5 and [step for step in steps if step not in text] == []
+
+
+def test_they_name_the_file_that_is_damaged(bundle: bytes, tmp_path: Path) -> None:
+    place = bundle.index(bytes(range(256)))
+    done = by_hand(tmp_path, bundle[:place] + b"\xff" + bundle[place + 1 :])
+    assert done.returncode and done.stdout.endswith("\nwheels/one-1.0-py3-none-any.whl: FAILED\n")
+
+
+def test_they_refuse_a_manifest_that_was_changed(bundle: bytes, tmp_path: Path) -> None:
+    done = by_hand(tmp_path, bundle.replace(b'"version": "1.2.3"', b'"version": "1.2.4"'))
+    assert done.returncode and "Verification Failure" in done.stdout and "FAILED" not in done.stdout
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -142,6 +171,7 @@ def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, name: str) -> Non
         ("extras", ("daemon] @ http",)),
         ("engines", ("../x",)),
         ("created_at", "now/../x"),
+        ("schema", 0),
         ("installed_bytes", -1),
     ],
 )

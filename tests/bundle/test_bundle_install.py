@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from edged.bundle.machine_check import check_machine
 from edged.bundle.manifest import BundleManifest, Compiled
 from edged.bundle.wheelhouse import collect_wheels, oldest_glibc
 from edged.engine.gpu import Gpu, Gpus
+from edged.engine.manifest import FileEntry
 from edged.errors import InvalidInput, NotFound
 from tests.bundle.test_bundle_archive import manifest_of
 
@@ -22,7 +24,10 @@ NO_GPU = Gpus(obstacle="this machine has no NVIDIA driver (no /proc/driver/nvidi
 RTX = Gpus(found=(Gpu(name="RTX 4090", capability="sm89", memory_bytes=2**34, cuda="13.0"),), has_driver=True)
 OLD = Gpus(found=(Gpu(name="RTX 4090", capability="sm89", memory_bytes=2**34, cuda="12.4"),), has_driver=True)
 PLAN = Compiled(engine="big", target="sm89", builder="tensorrt_rtx 1.7.1.116")
-FOREIGN = Compiled(engine="big", target="sm120", builder="tensorrt_rtx 1.7.1.116")
+ELDER = Compiled(engine="big", target="sm89", builder="tensorrt_rtx 1.6.0.1")
+WHOLE = Compiled(engine="big", target="sm89", builder="tensorrt 10.16.2.10")
+_ANY = FileEntry(sha256="0" * 64, bytes=1)
+WITH_RTX = {"wheels/tensorrt_rtx_cu13_bindings-1.7.1.116-cp311-none-manylinux_2_28_x86_64.whl": _ANY}
 
 
 def fitting(**changes: object) -> BundleManifest:
@@ -40,7 +45,7 @@ def check(manifest: BundleManifest, gpus: Gpus = NO_GPU, prefix: Path = Path("/o
 
 def test_what_fits_is_let_in() -> None:
     assert check(fitting()) == ""
-    assert check(fitting(plans=(PLAN,), extras=("daemon", "rtx")), RTX) == ""
+    assert check(fitting(plans=(PLAN,), extras=("daemon", "rtx"), files=WITH_RTX), RTX) == ""
 
 
 @pytest.mark.parametrize(
@@ -53,7 +58,9 @@ def test_what_fits_is_let_in() -> None:
         ({"extras": ("daemon", "cuda")}, NO_GPU, "no NVIDIA driver"),
         ({"extras": ("daemon", "cuda")}, OLD, "this one knows 12.4: update the driver"),
         ({"plans": (PLAN,)}, NO_GPU, "no NVIDIA driver"),
-        ({"plans": (PLAN,)}, RTX, "--extra rtx"),
+        ({"plans": (PLAN,)}, RTX, "the bundle has no tensorrt_rtx: make it with --extra rtx"),
+        ({"plans": (ELDER,), "files": WITH_RTX}, RTX, "1.6.0.1, the bundle has tensorrt_rtx 1.7.1.116"),
+        ({"plans": (WHOLE,)}, RTX, "compiled by tensorrt 10.16.2.10, this machine has no tensorrt: install that"),
         (
             {"plans": (Compiled(engine="big", target="sm120", builder="x"),)},
             RTX,
@@ -63,6 +70,20 @@ def test_what_fits_is_let_in() -> None:
 )
 def test_what_does_not_fit_is_said_with_what_to_do(changes: dict[str, object], gpus: Gpus, said: str) -> None:
     assert said in check(fitting(**changes), gpus)
+
+
+@pytest.mark.parametrize(("version", "said"), [("10.16.2.10", ""), ("10.13.0", "this machine has tensorrt 10.13.0")])
+def test_tensorrt_itself_is_looked_for_where_it_will_be_used(tmp_path: Path, version: str, said: str) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path], check=True)
+    module = next(tmp_path.glob("lib/python*/site-packages")) / "tensorrt.py"
+    module.write_text(f"__version__ = {version!r}\n")
+    manifest = fitting(plans=(WHOLE,), extras=("daemon",))
+    try:
+        check_machine(manifest, tmp_path, tmp_path / "bin/python", RTX)
+    except InvalidInput as exc:
+        assert said and said in exc.message
+    else:
+        assert not said
 
 
 def test_a_python_that_is_none_is_named(tmp_path: Path) -> None:
@@ -84,20 +105,20 @@ def test_an_extra_that_there_is_not_is_named_before_anything_is_collected(tmp_pa
 
 def test_back_and_forth(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="no previous version"):
-        roll_back(tmp_path)
+        roll_back(tmp_path, None)
     for name in ("one", "two"):
         (tmp_path / "versions" / name).mkdir(parents=True)
         install._make_current(tmp_path, tmp_path / "versions" / name)
     assert (tmp_path / "current").resolve().name == "two"
-    assert roll_back(tmp_path) == "one"
+    assert roll_back(tmp_path, None) == "one"
     assert (tmp_path / "current").resolve().name == "one"
-    assert roll_back(tmp_path) == "two"
+    assert roll_back(tmp_path, None) == "two"
     (tmp_path / "versions/three").mkdir()
     install._forget_old_versions(tmp_path)
     assert {folder.name for folder in (tmp_path / "versions").iterdir()} == {"one", "two"}
     shutil.rmtree(tmp_path / "versions/one")
     with pytest.raises(NotFound):
-        roll_back(tmp_path)
+        roll_back(tmp_path, None)
 
 
 def test_free_space_is_that_of_the_disk_the_prefix_will_lie_on(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from edged.cli import lan_checks
+from edged.config import load_config
 from edged.engine.gpu import Gpu, Gpus
 from edged.engine.manifest import read_manifest
 from edged.events import Text
@@ -69,6 +70,29 @@ def test_doctor_where_all_is_well(healthy: Path, edged: Edged) -> None:
     assert {name for name, check in checks(edged, 0).items() if check["verdict"] == "fail"} == set()
     lines = edged("doctor").stdout.splitlines()
     assert all(line[:5].strip() in ("ok", "warn") for line in lines)
+
+
+def test_doctor_says_what_is_switched_off(healthy: Path, edged: Edged, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert checks(edged, 0)["privacy"]["verdict"] == "ok"
+    monkeypatch.setenv("EDGED_PRIVACY__SANDBOX", "false")
+    monkeypatch.setenv("EDGED_LOGGING__CONTENT", "true")
+    found = checks(edged, 0)["privacy"]
+    assert found["verdict"] == "warn"
+    assert "privacy.sandbox = false" in found["detail"] and "written to the log" in found["detail"]
+
+
+def test_doctor_looks_for_the_file_of_a_wake_word(healthy: Path, edged: Edged, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGED_VOICE__WAKE_WORDS", str(healthy / "mine.json"))
+    found = checks(edged, 0)["speech"]
+    assert found["verdict"] == "warn" and "mine.json: cannot be read" in found["detail"]
+
+
+def test_doctor_knows_a_plain_database(healthy: Path, edged: Edged, tmp_path: Path) -> None:
+    state = load_config().paths.state
+    state.mkdir(parents=True, exist_ok=True)
+    ConversationStore(state / "edged.db", None).close()
+    found = checks(edged, 0)["database"]
+    assert found["verdict"] == "warn" and "is not encrypted: the next start" in found["detail"]
 
 
 def test_doctor_reaches_the_daemon(healthy: Path, daemon: ScriptedDaemon, edged: Edged) -> None:

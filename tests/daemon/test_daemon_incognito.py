@@ -105,3 +105,14 @@ def test_the_room_is_incognito_if_the_configuration_says_so(tmp_path, incognito)
     unused: Any = None
     composer = VoiceComposer(config, unused, unused, unused, unused, unused)
     assert composer._settings.reader == replace(OPERATOR, is_incognito=incognito)
+
+
+async def test_who_began_it_can_have_it_forgotten_and_nobody_else(store, passing):
+    memory = IncognitoMemory(store, passing)
+    own = await talk(memory, PRIVATE, SECRET)
+    kept = await talk(memory, OPERATOR, "kept")
+    assert not await memory.forget(own.conversation_id, reader=PHONE)
+    assert not await memory.forget(kept.conversation_id, reader=OPERATOR)
+    assert await memory.count() == 1
+    assert await memory.forget(own.conversation_id, reader=OPERATOR)
+    assert await memory.count() == 0

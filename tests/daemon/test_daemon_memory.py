@@ -65,11 +65,17 @@ def test_a_file_that_is_not_there(tmp_path):
 
 def test_retention_as_configured(tmp_path):
     assert retention(config_of(tmp_path)) == Retention()
-    named = {"DAYS": "30", "DEVICE_DAYS": "7", "MEDIA_DAYS": "2", "MAX_MB": "500", "DEVICE_MAX_MB": "50"}
+    named = {"DAYS": "30", "DEVICE_DAYS": "7", "MEDIA_DAYS": "2", "MAX_MB": "500"}
+    named |= {"DEVICE_MAX_MB": "50", "MEDIA_MAX_MB": "9"}
     kept = retention(config_of(tmp_path, **{f"EDGED_RETENTION__{key}": value for key, value in named.items()}))
     day = timedelta(days=1)
     assert kept == Retention(
-        all=30 * day, devices=7 * day, media=2 * day, max_bytes=500 * 1024**2, devices_max_bytes=50 * 1024**2
+        all=30 * day,
+        devices=7 * day,
+        media=2 * day,
+        max_bytes=500 * 1024**2,
+        devices_max_bytes=50 * 1024**2,
+        media_max_bytes=9 * 1024**2,
     )
 
 

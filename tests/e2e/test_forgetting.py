@@ -10,8 +10,11 @@ import subprocess
 import zlib
 from pathlib import Path
 
+import pytest
+
 from edged.client import Client
 from edged.daemon.database import key_source
+from edged.errors import RemoteError
 from edged.events import Image, Part, Started, Text
 from edged.records import OPERATOR
 from edged.store import ConversationStore
@@ -63,6 +66,9 @@ async def test_what_was_deleted_or_never_kept_is_in_no_file_while_the_daemon_goe
             assert (await client.list_conversations()).conversations == ()
             secret = await ask(client, f"My secret is {SECRET}.", shown)
             kept = await ask(client, "An ordinary question")
+            await client.delete(private)
+            with pytest.raises(RemoteError, match="no such incognito"):
+                await ask(client, "And now?", incognito=True, conversation_id=private)
             assert (await client.search(SECRET)).hits
             await client.delete(secret)
             assert files_with(home.folder, *needles) == []

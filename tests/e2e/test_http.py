@@ -17,6 +17,12 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+def test_an_alias_of_no_engine_is_said_at_the_start(home: Home) -> None:
+    done = home.run("serve", "--http", f"127.0.0.1:{free_port()}", EDGED_HTTP__ALIAS_ENGINE="tinny")
+    assert done.returncode == 1
+    assert "http.alias_engine: no engine 'tinny' is installed (did you mean" in done.stderr.splitlines()[-1]
+
+
 def test_two_signals_at_once_end_it_without_a_word_more(home: Home) -> None:
     with home.daemon("--http", f"127.0.0.1:{free_port()}") as daemon:
         daemon.signal(signal.SIGTERM)

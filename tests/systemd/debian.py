@@ -11,6 +11,13 @@ from pathlib import Path
 import pytest
 
 SECONDS = 280
+EMBEDDED = """
+from edged.embedding.minilm import MiniLm, minilm_folder
+model = MiniLm(minilm_folder())
+cat, kitten, law = (model.embed(model.encode(text)) for text in ("a cat", "a kitten", "tax law"))
+print(cat @ kitten > cat @ law)
+"""
+"""For the Python of an installation: whether the model of /v1/embeddings came along, and works."""
 
 
 def run(*command: str | Path) -> str:

@@ -42,7 +42,7 @@ class Image:
 
     def __init__(self, dockerfile: Path, base: Path, folder: Path) -> None:
         self._context, self._base, self._folder = dockerfile.parent, base, folder
-        self._steps = _parsed(dockerfile.read_text(encoding="utf-8"))
+        self._steps = parsed(dockerfile.read_text(encoding="utf-8"))
         self._stages: dict[str, Stage] = {}
 
     def build(self, name: str) -> Stage:
@@ -92,7 +92,7 @@ class Image:
             subprocess.run(["cp", "--archive", whole / source.lstrip("/"), into], check=True)
 
 
-def _parsed(text: str) -> dict[str, list[tuple[str, str]]]:
+def parsed(text: str) -> dict[str, list[tuple[str, str]]]:
     """Instructions by stage; the first is its FROM."""
     stages: dict[str, list[tuple[str, str]]] = {}
     lines = [line for line in text.splitlines() if not line.startswith("#")]

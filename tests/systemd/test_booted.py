@@ -60,6 +60,17 @@ def test_the_hardened_service_starts_answers_and_has_all_layers(system: Booted) 
     assert told["store"]["encrypted"]
 
 
+def test_the_service_is_held_to_what_doctor_computes(system: Booted) -> None:
+    environ = ("EDGED_ENGINES_DIR=/opt/engines", "EDGED_ENGINE__DEFAULT=tiny")
+    checks = json.loads(system.run("env", *environ, "sh", "-c", "edged doctor --json || true"))["checks"]
+    (memory,) = (check["detail"] for check in checks if check["name"] == "memory")
+    command = memory.rpartition("as a service: ")[2]
+    system.run(*command.split())
+    system.restart()
+    limit = int(system.run("systemctl", "show", "--value", "--property=MemoryMax", "edged"))
+    assert limit == int(command.rpartition("=")[2].removesuffix("M")) * 1024**2
+
+
 @pytest.mark.parametrize("is_filtered", [True, False])
 def test_systemd_alone_stops_what_phones_home(system: Booted, is_filtered: bool) -> None:
     """The plant runs in the service's control group, without our own layers; then without systemd's as well."""

@@ -14,7 +14,7 @@ import pytest
 
 from edged.bundle.archive import HEAD, opened, read_files, write_archive
 from edged.bundle.signature import public_pem, signing_key
-from tests.systemd.debian import SECONDS, Machine, require, run
+from tests.systemd.debian import EMBEDDED, SECONDS, Machine, require, run
 
 ROOT = Path(__file__).resolve().parents[2]
 EDGED = ROOT / ".venv/bin/edged"
@@ -31,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def made(folder: Path, machine: Machine) -> tuple[Path, str]:
     """A bundle for that machine, and the fingerprint that was printed."""
     python = machine.must("python3", "-c", "import sys; print('3.%d' % sys.version_info.minor)").strip()
-    command = [EDGED, "bundle", "create", folder / "site.bundle", "--json", "--extra", "daemon"]
+    command = [EDGED, "bundle", "create", folder / "site.bundle", "--json", "--extra", "daemon,web"]
     environ = {**os.environ, "XDG_CONFIG_HOME": str(folder / "config")}
     done = subprocess.run(
         [*command, "--python-version", python],
@@ -91,6 +91,7 @@ def test_a_bundle_lives_without_a_network(made: tuple[Path, str], folder: Path, 
     machine.must("sh", "/start.sh", "/site.bundle", "--signed-by", fingerprint)
     question = ("/opt/edged/bin/edged", "ask", "--json", "What is the capital of France? Answer in one word.")
     assert "paris" in json.loads(machine.must(*question))["text"].lower()
+    assert machine.must("/opt/edged/current/venv/bin/python", "-c", EMBEDDED) == "True\n"
 
     shutil.copy(newer(bundle, folder), machine.folder / "site.bundle")
     before = (machine.folder / "opt/edged/current").readlink()

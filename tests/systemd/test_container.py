@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.systemd.compose import compose, mounting
 from tests.systemd.debian import bootstrap, require
 from tests.systemd.image import Image
 
@@ -67,23 +68,10 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-ISOLATED = """
-set -e
-ip link set lo up
-mount --bind "$1" "$1"
-mount -t proc proc "$1/proc"
-mount -t tmpfs -o size=256m,mode=1777 tmpfs "$1/tmp"
-mount -t tmpfs -o uid=10001,gid=10001,mode=0700 tmpfs "$1/run/edged"
-for volume in edged edged-key; do mkdir "$2/$volume"; chown 10001:10001 "$2/$volume"; chmod 700 "$2/$volume"
-mount --bind "$2/$volume" "$1/var/lib/$volume"; done
-mount -o remount,bind,ro "$1"
-shift 2
-exec "$@"
-"""
-"""A network of its own with loopback alone, and no place to write but those that compose.yaml gives."""
 USED = """
 touch /usr/x 2>/dev/null && exit 3
-edged-container serve 2>/tmp/log & pid=$!
+touch /models/x 2>/dev/null && exit 4
+edged-container serve & pid=$!
 python3 -c '
 import json, sys, time, urllib.request
 url = "http://127.0.0.1:8000/v1/"
@@ -93,31 +81,38 @@ for attempt in range(240):
         break
     except OSError:
         time.sleep(0.5)
+def post(path, **body):
+    headers = {"content-type": "application/json", "authorization": "Bearer EMPTY"}
+    asked = urllib.request.Request(url + path, json.dumps(body).encode(), headers)
+    return json.load(urllib.request.urlopen(asked, timeout=120))
 question = {"role": "user", "content": "What is the capital of France? One word."}
-body = json.dumps({"model": "autoglm-phone-9b", "temperature": 0, "messages": [question]}).encode()
-print(urllib.request.urlopen(urllib.request.Request(url + "chat/completions", body, {
-    "content-type": "application/json", "authorization": "Bearer EMPTY"}), timeout=120).read().decode())
+answer = post("chat/completions", model="autoglm-phone-9b", temperature=0, messages=[question])
+vectors = post("embeddings", model="all-minilm-l6-v2", input=["a cat", "tax law"])["data"]
+print(json.dumps({"answer": answer, "dimensions": [len(one["embedding"]) for one in vectors]}))
 '
 edged status --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["state"])'
 kill -TERM $pid; wait $pid; echo "ended with $?"
-cat /tmp/log
+cat /logs/edged.log
 """
 
 
 @pytest.mark.vm
 @pytest.mark.timeout(3000)
 def test_the_cpu_image_answers_without_a_network(image: Image, tmp_path: Path) -> None:
-    """As compose.yaml runs it."""
+    """As compose.yaml runs it, with a network of its own that has loopback alone."""
     stage = image.build("cpu")
     tmp_path.chmod(0o755)
-    isolated = ["unshare", "--net", "--mount", "sh", "-c", ISOLATED, "sh", stage.root, tmp_path]
-    done = subprocess.run(
-        [*isolated, *stage.command("sh", "-c", USED)], capture_output=True, text=True, timeout=600, check=False
-    )
+    service = compose()["services"]["edged"]
+    assert stage.user == service["user"]
+    isolated = ["unshare", "--net", "--mount", "sh", "-c", mounting(service, stage.root, tmp_path), "sh"]
+    used = stage.command("sh", "-c", USED, extra=service["environment"])
+    done = subprocess.run([*isolated, *used], capture_output=True, text=True, timeout=600, check=False)
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
     assert done.stdout.startswith("{"), said
-    assert "Paris" in json.loads(done.stdout.splitlines()[0])["choices"][0]["message"]["content"], said
+    told = json.loads(done.stdout.splitlines()[0])
+    assert "Paris" in told["answer"]["choices"][0]["message"]["content"], said
+    assert told["dimensions"] == [384, 384]
     assert "\nserving\nended with 0\n" in done.stdout, said
     assert "Uvicorn running on http://0.0.0.0:8000" in said
     assert "loaded successfully with INT4 quantization." in said

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.systemd.debian import SECONDS, Machine, require, run
+from tests.systemd.debian import EMBEDDED, SECONDS, Machine, require, run
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "systemd/debian/build"
@@ -56,6 +56,7 @@ def test_the_package_lives_without_a_network(package: Path, machine: Machine, tm
 
     answer = json.loads(machine.must("edged", "ask", "--json", "What is the capital of France? Answer in one word."))
     assert "paris" in answer["text"].lower()
+    assert machine.must("/usr/lib/edged/bin/python", "-c", EMBEDDED) == "True\n"
     machine.must(
         "runuser",
         "-u",

@@ -78,6 +78,27 @@ def test_systemd_knows_every_setting() -> None:
     assert not [line for line in complaints if "edged.service" in line]
 
 
+def test_the_service_is_killed_before_the_machine_is() -> None:
+    limit = settings()["MemoryMax"]
+    assert len(limit) == 1 and re.fullmatch(r"[5-9][0-9]%", limit[0])
+    assert settings()["Restart"] == ["on-failure"], "which is also what being killed for memory is"
+
+
+def test_restarts_come_ever_later_where_systemd_can_do_that(tmp_path: Path) -> None:
+    """Older ones say which settings they do not know, and take the rest."""
+    shutil.copy(UNIT, tmp_path)
+    (tmp_path / "edged.service.d").mkdir()
+    shutil.copy(FOLDER / "backoff.conf", tmp_path / "edged.service.d")
+    done = analyze("verify", str(tmp_path / "edged.service"))
+    complaints = [line for line in done.stderr.splitlines() if "backoff.conf" in line]
+    version = int(analyze("--version").stdout.split()[1].partition(".")[0])
+    unknown = [] if version >= 254 else ["RestartSteps", "RestartMaxDelaySec"]
+    assert len(complaints) == len(unknown)
+    for key, line in zip(unknown, complaints, strict=True):
+        assert f"'{key}'" in line and line.endswith("ignoring.")
+    assert not [line for line in done.stderr.splitlines() if "edged.service:" in line and "executable" not in line]
+
+
 def test_the_gpu_drop_in_is_read_and_opens_only_gpus() -> None:
     """systemd-analyze takes drop-ins beside the unit into account, so the two tests above judge it as well."""
     lines = (FOLDER / "edged.service.d/gpu.conf").read_text(encoding="utf-8").splitlines()

@@ -113,10 +113,15 @@ def serve_pictures(camera: MjpegCamera, client: socket.socket) -> None:
 
 
 def picture(number: int) -> bytes:
-    """JPEG of 512 x 64 pixels: a block for each bit of the number, and below it the opposite."""
+    """JPEG of what `blocks` draws."""
+    return cv2.imencode(".jpg", blocks(number))[1].tobytes()
+
+
+def blocks(number: int) -> np.ndarray:
+    """512 x 64 pixels in BGR: a block for each bit of the number, and below it the opposite."""
     bits = np.array([(number >> bit) & 1 for bit in range(BITS)], np.uint8) * 255
     rows = np.kron(np.stack([bits, 255 - bits]), np.ones((BLOCK, BLOCK), np.uint8))
-    return cv2.imencode(".jpg", cv2.cvtColor(rows, cv2.COLOR_GRAY2BGR))[1].tobytes()
+    return cv2.cvtColor(rows, cv2.COLOR_GRAY2BGR)
 
 
 def number_in(jpeg: bytes) -> int:

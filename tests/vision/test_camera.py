@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
@@ -13,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edged.config import parse_camera
+from edged.config import load_config, parse_camera
 from edged.errors import CameraOff, DeviceUnavailable
 from edged.records import CameraState
 from edged.vision import camera_process
@@ -311,7 +313,7 @@ async def test_a_recording_and_numbered_pictures_play_over_and_over(tmp_path: Pa
     [
         ("63", "is it plugged in"),
         ("/nonexistent/film.avi", "is not there"),
-        ("gst:v4l2src ! videoconvert", "knows no GStreamer"),
+        ("gst:v4l2src ! videoconvert", r"knows no GStreamer: systemd/README\.md"),
     ],
 )
 async def test_what_does_not_open_says_what_to_do(source: str, message: str) -> None:
@@ -336,3 +338,31 @@ async def test_a_light_that_is_not_there_keeps_it_closed(network_camera: MjpegCa
         with pytest.raises(DeviceUnavailable, match=r"camera\.led cannot be written"):
             await camera.snapshot()
     assert not network_camera.requests and not (tmp_path / "none").exists()
+
+
+async def test_a_light_that_may_not_be_switched_says_what_the_service_needs(
+    network_camera: MjpegCamera, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    led = tmp_path / "brightness"
+    opened = os.open
+
+    def read_only(path: object, *arguments: Any, **options: Any) -> int:
+        if path == led:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr("edged.vision.camera.os.open", read_only)
+    async with living(network_camera.url, led=led) as camera:
+        with pytest.raises(DeviceUnavailable, match=r"Read-only file system.*camera-led\.conf"):
+            await camera.snapshot()
+
+
+def test_the_drop_in_opens_the_folder_of_one_light_and_names_it() -> None:
+    file = Path(__file__).resolve().parents[2] / "systemd/edged.service.d/camera-led.conf"
+    lines = [line.partition("=") for line in file.read_text(encoding="utf-8").splitlines()]
+    settings = {name: value for name, _, value in lines}
+    variable, _, led = settings["Environment"].partition("=")
+    config = load_config({"HOME": "/", variable: led})
+    assert settings["ReadWritePaths"] == f"-{Path(config.camera.led).parent}"
+    commands = [value.split() for name, _, value in lines if name == "ExecStartPre"]
+    assert [(words[0], words[-1]) for words in commands] == [("-+/usr/bin/chgrp", led), ("-+/usr/bin/chmod", led)]

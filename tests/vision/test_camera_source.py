@@ -15,6 +15,10 @@ JETSON = (
     "nvarguscamerasrc sensor-id=0 ! video/x-raw(memory:NVMM), width=1280, height=720, format=NV12, framerate=30/1 ! "
     "nvvidconv ! video/x-raw, format=BGRx ! videoconvert ! video/x-raw, format=BGR"
 )
+COMPACT = (
+    "gst:nvarguscamerasrc ! video/x-raw(memory:NVMM),width=1280,height=720,framerate=(fraction)30/1 ! nvvidconv ! "
+    "video/x-raw,format=BGRx ! videoconvert ! video/x-raw , format=BGR ! appsink"
+)
 
 
 @pytest.mark.parametrize(
@@ -28,13 +32,23 @@ JETSON = (
         ("http://127.0.0.1:8081", CameraKind.HTTP, "http://127.0.0.1:8081/", ("127.0.0.1", 8081)),
         ("http://10.1.2.3/a?key=k", CameraKind.HTTP, "http://10.1.2.3:80/a", ("10.1.2.3", 80)),
         ("http://[fd00::7]:81/a", CameraKind.HTTP, "http://[fd00::7]:81/a", ("fd00::7", 81)),
+        ("rtsp://192.168.1.20/s", CameraKind.RTSP, "rtsp://192.168.1.20:554/s", ("192.168.1.20", 554)),
+        ("rtsp://[::1]:8554/a?k=1", CameraKind.RTSP, "rtsp://[::1]:8554/a", ("::1", 8554)),
+        ("rtsp://10.1.2.3/user=a&password=b", CameraKind.RTSP, "rtsp://10.1.2.3:554/user", ("10.1.2.3", 554)),
         (f"gst:{JETSON}", CameraKind.GSTREAMER, JETSON, None),
         (f"gst:{JETSON} ! appsink drop=true", CameraKind.GSTREAMER, JETSON, None),
+        ("gst:v4l2src!image/jpeg!jpegdec", CameraKind.GSTREAMER, "v4l2src ! image/jpeg ! jpegdec", None),
     ],
 )
 def test_cameras(text: str, kind: CameraKind, name: str, address: tuple[str, int] | None) -> None:
     source = parse_camera(text)
     assert (source.kind, source.name, source.address) == (kind, name, address)
+
+
+def test_caps_need_no_blanks() -> None:
+    spaced = "gst:" + COMPACT.removeprefix("gst:").replace(" , ", ",").replace(",", ", ")
+    assert parse_camera(COMPACT) == parse_camera(spaced)
+    assert "video/x-raw(memory:NVMM), width=1280, height=720, framerate=(fraction)30/1 !" in parse_camera(COMPACT).name
 
 
 def test_a_password_is_understood_and_not_shown() -> None:
@@ -62,6 +76,11 @@ def test_a_password_is_understood_and_not_shown() -> None:
         "http://[::ffff:8.8.8.8]/",
         "http://\u0661.1.1.1/",
         "https://192.168.1.20/",
+        "rtsps://192.168.1.20/",
+        "rtsp://8.8.8.8/",
+        "rtsp://camera.local/",
+        "rtsp://a%0d%0aX:b@192.168.1.20/",
+        "rtsp://192.168.1.20/a\r\nX: y",
         "tcp://192.168.1.20:1",
         "concat:/etc/passwd",
         "film.avi",
@@ -73,6 +92,10 @@ def test_a_password_is_understood_and_not_shown() -> None:
         "gst:v4l2src ! appsink udpsrc port=1",
         "gst:filesrc location=/etc/passwd",
         "gst:v4l2src ! appsink ! queue",
+        "gst:v4l2src ! video/x-raw,width=1280,udpsink",
+        "gst:v4l2src ! video/x-raw,width=1280 udpsink port=1",
+        "gst:v4l2src ! video/x-raw,,width=1280",
+        "gst:v4l2src device=/dev/video0,x=1",
         "1" * 5000,
     ],
 )
@@ -96,7 +119,7 @@ def test_only_this_machine_and_private_networks(
 
 @given(st.text())
 def test_anything_else_is_a_value_error(text: str) -> None:
-    for prefix in ("", "http://", "http://127.0.0.1", "gst:", "/"):
+    for prefix in ("", "http://", "rtsp://127.0.0.1", "gst:", "/"):
         try:
             parse_camera(prefix + text)
         except ValueError as exc:
