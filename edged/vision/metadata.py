@@ -8,18 +8,12 @@ pixels, of a moving picture the first ones. What is hidden in the compressed pix
 
 from __future__ import annotations
 
-import io
 import struct
 
-from edged.errors import InvalidInput
 from edged.vision.gif_blocks import GIF, bare_gif
 from edged.vision.jpeg_segments import JPEG, bare_jpeg
-from edged.vision.pictures import DEEP_GREY, begin, opened, orientation, upright
 from edged.vision.png_chunks import PNG, bare_png
 from edged.vision.webp_chunks import bare_webp, is_webp
-
-_QUALITY = 95
-"""Of a JPEG that is drawn anew, 0 to 100."""
 
 
 def without_metadata(data: bytes, *, field: str = "parts") -> bytes:
@@ -39,25 +33,7 @@ def without_metadata(data: bytes, *, field: str = "parts") -> bytes:
         if is_webp(data):
             return bare_webp(data)
     except (struct.error, LookupError, ValueError):
-        return begin(_drawn_anew, data, field).result()
+        from edged.vision.redraw import drawn_anew
+
+        return drawn_anew(data, field)
     return data
-
-
-def _drawn_anew(data: bytes, field: str) -> bytes:
-    """In the same format, upright."""
-    try:
-        with opened(data, field=field):
-            pass
-    except InvalidInput:
-        return data  # as whoever looks at it will find, before anything is stored
-    with opened(data, field=field) as file:
-        turned = orientation(file)
-        if file.has_transparency_data:
-            mode = "RGBA"
-        else:
-            mode = {DEEP_GREY: DEEP_GREY, "1": "L", "L": "L"}.get(file.mode, "RGB")
-        picture = upright(file.convert(mode), turned)
-        picture.info = {}
-        drawn, kind = io.BytesIO(), "JPEG" if file.format == "MPO" else file.format
-        picture.save(drawn, kind, quality=_QUALITY, lossless=True)
-    return drawn.getvalue()

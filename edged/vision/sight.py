@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from edged.errors import InvalidInput, QueueFull, Unavailable
-from edged.records import FoundText, PictureDescription, PictureText, TextLine
+from edged.records import FoundText, PictureDescription, PictureSearch, PictureText, TextLine
 from edged.vision.codes import read_codes
 from edged.vision.colours import common_colours
 from edged.vision.corners import normalized_corners
@@ -76,7 +76,7 @@ class Sight:
             self._described.popitem(last=False)
         return description
 
-    async def find(self, data: bytes, words: str, *, field: str = "picture") -> tuple[FoundText, ...]:
+    async def find(self, data: bytes, words: str, *, field: str = "picture") -> PictureSearch:
         """Where in the picture these words stand, in reading order, then the objects of that name.
 
         Raises what `read_text` raises.
@@ -140,14 +140,16 @@ class Sight:
             text=described(read, codes, colours, objects), read=read, codes=codes, colours=colours, objects=objects
         )
 
-    def _found(self, picture: Picture, words: str, cancelled: Cancelled) -> tuple[FoundText, ...]:
+    def _found(self, picture: Picture, words: str, cancelled: Cancelled) -> PictureSearch:
         height, width = picture.pixels.shape[:2]
         lines = [line for row in self._rows(picture, cancelled) for line in row]
-        written = [
-            FoundText(text=text, confidence=line.confidence, corners=normalized_corners(quad, width, height))
+        found = [
+            FoundText(text=text, confidence=round(line.confidence, 4), corners=normalized_corners(quad, width, height))
             for line, text, quad in occurrences(lines, words)
         ]
-        return (*written, *named(self._objects.find(picture.pixels), words)) if self._objects else tuple(written)
+        if self._objects:
+            found += named(self._objects.find(picture.pixels), words)
+        return PictureSearch(found=tuple(found), only_words=self._objects is None)
 
 
 def _picture_text(picture: Picture, rows: Sequence[Sequence[ReadLine]]) -> PictureText:
