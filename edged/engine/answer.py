@@ -15,6 +15,7 @@ from edged.engine.prompt import Prompt
 from edged.engine.reasoning import ReasoningSplitter
 from edged.engine.sampling import likeliest, log_probabilities, make_sampler
 from edged.engine.session import Logits
+from edged.engine.silent_calls import SilentCalls
 from edged.engine.stop_strings import StopStrings
 from edged.engine.tokenizer import Detokenizer, Tokenizer
 from edged.engine.tool_calls import Delta, ToolCalls
@@ -44,14 +45,14 @@ class Answer:
         marks: Tokens,
         max_tokens: int,
         constraint: Constraint | None = None,
-        tools: ToolCalls | None = None,
+        tools: ToolCalls | SilentCalls | None = None,
         enable_thinking: bool = False,
         max_reasoning_tokens: int | None = None,
         stop_thinking: Event | None = None,
     ) -> None:
         """constraint: holds what is said, not what is thought before, to the form it was asked for.
 
-        tools: those that may be called; there is no constraint then.
+        tools: those that may be called, or what keeps calls from being shown; there is no constraint then.
         enable_thinking: think before a form, or before a call that has to come; otherwise the model knows itself
         whether to.
         max_reasoning_tokens: how many may be thought before the thinking is closed; None for any number.

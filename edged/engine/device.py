@@ -18,7 +18,7 @@ from edged.engine.generate import generate
 from edged.engine.kv_cache import BrokenSession
 from edged.engine.scheduler import RoundRobin
 from edged.engine.stream import EventStream
-from edged.errors import EdgedError, QueueFull, Unavailable, where_it_broke
+from edged.errors import EdgedError, QueueFull, Unavailable, shortage, where_it_broke
 from edged.events import Finished, GenerationRequest
 
 log = logging.getLogger(__name__)
@@ -268,5 +268,8 @@ def _reported(error: Exception) -> EdgedError:
     """What a client is told. Whatever breaks in one request must not end the others, but is a bug: log it."""
     if isinstance(error, EdgedError):
         return error
+    if short := shortage(error.__cause__ or error):
+        log.error("an answer failed: %s", short.message)
+        return short
     log.error("an answer failed\n%s", where_it_broke(error))
     return EdgedError("the engine failed while answering; the log says more")

@@ -7,12 +7,14 @@ import json
 import re
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from edged.server.web.http_server import MAX_CONNECTIONS
 from tests.e2e.program import DaemonProcess, Home, short_folder
 from tests.e2e.test_http import free_port
 
@@ -94,20 +96,61 @@ def served(engines: Path) -> Iterator[Served]:
             assert "internal error" not in process.log.read_text()
 
 
+def first_words(client: socket.socket) -> str:
+    """The status that a client has been told by now: "" for none yet, "cut off" where there will be none."""
+    try:
+        said = client.recv(4096, socket.MSG_PEEK)
+    except BlockingIOError:
+        return ""
+    except OSError:
+        return "cut off"
+    return said.split()[1].decode() if said else "cut off"
+
+
+def ask(stack: ExitStack, served: Served, count: int) -> list[socket.socket]:
+    """Streams that are asked for, and never read."""
+    request, clients = served.chat(tokens=LONG, stream=True), []
+    for _ in range(count):
+        clients.append(stack.enter_context(served.connect()))
+        with suppress(OSError):
+            clients[-1].sendall(request)
+        clients[-1].setblocking(False)
+    return clients
+
+
 def test_a_thousand_that_ask_and_never_read(served: Served) -> None:
-    """As many as there is room for are served; the operator's commands do not notice."""
+    """As many as there is room for are served or wait, the others are told to come again, and those beyond the
+    connections that the daemon holds are cut off; the operator's commands do not notice."""
+    limits = served.home.config.engine
     with served.unharmed(), ExitStack() as stack:
-        request, refused = served.chat(tokens=200, stream=True), 0
-        for _ in range(IDLE):
-            client = stack.enter_context(socket.socket())
-            client.settimeout(5)
-            try:
-                client.connect(("127.0.0.1", served.port))
-                client.sendall(request)
-            except OSError:
-                refused += 1
-        assert served.descriptors < 400
+        clients = ask(stack, served, IDLE)
+        until(lambda: Counter(map(first_words, clients))[""] <= limits.max_queued)
+        told = Counter(map(first_words, clients))
+        assert told.keys() <= {"200", "429", "cut off", ""}
+        assert told["200"] + told[""] >= limits.max_active
+        assert told["429"] > MAX_CONNECTIONS / 2
+        assert told["200"] + told["429"] + told[""] <= MAX_CONNECTIONS
+        assert all(b"retry-after: " in one.recv(4096) for one in clients if first_words(one) == "429")
+        assert served.descriptors < MAX_CONNECTIONS + 150
         assert served.home.run("status").returncode == 0
+
+
+def test_as_many_streams_as_are_allowed_are_held(engines: Path) -> None:
+    """In bounded memory; one more is told to come again, and when all leave, all is as it was."""
+    many = {"EDGED_ENGINE__MAX_ACTIVE": "8", "EDGED_ENGINE__MAX_QUEUED": "200"}
+    with short_folder() as folder:
+        home, port = Home(folder, engines, "slow", many), free_port()
+        with home.daemon("--http", f"127.0.0.1:{port}") as process:
+            served = Served(home, process, port)
+            with served.unharmed():
+                before = served.resident_bytes
+                with ExitStack() as stack:
+                    clients = ask(stack, served, 208)
+                    until(lambda: Counter(map(first_words, clients))["200"] >= 8)
+                    assert Counter(map(first_words, clients)).keys() <= {"200", ""}
+                    assert served.status_of(served.chat()) == 429
+                    assert served.resident_bytes < before + ROOM_BYTES / 2
+                until(lambda: served.metric("edged_active_requests") == 0)
 
 
 def test_who_leaves_in_the_middle_is_computed_for_no_longer(served: Served) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import select
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +108,20 @@ def test_bombs_are_answered_or_refused_by_their_field(client: openai.OpenAI, nam
         client.chat.completions.create(model="", messages=HELLO, max_tokens=2, extra_body=body)
     except openai.BadRequestError as exc:
         assert exc.param and exc.param.startswith(field)
+
+
+@pytest.mark.parametrize("name", ["powers of powers", "stars in Lark"])
+def test_nobody_waits_for_a_bomb(client: openai.OpenAI, name: str) -> None:
+    """Who asks after it has the answer while the bomb has none yet; these take the longest to be refused."""
+    field, value = asked(BOMBS[name])
+    bomb = http.client.HTTPConnection(client.base_url.host, client.base_url.port, timeout=GENEROUS_SECONDS)
+    with closing(bomb):
+        body = json.dumps({"messages": HELLO, "max_tokens": 2, field: value})
+        bomb.request("POST", "/v1/chat/completions", body, {"Content-Type": "application/json"})
+        answer = client.chat.completions.create(model="", messages=HELLO, max_tokens=2)
+        answered, _, _ = select.select([bomb.sock], [], [], 0)
+        assert answer.choices and not answered
+        assert bomb.getresponse().status == 400
 
 
 def asked(form: OutputFormat) -> tuple[str, object]:

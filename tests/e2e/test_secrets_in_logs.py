@@ -6,6 +6,7 @@ import http.client
 import json
 import re
 import socket
+import ssl
 from base64 import b64encode
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.e2e.program import Home
 
 SAID = "heliotrope9041"
 WRONG_CODE, WRONG_TOKEN = "018375", "sk-wrong-4c1f9a77e2"
+JSON = {"Content-Type": "application/json"}
 QUESTION = {"model": "tiny", "messages": [{"role": "user", "content": SAID}], "max_tokens": 4}
 
 
@@ -32,10 +34,19 @@ def free_ports(count: int) -> list[int]:
 
 def post(port: int, path: str, body: str, token: str = "") -> None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
+    headers = {**JSON, **({"Authorization": f"Bearer {token}"} if token else {})}
     connection.request("POST", path, body, headers)
     connection.getresponse().read()
     connection.close()
+
+
+def post_over_tls(port: int, trust: ssl.SSLContext, **headers: str) -> int:
+    """The status of a question at the LAN's web port, where keys are worth something."""
+    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=60, context=trust)
+    connection.request("POST", "/v1/chat/completions", json.dumps(QUESTION), {**JSON, **headers})
+    status = connection.getresponse().status
+    connection.close()
+    return status
 
 
 def secrets_in(folder: Path) -> list[str]:
@@ -88,6 +99,16 @@ async def test_the_log_holds_no_secret_and_no_word(home: Home) -> None:
         post(http_port, "/v1/chat/completions", json.dumps(QUESTION), api_key)
         post(http_port, "/v1/chat/completions", json.dumps(QUESTION)[:-1], WRONG_TOKEN)
         post(http_port, f"/v1/{SAID}?q={SAID}", json.dumps({**QUESTION, SAID: 1, "max_tokens": SAID}))
+        trust = ssl.create_default_context(cadata=pairing.credentials.ca_certificate.decode())
+        assert post_over_tls(web_port, trust, Authorization=f"Bearer {api_key}") == 200
+        for headers in (
+            {"Authorization": f"Bearer {api_key[:-1]}"},
+            {"Authorization": f"Basic {api_key}"},
+            {"Cookie": f"__Host-edged={api_key}"},
+            {"X-Api-Key": api_key},
+            {"Authorization": f"Bearer {WRONG_TOKEN}"},
+        ):
+            assert post_over_tls(web_port, trust, **headers) == 401
         with suppress(OSError), socket.create_connection(("127.0.0.1", web_port)) as plain:
             plain.sendall(f"GET /{SAID} HTTP/1.1\r\nCookie: {WRONG_TOKEN}\r\n\r\n".encode())
             plain.recv(64)
@@ -96,7 +117,7 @@ async def test_the_log_holds_no_secret_and_no_word(home: Home) -> None:
     assert "DEBUG" in log
     device_key = pairing.credentials.key
     never = {
-        *(SAID, WRONG_CODE, WRONG_TOKEN, api_key),
+        *(SAID, WRONG_CODE, WRONG_TOKEN, api_key[:-1]),
         *(offer.code, offer.secret, offer.link),
         *re.findall(r"[A-Za-z0-9+/=]{32,}", device_key.decode()),
         *secrets_in(home.folder),

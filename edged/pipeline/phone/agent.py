@@ -26,7 +26,17 @@ from edged.pipeline.phone.conversation import conversation
 from edged.pipeline.phone.dialect import grammar, read, written
 from edged.pipeline.phone.screen import in_words
 from edged.pipeline.ports import LanguageModel, Sight
-from edged.records import DoubleTap, LongPress, PhoneStep, PictureText, StepRequest, Swipe, Tap
+from edged.records import (
+    DoubleTap,
+    LongPress,
+    PhoneStep,
+    PictureText,
+    StepRequest,
+    Swipe,
+    Tap,
+    TypeName,
+    TypeText,
+)
 from edged.vision.pictures import begin_picture
 
 MAX_TASK_CHARACTERS = 2000
@@ -69,11 +79,12 @@ class PhoneAgent:
         said = None if await self._model.sees(model) else await self._said(request.screenshot)
         asked = self._asked(request, said, model)
         await self._model.check(asked)
-        text, measured = "", None
+        text, thought, measured = "", "", None
         async with aclosing(self._model.generate(asked)) as generation:
             async for event in generation:
                 match event:
                     case ReasoningDelta():
+                        thought += event.text
                         yield event
                     case TextDelta():
                         text += event.text
@@ -84,7 +95,8 @@ class PhoneAgent:
         action = read(text)
         if said is None and isinstance(action, _TOUCHES):
             said = await self._read(request.screenshot)
-        needed = confirmation(action, said)
+        has_typed = bool(request.history) and isinstance(request.history[-1].action, TypeText | TypeName)
+        needed = confirmation(action, said, task=request.task, thought=thought, has_typed=has_typed)
         yield PhoneStep(action=action, confirmation=needed, width=picture.width, height=picture.height)
         if measured:
             yield measured

@@ -2,13 +2,15 @@
 
 A model may call a tap sensitive. That cannot be relied on, for it may be wrong, or have been talked into something by
 what the screen says. So the words at the place that is touched count as well. What a picture without words does, such
-as an arrow that sends, nobody can tell from outside.
+as an arrow that sends, nobody can tell from outside; there the task counts, and what the model thought.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
+from edged.pipeline.phone.sensitive import agrees, of_button, of_task
 from edged.records import (
     Corners,
     DoubleTap,
@@ -24,28 +26,19 @@ from edged.records import (
     TypeText,
 )
 
-_SENSITIVE = re.compile(
-    r"\b(?:pay(?:ments?)?|buy|purchase|(?:place|submit) order|order now|check ?out|transfer|withdraw|donate|top up"
-    r"|subscribe|delete|remove|erase|clear all|empty trash|uninstall|reset|send|reply|post|publish|share|call|dial"
-    r"|log ?out|sign ?out|deactivate|authori[sz]e)\b"
-    "|支付|付款|收银|购买|下单|提交订单|结算|转账|汇款|充值|提现|捐款|续费|开通|删除|移除|清空|清除|卸载|重置|恢复出厂|注销"
-    "|发送|发表|发布|回复|分享|拨打|呼叫|退出登录|授权",
-    re.IGNORECASE,
-)
-_AGREEMENT = re.compile(
-    r"^\W*(?:ok(?:ay)?|yes|confirm|continue|agree|allow|accept|done|submit)\W*$"
-    r"|^\W*(?:确定|确认|是的?|好的?|同意|允许|继续|完成|提交)\W*$",
-    re.IGNORECASE,
-)
 _SLIDER = re.compile(r"\b(?:slide|swipe)\b|滑动|右滑|向右滑", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"[.!?]\s+|[。！？\n]")
 _BESIDE_X, _BESIDE_Y = 150, 30
 """Thousandths of the screen by which a button may be larger than its words."""
 
 
-def confirmation(action: PhoneAction, screen: PictureText | None) -> str:
+def confirmation(
+    action: PhoneAction, screen: PictureText | None, *, task: str = "", thought: str = "", has_typed: bool = False
+) -> str:
     """Why a person has to agree, or do something themselves; empty where nobody has to.
 
     screen: what it says; None where nobody could read it, and then every touch but a swipe is one to agree to.
+    thought: what the model thought before it. has_typed: the step before wrote something.
     """
     match action:
         case TakeOver(message=message):
@@ -55,7 +48,11 @@ def confirmation(action: PhoneAction, screen: PictureText | None) -> str:
         case Tap(message=message) if message:
             return f"the model calls it sensitive: {message}"
         case Tap(element=place) | DoubleTap(element=place) | LongPress(element=place):
-            return _touch(place, screen)
+            if screen is None:
+                return "nobody could read what the screen says there"
+            touched = [line.text for line in screen.lines if _is_at(place, line.corners)]
+            said = [line.text for line in screen.lines]
+            return _words(touched, said, task) if touched else _nothing_written(said, task, thought, has_typed)
         case Swipe(start=place):
             return _slide(place, screen)
         case TypeText(text=text) | TypeName(text=text) if "\n" in text:
@@ -63,18 +60,34 @@ def confirmation(action: PhoneAction, screen: PictureText | None) -> str:
     return ""
 
 
-def _touch(place: ScreenPlace, screen: PictureText | None) -> str:
-    if screen is None:
-        return "nobody could read what the screen says there"
-    touched = [line.text for line in screen.lines if _is_at(place, line.corners)]
-    for text in touched:
-        if _SENSITIVE.search(text):
-            return f'the screen says "{_short(text)}" there'
-    if any(_AGREEMENT.search(text) for text in touched):
-        asked = next((line.text for line in screen.lines if _SENSITIVE.search(line.text)), "")
-        if asked:
-            return f'it agrees to a screen that says "{_short(asked)}"'
-    return ""
+def _words(touched: Sequence[str], said: Sequence[str], task: str) -> str:
+    """Of a touch on these words, on a screen that says those."""
+    if sensitive := next(filter(of_button, touched), ""):
+        return f'the screen says "{_short(sensitive)}" there'
+    if not any(map(agrees, touched)):
+        return ""
+    if asked := next(filter(of_button, said), ""):
+        return f'it agrees to a screen that says "{_short(asked)}"'
+    deeds = of_task(task)
+    return f"it agrees to something, and the task is to {_together(deeds)}" if deeds else ""
+
+
+def _nothing_written(said: Sequence[str], task: str, thought: str, has_typed: bool) -> str:
+    """Of a touch on a picture or on nothing: most open or close something, some send or pay.
+
+    What the model thought last counts, and what the task asks for, once the screen speaks of the same or something
+    was written that may be sent.
+    """
+    last = _SENTENCE_END.split(thought.strip().rstrip(".!?。！？"))[-1]
+    if of_button(last):
+        return f'nothing is written there, and the model thought "{_short(last)}"'
+    asked = of_task(task)
+    deeds = asked if has_typed else asked & {deed for text in said for deed in of_button(text)}
+    return f"nothing is written there, and the task is to {_together(deeds)}" if deeds else ""
+
+
+def _together(deeds: set[str]) -> str:
+    return " and to ".join(sorted(deeds))
 
 
 def _slide(place: ScreenPlace, screen: PictureText | None) -> str:

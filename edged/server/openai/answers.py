@@ -15,12 +15,12 @@ from starlette.types import Receive, Scope, Send
 from edged.errors import EdgedError, Unavailable
 from edged.server.call_border import CallBorder
 from edged.server.interceptors import forget_frames
+from edged.server.openai.description import EVENTS
 from edged.server.openai.door import IDENTIFY
 from edged.server.openai.failures import failed, failure
 
 _Result = TypeVar("_Result")
 
-EVENTS = "text/event-stream"
 SEND_SECONDS = 60.0
 """How long a client may leave a piece unread, once the connection holds no more."""
 
@@ -55,11 +55,6 @@ async def _left(receive: Receive) -> None:
 def method_of(request: Request) -> str:
     """For the log: the path as it is declared, since what stands for a name in it is the client's."""
     return str(request.scope["route"].path)
-
-
-def described(*media_types: str) -> dict[int | str, dict[str, Any]]:
-    """For the description of the API: what a good answer may be besides the usual."""
-    return {200: {"content": {media_type: {} for media_type in media_types}}}
 
 
 class ByteStream(Response):

@@ -19,22 +19,33 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.staticfiles import StaticFiles
 
 import edged
-from edged.errors import EdgedError, InvalidInput, where_it_broke
+from edged.errors import ContextOverflow, EdgedError, InvalidInput, where_it_broke
+from edged.events import Message, Part
 from edged.records import DaemonState
 from edged.server.caller import caller
 from edged.server.interceptors import forget_frames
 from edged.server.metrics import CONTENT_TYPE
-from edged.server.openai.answers import EVENTS, EventStream, answered, described, method_of
+from edged.server.openai.answer_schema import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    Health,
+    Model,
+    ModelList,
+    TextCompletionChunk,
+)
+from edged.server.openai.answer_schema import TextCompletion as WholeTextCompletion
+from edged.server.openai.answers import EventStream, answered, method_of
 from edged.server.openai.audio import add_audio
 from edged.server.openai.chat import Completion
 from edged.server.openai.completions import TextCompletion, completion_requests
 from edged.server.openai.conversation import generation_request
+from edged.server.openai.description import EVERYWHERE, POSTED, DescribedApi, answers, errors
 from edged.server.openai.embeddings import add_embeddings
-from edged.server.openai.failures import RESPONSES, body, failed, invalid
+from edged.server.openai.failures import body, failed, invalid
 from edged.server.openai.forms import form_of
 from edged.server.openai.parts import Parts
 from edged.server.openai.schema import ChatRequest, CompletionRequest, GenerationOptions
-from edged.server.openai.tools import request_field
+from edged.server.openai.tools import request_field, with_pictures_told
 
 DOCS = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>edged</title>
 <link rel="stylesheet" href="/docs/swagger-ui.css"></head><body><div id="swagger-ui"></div>
@@ -51,7 +62,9 @@ MultiPartParser.spool_max_size = sys.maxsize  # a recording never reaches a disk
 
 def make_app(parts: Parts) -> FastAPI:
     """The ASGI application; needs `Door` around it."""
-    app = FastAPI(title="edged", version=edged.__version__, docs_url=None, redoc_url=None, responses=RESPONSES)
+    app = DescribedApi(
+        title="edged", version=edged.__version__, docs_url=None, redoc_url=None, responses=errors(*EVERYWHERE)
+    )
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(EdgedError, _on_refused)
@@ -73,12 +86,12 @@ def _docs() -> Response:
 
 
 def _add_state(app: FastAPI, parts: Parts) -> None:
-    @app.get("/health")
+    @app.get("/health", responses={**answers(Health), 503: {"model": Health}})
     async def health() -> Response:
         state = parts.state()
         return JSONResponse({"status": state.value}, 200 if state is DaemonState.SERVING else 503)
 
-    @app.get("/metrics", response_class=PlainTextResponse)
+    @app.get("/metrics", response_class=PlainTextResponse, responses=errors(503))
     async def metrics(request: Request) -> Response:
         async def work() -> Response:
             return Response(parts.meter.text(), media_type=CONTENT_TYPE)
@@ -87,13 +100,13 @@ def _add_state(app: FastAPI, parts: Parts) -> None:
 
 
 def _add_models(app: FastAPI, parts: Parts) -> None:
-    @app.get("/v1/models")
-    async def list_models() -> dict[str, Any]:
+    @app.get("/v1/models", responses=answers(ModelList) | errors(401))
+    async def list_models() -> Response:
         names = [info.name for info in sorted(parts.engines.models(), key=lambda info: not info.is_default)]
         names += [parts.alias, *([parts.embedder.name] if parts.embedder.is_installed else [])]
-        return {"object": "list", "data": list(map(_model, names))}
+        return JSONResponse({"object": "list", "data": list(map(_model, names))})
 
-    @app.get("/v1/models/{name:path}")
+    @app.get("/v1/models/{name:path}", responses=answers(Model) | errors(401, 404, 503))
     async def get_model(name: str, request: Request) -> Response:
         async def work() -> Response:
             if name != parts.embedder.name:
@@ -104,7 +117,10 @@ def _add_models(app: FastAPI, parts: Parts) -> None:
 
 
 def _add_chat(app: FastAPI, parts: Parts) -> None:
-    @app.post("/v1/chat/completions", responses=described(EVENTS))
+    @app.post(
+        "/v1/chat/completions",
+        responses=answers(ChatCompletion, events=ChatCompletionChunk) | errors(404, *POSTED),
+    )
     async def chat_completions(asked: ChatRequest, request: Request) -> Response:
         async def work() -> Response:
             with _named_as_asked(asked):
@@ -117,7 +133,10 @@ def _add_chat(app: FastAPI, parts: Parts) -> None:
 
 
 def _add_completions(app: FastAPI, parts: Parts) -> None:
-    @app.post("/v1/completions", responses=described(EVENTS))
+    @app.post(
+        "/v1/completions",
+        responses=answers(WholeTextCompletion, events=TextCompletionChunk) | errors(404, *POSTED),
+    )
     async def completions(asked: CompletionRequest, request: Request) -> Response:
         async def work() -> Response:
             with _named_as_asked(asked):
@@ -144,11 +163,19 @@ async def _completion(parts: Parts, asked: ChatRequest) -> Completion:
     """Checked as far as that is possible before it is computed."""
     name = await parts.model.resolve(parts.engine(asked.model or ""))
     wanted = generation_request(asked, parts.sampling, name)
-    messages = [replace(one, parts=await parts.perceive(one.parts, name)) for one in wanted.messages]
-    wanted = replace(wanted, messages=tuple(messages))
+    perceived = [replace(one, parts=await _perceived(parts, one, name)) for one in wanted.messages]
+    wanted = replace(wanted, messages=tuple(told for one in perceived for told in with_pictures_told(one)))
     await parts.model.check(wanted)
     generate = partial(parts.keeper.run, reader=caller().reader) if asked.store else parts.model.generate
     return Completion(generate, wanted, asked.n or 1, asked.return_reasoning is not False)
+
+
+async def _perceived(parts: Parts, message: Message, name: str) -> tuple[Part, ...]:
+    try:
+        return await parts.perceive(message.parts, name)
+    except InvalidInput as exc:
+        exc.field = "messages"  # which of its parts, is of no message of the request's
+        raise
 
 
 async def _text_completion(parts: Parts, asked: CompletionRequest) -> TextCompletion:
@@ -161,9 +188,12 @@ async def _text_completion(parts: Parts, asked: CompletionRequest) -> TextComple
 
 @contextmanager
 def _named_as_asked(asked: GenerationOptions) -> Iterator[None]:
-    """What the engine finds wrong names the field as the request has it."""
+    """What the engine finds wrong, or too long, names the field as the request has it."""
     try:
         yield
+    except ContextOverflow as exc:
+        exc.field = "messages" if isinstance(asked, ChatRequest) else "prompt"
+        raise
     except InvalidInput as exc:
         form = form_of(asked) if exc.field.startswith("output") else None
         exc.field = form.field if form else request_field(exc.field)

@@ -19,9 +19,18 @@ from edged.audio.pcm import SAMPLE_RATE
 from edged.errors import InvalidInput
 from edged.pipeline.sentences import SentenceSplitter
 from edged.records import Transcription, TranscriptionOptions
-from edged.server.openai.answers import EVENTS, ByteStream, EventStream, answered, described, method_of
+from edged.server.openai.answer_schema import (
+    SpeechDelta,
+    SpeechDone,
+    Transcript,
+    TranscriptDelta,
+    TranscriptDone,
+    VerboseTranscript,
+)
+from edged.server.openai.answers import ByteStream, EventStream, answered, method_of
+from edged.server.openai.description import POSTED, answers, errors
 from edged.server.openai.parts import Parts
-from edged.server.openai.schema import SpeechRequest
+from edged.server.openai.schema import SpeechRequest, Switch
 from edged.server.openai.transcripts import srt, verbose, vtt
 
 TranscriptForm = Literal["json", "text", "srt", "verbose_json", "vtt"]
@@ -36,7 +45,12 @@ _Language = Annotated[str, Form(max_length=20, description='Its code, such as "e
 def add_audio(app: FastAPI, parts: Parts) -> None:
     """The paths under /v1/audio."""
 
-    @app.post("/v1/audio/transcriptions", responses=described(*_TEXTS, EVENTS))
+    written = Transcript | VerboseTranscript
+
+    @app.post(
+        "/v1/audio/transcriptions",
+        responses=answers(written, events=TranscriptDelta | TranscriptDone, texts=_TEXTS) | errors(*POSTED),
+    )
     async def transcriptions(
         request: Request,
         file: Annotated[UploadFile, File()],
@@ -48,7 +62,7 @@ def add_audio(app: FastAPI, parts: Parts) -> None:
         granularities: Annotated[
             list[Literal["word", "segment"]] | None, Form(alias="timestamp_granularities[]")
         ] = None,
-        stream: Annotated[bool, Form()] = False,
+        stream: Annotated[Switch, Form()] = False,
     ) -> Response:
         has_words = "word" in (granularities or ())
         if has_words and response_format != "verbose_json":
@@ -68,7 +82,7 @@ def add_audio(app: FastAPI, parts: Parts) -> None:
 
         return await answered(parts.border, request, work)
 
-    @app.post("/v1/audio/translations", responses=described(*_TEXTS))
+    @app.post("/v1/audio/translations", responses=answers(written, texts=_TEXTS) | errors(*POSTED))
     async def translations(
         request: Request,
         file: Annotated[UploadFile, File()],
@@ -90,7 +104,11 @@ def add_audio(app: FastAPI, parts: Parts) -> None:
 
     sounds = {encoding.media_type for encoding in ENCODINGS.values()}
 
-    @app.post("/v1/audio/speech", response_class=Response, responses=described(*sorted(sounds), EVENTS))
+    @app.post(
+        "/v1/audio/speech",
+        response_class=Response,
+        responses=answers(events=SpeechDelta | SpeechDone, sounds=sorted(sounds)) | errors(*POSTED),
+    )
     async def speech(asked: SpeechRequest, request: Request) -> Response:
         sound = _said(parts, asked)
         if asked.stream_format == "sse":

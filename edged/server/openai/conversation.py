@@ -80,13 +80,16 @@ def _message(message: ChatMessage, number: int) -> Message:
         parts: tuple[Part, ...] = (Text(text=message.content),)
     else:
         parts = tuple(_part(part, f"{place}.content.{index}") for index, part in enumerate(message.content))
-    if message.role != "user" and not all(isinstance(part, Text) for part in parts):
-        raise InvalidInput("only users send pictures and recordings", field=f"{place}.content")
+    shown = {"user": (Text, Image, Audio), "tool": (Text, Image)}.get(message.role, (Text,))
+    if not all(isinstance(part, shown) for part in parts):
+        raise InvalidInput("pictures come from users and tools, recordings from users", field=f"{place}.content")
     if message.role == "tool":
         if message.tool_call_id is None:
             raise InvalidInput("tool_call_id is missing", field=f"{place}.tool_call_id")
         words = "\n".join(part.text for part in parts if isinstance(part, Text))
-        return Message(role=Role.TOOL, parts=(ToolResult(call_id=message.tool_call_id, content=words),))
+        pictures = [part for part in parts if isinstance(part, Image)]
+        result = ToolResult(call_id=message.tool_call_id, content=words)
+        return Message(role=Role.TOOL, parts=(result, *pictures))
     return Message(role=_ROLES[message.role], parts=(*parts, *calls))
 
 

@@ -165,4 +165,5 @@ def _refused(error: EdgedError) -> JSONResponse:
 
 
 def _refusal(status: int, text: str) -> JSONResponse:
-    return JSONResponse(body(text, status, code="refused"), status, {"connection": "close"})
+    headers = {"connection": "close", **({"retry-after": "1"} if status == 429 else {})}
+    return JSONResponse(body(text, status, code="refused"), status, headers)

@@ -13,7 +13,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from edged.errors import InvalidInput, NotFound
+from edged.server.openai.answer_schema import EmbeddingList
 from edged.server.openai.answers import answered
+from edged.server.openai.description import POSTED, answers, errors
 from edged.server.openai.parts import Parts
 from edged.server.openai.schema import EmbeddingRequest
 
@@ -21,7 +23,7 @@ from edged.server.openai.schema import EmbeddingRequest
 def add_embeddings(app: FastAPI, parts: Parts) -> None:
     """The path."""
 
-    @app.post("/v1/embeddings")
+    @app.post("/v1/embeddings", responses=answers(EmbeddingList) | errors(404, *POSTED))
     async def embeddings(asked: EmbeddingRequest, request: Request) -> Response:
         async def work() -> Response:
             # Writing down a million numbers takes a while, in which answers would stand still.

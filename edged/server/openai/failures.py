@@ -35,11 +35,6 @@ class Failure(BaseModel):
     error: Problem
 
 
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    "4XX": {"model": Failure, "description": "The request is at fault, or too many wait"},
-    "5XX": {"model": Failure, "description": "The daemon is at fault, or not ready"},
-}
-"""For the description of the API."""
 _WHOLE = frozenset({"guided_json", "input", "json_schema", "logit_bias", "prompt", "stop", "tool_choice"})
 """Fields inside which places are named by the client's own words, or by pydantic's."""
 _STATUS: Mapping[Code, int] = MappingProxyType({Code.UNIMPLEMENTED: 400, Code.FAILED_PRECONDITION: 400})

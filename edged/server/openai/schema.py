@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Discriminator, Field, StrictBool, StringConstraints, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, StrictBool, StringConstraints, Tag
 from pydantic_core import PydanticCustomError
 
 from edged.events import MAX_TOOLS
@@ -19,6 +19,11 @@ MAX_PROMPTS = 16
 MAX_TEXTS = 2048
 
 
+def _shown(*requests: dict[str, Any]) -> ConfigDict:
+    """Requests that are answered, for the description: to try it out, and to begin with."""
+    return ConfigDict(json_schema_extra={"examples": list(requests)})
+
+
 def _no_other(value: object) -> object:
     """JSON knows numbers from words and from true; 2.0 is whole all the same, as its schemas have it."""
     if isinstance(value, str | bool):
@@ -26,6 +31,15 @@ def _no_other(value: object) -> object:
     return value
 
 
+def _true_or_false(value: object) -> object:
+    """In a form all is text, of which pydantic takes 0, no and off for false."""
+    if isinstance(value, str) and value.lower() not in ("true", "false"):
+        raise PydanticCustomError("bool_type", "Input should be true or false")
+    return value
+
+
+Switch = Annotated[bool, BeforeValidator(_true_or_false)]
+"""Of a form."""
 _Whole = Annotated[int, BeforeValidator(_no_other)]
 _Number = Annotated[float, BeforeValidator(_no_other)]
 _Name = Annotated[str, StringConstraints(max_length=200)]
@@ -169,6 +183,8 @@ class GenerationOptions(BaseModel):
 class ChatRequest(GenerationOptions):
     """Of /v1/chat/completions."""
 
+    model_config = _shown({"messages": [{"role": "user", "content": "What is the capital of France?"}]})
+
     messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
     max_completion_tokens: _Whole | None = Field(default=None, ge=1)
     logprobs: StrictBool | None = None
@@ -201,6 +217,8 @@ class ChatRequest(GenerationOptions):
 class CompletionRequest(GenerationOptions):
     """Of /v1/completions: a text that goes on, with nothing around it that would make a conversation of it."""
 
+    model_config = _shown({"prompt": "The capital of France is"})
+
     prompt: _Words | Annotated[list[_Words], Field(min_length=1, max_length=MAX_PROMPTS)]
     echo: StrictBool | None = False
     suffix: _Words | None = None
@@ -210,6 +228,8 @@ class CompletionRequest(GenerationOptions):
 
 class EmbeddingRequest(BaseModel):
     """Of /v1/embeddings."""
+
+    model_config = _shown({"input": ["What is the capital of France?", "The bread is stale."]})
 
     input: _Words | Annotated[list[_Words], Field(min_length=1, max_length=MAX_TEXTS)] = Field(
         description="Texts: tokens would be those of another tokenizer"
@@ -221,6 +241,8 @@ class EmbeddingRequest(BaseModel):
 
 class SpeechRequest(BaseModel):
     """Of /v1/audio/speech."""
+
+    model_config = _shown({"input": "Hello.", "response_format": "wav"})
 
     input: str = Field(min_length=1, max_length=4096)
     model: _Name = ""

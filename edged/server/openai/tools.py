@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from edged.errors import InvalidInput
 from edged.events import (
+    Image,
     Message,
     Role,
     Tool,
@@ -81,13 +83,32 @@ def with_results_joined(messages: Sequence[Message]) -> tuple[Message, ...]:
                 raise InvalidInput(_NO_CALL, field=f"messages.{number}.tool_call_id")
             waiting.remove(result.call_id)
         if results and joined[-1].role is Role.TOOL:
-            joined[-1] = Message(role=Role.TOOL, parts=(*joined[-1].parts, *results))
+            joined[-1] = Message(role=Role.TOOL, parts=(*joined[-1].parts, *message.parts))
         else:
             joined.append(message)
         waiting |= {part.id for part in message.parts if isinstance(part, ToolCall)}
     if waiting:
         raise InvalidInput(_waiting(waiting), field="messages")
     return tuple(joined)
+
+
+def with_pictures_told(message: Message) -> tuple[Message, ...]:
+    """A message of results as models read one: pictures, each after the result that it is of, are part of its text.
+
+    Those without a description are for a model that sees, which no template shows them in a result: they come after.
+    """
+    if message.role is not Role.TOOL:
+        return (message,)
+    results: list[ToolResult] = []
+    unseen = tuple(part for part in message.parts if isinstance(part, Image) and not part.description)
+    for part in message.parts:
+        if isinstance(part, ToolResult):
+            results.append(part)
+        elif isinstance(part, Image) and part.description:
+            words = f"{results[-1].content}\n{part.description}".strip()
+            results[-1] = replace(results[-1], content=words)
+    told = replace(message, parts=tuple(results))
+    return (told, Message(role=Role.USER, parts=unseen)) if unseen else (told,)
 
 
 def call_delta(event: ToolCallStarted | ToolCallDelta) -> dict[str, Any]:

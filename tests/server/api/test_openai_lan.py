@@ -25,6 +25,7 @@ from edged.server.openai.app import make_app
 from edged.server.openai.bearer import KeyHolders
 from edged.server.openai.door import Door
 from tests.audio.recordings import wav
+from tests.server.api.described import require_described
 from tests.server.api.http_daemon import MAX_BYTES, RATE, Answer, answer_of, scripted_parts
 from tests.server.lan_server import LanServer
 from tests.server.scripted import WAIT, says, until
@@ -93,10 +94,13 @@ async def test_without_a_key_there_is_nothing(lan: LanServer) -> None:
     shown = ["", "Authorization: Bearer EMPTY", f"Authorization: Bearer {gone.key}", f"Authorization: Basic {gone.key}"]
     shown += [f"Authorization: Bearer {cookie}", f"Cookie: __Host-edged={cookie}", f"Authorization: Bearer {cookie_id}"]
     paths = ("/v1/models", "/v1/models/tiny", "/v1/chat/completions", "/v1/audio/speech", "/v1/x")
+    described = make_app(scripted_parts(lan.model, lan.server.lifecycle, lan.server.border)).openapi()
     for header, path, method in itertools.product(shown, paths, ("GET", "POST")):
         answer = await call(lan, path, CHAT, *([header] if header else []), method=method)
         assert answer.status == 401 and answer.headers["www-authenticate"] == "Bearer"
         assert answer.json()["error"]["code"] == "invalid_api_key"
+        if path == "/v1/chat/completions" and method == "POST":
+            require_described(described, method, path, answer)
     assert not lan.model.requests
 
 

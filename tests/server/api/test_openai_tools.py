@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -11,6 +12,7 @@ from edged.errors import InvalidInput
 from edged.events import (
     Finished,
     FinishReason,
+    Image,
     Measured,
     Role,
     Text,
@@ -23,7 +25,8 @@ from edged.events import (
     ToolResult,
     ToolUse,
 )
-from tests.server.api.http_daemon import HttpDaemon
+from tests.pipeline.phone_screen import png
+from tests.server.api.http_daemon import Eyes, HttpDaemon
 from tests.server.scripted import METRICS, USAGE, Step
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -127,6 +130,49 @@ async def test_a_conversation_with_calls_goes_on(daemon: HttpDaemon) -> None:
         (Role.ASSISTANT, (others[1],)),
         (Role.TOOL, (ToolResult(call_id="ccccccccc", content=""),)),
     ]
+
+
+PIXELS = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + base64.b64encode(png()).decode()}}
+SEEN = f"a picture of {len(png())} bytes"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_tool_returns_a_picture(daemon: HttpDaemon, stream: bool) -> None:
+    """Put in words for a model that reads text alone, beside the right result."""
+    said = {"role": "assistant", "tool_calls": [call(), call("bbbbbbbbb")]}
+    both = [{"type": "text", "text": "Here:"}, PIXELS]
+    answer = await daemon.post(
+        "/v1/chat/completions",
+        {"messages": [*HELLO, said, result(content=both), result("bbbbbbbbb", [PIXELS, PIXELS])], "stream": stream},
+    )
+    assert answer.status == 200
+    (returned,) = [one for one in daemon.model.requests[0].messages if one.role is Role.TOOL]
+    assert returned.parts == (
+        ToolResult(call_id="aaaaaaaaa", content=f"Here:\n{SEEN}"),
+        ToolResult(call_id="bbbbbbbbb", content=f"{SEEN}\n{SEEN}"),
+    )
+
+
+async def test_a_model_that_sees_is_shown_what_a_tool_returned(daemon: HttpDaemon) -> None:
+    daemon.model.can_see = True
+    said = {"role": "assistant", "tool_calls": [call()]}
+    answer = await daemon.post("/v1/chat/completions", {"messages": [*HELLO, said, result(content=[PIXELS])]})
+    assert answer.status == 200
+    *_, returned, shown = daemon.model.requests[0].messages
+    assert (returned.role, returned.parts) == (Role.TOOL, (ToolResult(call_id="aaaaaaaaa", content=""),))
+    assert shown.role is Role.USER and [type(part) for part in shown.parts] == [Image]
+
+
+async def test_pictures_that_are_out_of_place_or_none(daemon: HttpDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = await daemon.post("/v1/chat/completions", {"messages": [{"role": "system", "content": [PIXELS]}, *HELLO]})
+    assert (answer.status, answer.json()["error"]["param"]) == (400, "messages.0.content")
+
+    async def refuse(eyes: Eyes, data: bytes, *, field: str) -> None:
+        raise InvalidInput("this is no picture", field=field)
+
+    monkeypatch.setattr(Eyes, "describe", refuse)
+    answer = await daemon.chat(content=[PIXELS])
+    assert (answer.status, answer.json()["error"]["param"]) == (400, "messages")
 
 
 def asking(*messages: dict[str, Any]) -> dict[str, Any]:

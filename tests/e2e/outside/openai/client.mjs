@@ -4,7 +4,7 @@
 import { readFileSync, createReadStream } from "node:fs";
 
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
-import { APICallError, generateText, jsonSchema, Output, stepCountIs, streamText, tool } from "ai";
+import { APICallError, cosineSimilarity, embedMany, generateText, jsonSchema, Output, stepCountIs, streamText, tool } from "ai";
 import OpenAI from "openai";
 import { z } from "zod";
 
@@ -90,6 +90,8 @@ async function openaiTools() {
   say("openai", "tool result", after.choices[0].message.role);
 }
 
+// What @ai-sdk/openai-compatible has no call for: models, transcriptions and speech. Its image models make pictures,
+// which no engine here does.
 async function ai() {
   const provider = createOpenAICompatible({ name: "edged", baseURL, apiKey: "EMPTY", supportsStructuredOutputs: true, includeUsage: true });
   const common = { model: provider(model), maxRetries: 0, temperature: 0, maxOutputTokens: 8 };
@@ -109,6 +111,18 @@ async function ai() {
   const content = [{ type: "text", text: "What is this?" }, { type: "image", image: readFileSync(picture) }];
   const seen = await generateText({ ...common, messages: [{ role: "user", content }] });
   say("ai", "image", seen.usage.inputTokens > whole.usage.inputTokens);
+
+  const file = { type: "file", data: readFileSync(recording), mediaType: "audio/wav" };
+  const heard = await generateText({ ...common, messages: [{ role: "user", content: [file] }] });
+  say("ai", "audio", heard.usage.inputTokens > 5);
+
+  const continued = await generateText({ ...common, model: provider.completionModel(model), prompt: "Once" });
+  say("ai", "completion", [continued.text.length > 0, continued.finishReason]);
+
+  const values = ["What is the capital of France?", "Which city is France governed from?", "The bread is stale."];
+  const { embeddings } = await embedMany({ model: provider.embeddingModel("all-minilm-l6-v2"), values, maxRetries: 0 });
+  const [one, two, other] = embeddings;
+  say("ai", "embeddings", [one.length, cosineSimilarity(one, two) > cosineSimilarity(one, other)]);
 
   const error = await generateText({ ...common, model: provider("none"), prompt: "x" }).catch((refused) => refused);
   say("ai", "errors", [APICallError.isInstance(error), error.statusCode]);

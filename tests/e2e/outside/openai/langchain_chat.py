@@ -1,19 +1,32 @@
-"""LangChain on a daemon with its default engine: BASE_URL says where. For test_http_judges.py, which has it run.
+"""LangChain on a daemon with its default engine: BASE_URL says where, MATERIAL in which folder a picture and a
+recording are. For test_http_judges.py, which has it run.
 
 What is expected to fail names what the engine, or this place, lacks.
 """
 
 from __future__ import annotations
 
+import base64
 import os
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from langchain_core.language_models import BaseChatModel
 from langchain_openai import ChatOpenAI
-from langchain_tests.integration_tests import ChatModelIntegrationTests
+from langchain_tests.integration_tests import ChatModelIntegrationTests, chat_models
 
+MATERIAL = Path(os.environ["MATERIAL"])
 PLACE = {"model": "autoglm-phone-9b", "base_url": os.environ["BASE_URL"], "api_key": "EMPTY"}
+
+
+@pytest.fixture(autouse=True)
+def downloads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests of pictures and recordings load theirs from the internet; here they get one from a file."""
+    picture, recording = (MATERIAL / "menu.png").read_bytes(), (MATERIAL / "question.wav").read_bytes()
+    monkeypatch.setattr(chat_models.httpx, "get", lambda *_, **__: httpx.Response(200, content=picture))
+    monkeypatch.setattr(chat_models, "_get_base64_from_url", lambda _: base64.b64encode(recording).decode())
 
 
 def test_thinking_is_switched_by_extra_fields() -> None:
@@ -59,6 +72,14 @@ class TestChat(ChatModelIntegrationTests):
         return True
 
     @property
+    def supports_audio_inputs(self) -> bool:
+        return True
+
+    @property
+    def supports_image_tool_message(self) -> bool:
+        return True
+
+    @property
     def has_tool_calling(self) -> bool:
         return True
 
@@ -73,7 +94,3 @@ class TestChat(ChatModelIntegrationTests):
     @pytest.mark.xfail(reason="a model of 135 million weights does not find out by itself that it should call a tool")
     def test_agent_loop(self, model: BaseChatModel) -> None:
         super().test_agent_loop(model)
-
-    @pytest.mark.xfail(reason="the test itself loads its picture from the internet")
-    def test_image_inputs(self, model: BaseChatModel) -> None:
-        super().test_image_inputs(model)
