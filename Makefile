@@ -29,7 +29,7 @@ if [ -n "$$gpu" ] && $(PIP) show --quiet onnxruntime 2>/dev/null; then \
   $(PIP) uninstall --yes onnxruntime && $(PIP) install --force-reinstall --no-deps "$$gpu"; fi
 endef
 
-.PHONY: setup install run test test-system test-faults test-vm fuzz test-gpu test-jetson lint bench bench-gpu bench-voice proto phone docs lock deb clean distclean
+.PHONY: setup install run test test-system test-faults test-vm soak fuzz test-gpu test-jetson lint bench bench-gpu bench-voice proto phone docs lock deb clean distclean
 
 # Only from the command line: MODEL may be somebody else's variable. It reaches the shell as it was typed.
 ifeq ($(if $(value MODEL),$(origin MODEL)),command line)
@@ -84,6 +84,11 @@ test-system:
 test-faults:
 	@$(MAKE) --no-print-directory setup EXTRAS=dev
 	@$(BIN)/python -m pytest -q -m faults
+
+# Eight hours of a large household, compressed: ROUNDS (360) of 14 turns; a quarter to half an hour.
+soak:
+	@$(MAKE) --no-print-directory setup EXTRAS=dev
+	@SOAK_ROUNDS=$(or $(ROUNDS),360) $(BIN)/python -m pytest -q -s -m soak tests/e2e/test_soak.py
 
 # Hostile bytes for every parser, SECONDS for each.
 fuzz:

@@ -272,6 +272,24 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f' (did you mean "{matches[0]}"?)' if matches else ""
 
 
+_NO_MEMORY = ("std::bad_alloc", "Failed to allocate memory")
+"""Of ONNX Runtime, whose errors have no type for it."""
+_NO_THREAD = "can't start new thread"
+"""Of `threading`."""
+
+
+def shortage(exc: BaseException) -> Unavailable | None:
+    """What the machine has run out of, for who asked; None for any other failure."""
+    if isinstance(exc, MemoryError) or any(words in str(exc) for words in _NO_MEMORY):
+        return Unavailable("no memory is left for that: end what else takes it, or raise MemoryMax=", retry_seconds=5.0)
+    if isinstance(exc, RuntimeError) and str(exc) == _NO_THREAD:
+        return Unavailable(
+            "no more threads can be started: raise TasksMax= of the service or `ulimit -u`, or give it more memory",
+            retry_seconds=5.0,
+        )
+    return None
+
+
 def where_it_broke(exc: BaseException) -> str:
     """Types and lines of code of an exception and its causes, for logs; their messages may quote what people said."""
     cause = exc.__cause__ or (None if exc.__suppress_context__ else exc.__context__)

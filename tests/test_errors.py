@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edged.errors import nearest, where_it_broke
+from edged.errors import nearest, shortage, where_it_broke
 
 
 def test_the_nearest_name_is_suggested():
@@ -32,3 +32,10 @@ def test_a_report_says_where_and_nothing_that_was_said():
     assert report.index("KeyError\n") < report.index("ValueError\n")
     assert "test_errors.py" in report
     assert said not in report
+
+
+def test_what_runs_out_is_said_and_nothing_else_taken_for_it():
+    assert "MemoryMax" in shortage(MemoryError()).message
+    assert "MemoryMax" in shortage(Exception("Non-zero status code: std::bad_alloc")).message
+    assert "TasksMax" in shortage(RuntimeError("can't start new thread")).message
+    assert shortage(RuntimeError("cannot schedule new futures after shutdown")) is None

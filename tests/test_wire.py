@@ -181,11 +181,24 @@ statuses = st.builds(
         load_seconds=st.floats(allow_nan=False),
         expert_load=st.lists(st.lists(st.floats(0, 1), max_size=3).map(tuple), max_size=2).map(tuple),
     ),
-    store=st.builds(records.StoreStatus, database_bytes=INT64, conversations=INT32, messages=INT32),
+    store=st.builds(
+        records.StoreStatus,
+        database_bytes=INT64,
+        conversations=INT32,
+        messages=INT32,
+        oldest_message_at=st.none() | TIME,
+        attachments=INT32,
+        attachment_bytes=INT64,
+        voiceprints=INT32,
+        devices=INT32,
+        api_keys=INT32,
+        incognito_conversations=INT32,
+    ),
     privacy=st.builds(
         records.PrivacyStatus,
         enforcements=st.lists(st.builds(records.Enforcement), max_size=3).map(tuple),
         refused_connections=INT32,
+        refusals=st.lists(st.builds(records.Refusal, count=INT32), max_size=2).map(tuple),
     ),
     voice=st.none()
     | st.builds(

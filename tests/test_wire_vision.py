@@ -31,6 +31,13 @@ descriptions = st.builds(
     objects=st.none()
     | st.lists(st.builds(records.SeenObject, name=TEXT, confidence=SHARE, corners=corners), max_size=2).map(tuple),
 )
+searches = st.builds(
+    records.PictureSearch,
+    found=st.lists(
+        st.builds(records.FoundText, text=TEXT, confidence=SHARE, corners=corners, is_object=st.booleans()), max_size=3
+    ).map(tuple),
+    only_words=st.booleans(),
+)
 
 
 @given(texts)
@@ -43,13 +50,14 @@ def test_descriptions(description: records.PictureDescription) -> None:
     assert round_trips(wire.description_to_wire, wire.description_from_wire, description)
 
 
-@given(st.builds(records.FoundText, text=TEXT, confidence=SHARE, corners=corners, is_object=st.booleans()))
-def test_found_texts(found: records.FoundText) -> None:
-    assert round_trips(wire.found_text_to_wire, wire.found_text_from_wire, found)
+@given(searches)
+def test_searches(search: records.PictureSearch) -> None:
+    assert round_trips(wire.picture_search_to_wire, wire.picture_search_from_wire, search)
 
 
 @pytest.mark.parametrize("count", [0, 3, 5])
 def test_a_place_has_four_corners(count: int) -> None:
     with pytest.raises(InvalidInput) as raised:
-        wire.found_text_from_wire(vision_pb2.FoundText(text="a", corners=[vision_pb2.Point()] * count))
+        found = vision_pb2.FoundText(text="a", corners=[vision_pb2.Point()] * count)
+        wire.picture_search_from_wire(vision_pb2.FindResponse(found=[found]))
     assert raised.value.field == "found"

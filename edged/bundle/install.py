@@ -1,6 +1,6 @@
 """Installing a bundle beside the version that runs, and going back.
 
-PREFIX/versions/NAME/{venv,engines,systemd,licences,sbom.cdx.json,schema}
+PREFIX/versions/NAME/{venv,engines,systemd,licences,sbom.cdx.json,schema,publisher.pem}
 PREFIX/current -> versions/NAME        what PREFIX/bin/edged runs
 PREFIX/previous -> versions/NAME       what `roll_back` makes the current one
 PREFIX/publisher.pem                   whose bundles are taken without asking again
@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from edged.bundle.archive import Progress, Verified, opened, read_files
@@ -28,8 +29,21 @@ exec "$here/current/venv/bin/edged" "$@"
 """
 SCHEMA = "schema"
 """A file in the folder of a version: the newest layout of the database that it can read."""
+PUBLISHER = "publisher.pem"
+"""A file in the folder of a version, too: the key that signed it."""
 SECONDS = 900
 """Longest that one step of pip, or trying the result, may take on a slow disk."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstalledBundle:
+    """What is left of a bundle to tell it from others: `edged --version` may be the same for both."""
+
+    name: str
+    made: str
+    """UTC, to the minute."""
+    fingerprint: str | None
+    """Of the key that signed it; None where an edged installed it that did not keep it."""
 
 
 def verify_bundle(path: Path, progress: Callable[[int], Progress]) -> Verified:
@@ -84,7 +98,8 @@ def install_bundle(
         finally:
             if not is_kept and (prefix / "current").resolve() != folder.resolve():
                 shutil.rmtree(folder, ignore_errors=True)
-        (prefix / "publisher.pem").write_bytes(verified.publisher)
+        for kept in (folder, prefix):
+            (kept / PUBLISHER).write_bytes(verified.publisher)
     _forget_old_versions(prefix)
     return manifest
 
@@ -105,6 +120,22 @@ def roll_back(prefix: Path, stored_schema: int | None) -> str:
     return new.name
 
 
+def installed_bundles(prefix: Path) -> Mapping[str, InstalledBundle]:
+    """What is "current" and what "previous", as far as there are such. Raises ArtefactError for a key that is none."""
+    folders = {link: (prefix / link).resolve() for link in ("current", "previous") if (prefix / link).is_dir()}
+    return {link: _installed(folder) for link, folder in folders.items()}
+
+
+def _installed(folder: Path) -> InstalledBundle:
+    moment = folder.name.split("-")[1]  # of the name, see BundleManifest
+    signer = folder / PUBLISHER
+    return InstalledBundle(
+        name=folder.name,
+        made=f"{moment[:4]}-{moment[4:6]}-{moment[6:8]} {moment[8:10]}:{moment[10:12]}",
+        fingerprint=fingerprint(signer.read_bytes()) if signer.is_file() else None,
+    )
+
+
 def _check_schema(name: str, newest: int, stored: int | None) -> None:
     """A database only ever goes forward: an older version refuses it at its start."""
     if stored is not None and stored > newest:
@@ -115,7 +146,7 @@ def _check_schema(name: str, newest: int, stored: int | None) -> None:
 
 
 def _check_publisher(prefix: Path, verified: Verified, trust: Callable[[Verified], bool]) -> None:
-    known = prefix / "publisher.pem"
+    known = prefix / PUBLISHER
     if known.is_file() and known.read_bytes() == verified.publisher:
         return
     if not trust(verified):

@@ -11,6 +11,7 @@ but of onnxruntime and onnxruntime-gpu, which are one Python package under two n
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -57,8 +58,7 @@ def collect_wheels(folder: Path, *, machine: str, python: str, extras: Sequence[
         raise InvalidInput("bundles are made in a checkout: clone edged, `make setup`, and try again there")
     environment = environment_of(machine, python)
     pins = read_pins(CHECKOUT / "requirements", environment)
-    _pip("wheel", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", str(folder), str(CHECKOUT))
-    here = {"edged": next(folder.glob("edged-*.whl"))}
+    here = {"edged": own_wheel(folder)}
     wanted = {("pip", ""), *(("edged", extra) for extra in extras)}
     wanted |= {(name, "") for name, extra in WEIGHTS.items() if extra in extras}
     seen: set[tuple[str, str]] = set()
@@ -71,6 +71,17 @@ def collect_wheels(folder: Path, *, machine: str, python: str, extras: Sequence[
         seen |= wanted
         needs = (_needs(here[name], extra, environment) for name, extra in wanted if name not in WEIGHTS)
         wanted = set(chain.from_iterable(needs)) - seen
+
+
+def own_wheel(folder: Path) -> Path:
+    """edged itself, built into a folder. Raises ArtefactError with pip's own reason."""
+    with tempfile.TemporaryDirectory() as scratch:
+        # In the checkout's own build/lib lies what earlier builds left, and builds at the same time meet.
+        settings = Path(scratch) / "setup.cfg"
+        settings.write_text(f"[build]\nbuild_base = {scratch}\n", encoding="utf-8")
+        arguments = ("--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", str(folder), str(CHECKOUT))
+        _pip("wheel", *arguments, DIST_EXTRA_CONFIG=str(settings))
+    return next(folder.glob("edged-*.whl"))
 
 
 def _pin(pins: Mapping[str, Pin], name: str, machine: str, python: str) -> Pin:
@@ -120,9 +131,16 @@ def _glibc_minor(wheel: Path) -> int:
     return min(minors, default=0)
 
 
-def _pip(*arguments: str) -> None:
+def _pip(*arguments: str, **environ: str) -> None:
     command = [sys.executable, "-m", "pip", arguments[0], "--quiet", "--disable-pip-version-check", *arguments[1:]]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command,
+        env={**os.environ, **environ},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
         reason = errors[-1].removeprefix("ERROR: ")[:300] if errors else f"it ends with {done.returncode}"

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from edged.cli.phone_apps import name_of, packages_of
 from edged.cli.phone_input import Command, is_typable, shell_line, touching, typing
+from edged.cli.phone_words import quoted
 from edged.errors import DeviceUnavailable
 from edged.records import Launch, PhoneAction, TypeName, TypeText
 
@@ -26,6 +27,8 @@ ADB_SECONDS = 30.0
 """How long one command may take."""
 MAX_OUTPUT_BYTES = 4 * 1024 * 1024
 """Of anything but a screenshot."""
+MAX_SHOWN_CHARACTERS = 60
+"""Of a text that cannot be typed."""
 KEYBOARD_PACKAGE = "com.android.adbkeyboard"
 KEYBOARD = f"{KEYBOARD_PACKAGE}/.AdbIME"
 _FOCUS = re.compile(r"mCurrentFocus=\S+ \S+ ([A-Za-z0-9_.]{1,200})/")
@@ -82,8 +85,10 @@ class Phone:
                 await self._run(typing(text))
             return ""
         if KEYBOARD not in (await self._shell("ime list -s -a")).split():
+            shown = quoted(text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}…")
             raise DeviceUnavailable(
-                "this phone types only the letters of an English keyboard: install the app ADBKeyboard on it for others"
+                f"this phone types only the letters of an English keyboard, not {shown}: "
+                "install the app ADBKeyboard on it for others"
             )
         earlier = (await self._shell("settings get secure default_input_method")).strip()
         try:

@@ -35,6 +35,14 @@ def annotated(data: bytes, places: Iterable[Corners]) -> bytes:
     return file.getvalue()
 
 
+def require_new_png(path: Path) -> None:
+    """Raises InvalidInput for what `write_annotated` would not write, before there is anything to write."""
+    if path.suffix.lower() != ".png":
+        raise InvalidInput(f"{path}: the new picture is a PNG: let its name end in .png")
+    if path.exists():
+        raise _exists(path)
+
+
 def write_annotated(path: Path, data: bytes, places: Iterable[Corners]) -> None:
     """Put it in a new file. Raises InvalidInput where there is one or none can be written."""
     drawn = annotated(data, places)
@@ -42,6 +50,10 @@ def write_annotated(path: Path, data: bytes, places: Iterable[Corners]) -> None:
         with path.open("xb") as file:
             file.write(drawn)
     except FileExistsError as exc:
-        raise InvalidInput(f"{path} exists already") from exc
+        raise _exists(path) from exc
     except OSError as exc:
         raise InvalidInput(f"{path}: {exc.strerror}") from exc
+
+
+def _exists(path: Path) -> InvalidInput:
+    return InvalidInput(f"{path} exists already: choose another name or remove it")

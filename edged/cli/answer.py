@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import click
 
-from edged.cli.output import printable, say
+from edged.cli.output import human_count, printable, say
 from edged.errors import Unavailable
 from edged.events import (
     ContextTrimmed,
@@ -24,9 +26,29 @@ from edged.events import (
     Transcribed,
     TurnEvent,
 )
+from edged.records import ModelInfo
 
-CUT_OFF = "cut off: --max-tokens or the end of the context"
+if TYPE_CHECKING:
+    from edged.client import Client
+
+CUT_OFF = "cut off at the longest answer (--max-tokens, or else sampling.max_tokens) or at the end of the context"
 """What is said of an answer that ended for its length."""
+
+
+async def warn_of_demo(client: Client, model: str) -> None:
+    """Tell whoever sits at the terminal before a demo-size model answers. model: empty for the default one."""
+    if sys.stderr.isatty():
+        answering = await client.get_model(model)
+        if answering.is_demo:
+            say(demo_warning(answering))
+
+
+def demo_warning(model: ModelInfo) -> str:
+    """What is said of a demo-size model."""
+    return (
+        f"{model.name} is a demo-size model ({human_count(model.parameters)}), not to be relied on; for a useful one: "
+        "`make run MODEL=NAME` in a checkout (`python -m engines catalog` has names) or `edged models import FILE.tar`"
+    )
 
 
 @dataclass(slots=True, kw_only=True)

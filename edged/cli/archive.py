@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edged.cli.output import say
+from edged.cli.output import counted, say
 from edged.config import Config
 from edged.daemon.lock import sole_owner
 from edged.errors import AlreadyExists, AlreadyRunning, InvalidInput, Unavailable
@@ -33,7 +33,7 @@ def export_archive(config: Config, conversation_ids: Sequence[str], file: Path) 
         except BaseException:
             file.unlink(missing_ok=True)
             raise
-    say(f"{count} conversations in {file}, signed by {fingerprint}; it is not encrypted")
+    say(f"{counted(count, 'conversation')} in {file}, signed by {fingerprint}; it is not encrypted")
 
 
 def import_archive(config: Config, file: Path, signer: str) -> None:
@@ -56,7 +56,7 @@ def import_archive(config: Config, file: Path, signer: str) -> None:
         for transcript in content.transcripts():
             conversation = transcript.conversation if own else replace(transcript.conversation, owner="")
             stored += transfer.insert(replace(transcript, conversation=conversation))
-    say(f"{stored} conversations stored, {len(content) - stored} were there already")
+    say(f"{counted(stored, 'conversation')} stored, {len(content) - stored} were there already")
 
 
 @contextmanager

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from edged.cli.answer import CUT_OFF, Answer
-from edged.cli.attachment import read_audio, read_image
+from edged.cli.answer import CUT_OFF, Answer, warn_of_demo
+from edged.cli.attachment import naming, read_audio, read_image, read_stdin
 from edged.cli.connection import with_client
 from edged.cli.generation import Generation, generation_from, generation_options, output_from, output_options
 from edged.cli.output import print_json, say
@@ -58,37 +57,35 @@ def ask(
         raise click.UsageError("Missing argument 'TEXT', or a picture or recording.", context)
     config = load_config()
     limit = config.daemon.max_message_bytes
-    parts = _files(given_order(context, "image", "audio"), image, audio, max_bytes=limit)
+    order = given_order(context, "image", "audio")
+    files = _files(order, image, audio)
+    parts: list[Part] = [
+        read_image(file, max_bytes=limit) if name == "image" else read_audio(file, max_bytes=limit)
+        for name, file in zip(order, files, strict=True)
+    ]
     if question := _question(text or "", max_bytes=limit, may_be_empty=bool(parts) or camera):
         parts.append(Text(text=question))
     answer = Answer(is_streamed=not as_json)
     generation, output = generation_from(options), output_from(options)
-    asyncio.run(_ask(config, tuple(parts), conversation, generation, output, answer, camera=camera))
+    with naming({f"parts[{index}]": file for index, file in enumerate(files, start=int(camera))}):
+        asyncio.run(_ask(config, tuple(parts), conversation, generation, output, answer, camera=camera))
     if as_json:
         print_json(answer.report())
     elif answer.finish_reason is FinishReason.LENGTH:
         say(CUT_OFF)
 
 
-def _files(order: Sequence[str], images: Sequence[Path], recordings: Sequence[Path], *, max_bytes: int) -> list[Part]:
+def _files(order: Sequence[str], images: Sequence[Path], recordings: Sequence[Path]) -> list[Path]:
     """Pictures and recordings as the options followed each other."""
-    left_images, left_recordings = iter(images), iter(recordings)
-    return [
-        read_image(next(left_images), max_bytes=max_bytes)
-        if name == "image"
-        else read_audio(next(left_recordings), max_bytes=max_bytes)
-        for name in order
-    ]
+    left = {"image": iter(images), "audio": iter(recordings)}
+    return [next(left[name]) for name in order]
 
 
 def _question(text: str, *, max_bytes: int, may_be_empty: bool) -> str:
     """The text, from stdin for -; empty where it may be, even of blanks."""
     if text == "-":
-        data = sys.stdin.buffer.read(max_bytes + 1)
-        if len(data) > max_bytes:
-            raise InvalidInput(f"stdin holds more than {max_bytes} bytes (daemon.max_message_bytes)")
         try:
-            text = data.decode("utf-8")
+            text = read_stdin(max_bytes).decode("utf-8")
         except UnicodeDecodeError as exc:
             raise InvalidInput(f"stdin is not valid UTF-8 at byte {exc.start + 1}") from exc
     if text.strip():
@@ -110,6 +107,7 @@ async def _ask(
 ) -> None:
     async def question(client: Client) -> None:
         seen = [Image(data=(await client.camera.snapshot()).jpeg, media_type="image/jpeg")] if camera else []
+        await warn_of_demo(client, generation.model)
         events = client.ask(
             (*seen, *parts),
             conversation_id=conversation_id,

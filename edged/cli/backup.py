@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edged.cli.output import human_bytes, print_json, printable, say
+from edged.cli.output import counted, human_bytes, print_json, printable, say
 from edged.cli.passphrase import passphrase, passphrase_options
 from edged.config import load_config
 
@@ -37,7 +37,8 @@ def backup(file: Path, asks: bool, passphrase_file: Path | None, json_wanted: bo
     key = "its passphrase" if own else f"the key in {made.key_source}, which is not in it"
     click.echo(
         printable(
-            f"{made.conversations} conversations, {made.messages} messages, {human_bytes(made.bytes)} in {file}: "
+            f"{counted(made.conversations, 'conversation')}, {counted(made.messages, 'message')}, "
+            f"{human_bytes(made.bytes)} in {file}: "
             f"opened by {key}"
         )
     )
@@ -62,4 +63,4 @@ def restore(file: Path, replace: bool, asks: bool, passphrase_file: Path | None)
     with sole_owner(config.paths.state):
         source = key_source(config, read_secret(config, is_new=True))
         done = put_back(file.absolute(), config.database, source, passphrase=own, replace=replace)
-    say(f"restored {done.conversations} conversations, {done.messages} messages from {file}")
+    say(f"restored {counted(done.conversations, 'conversation')}, {counted(done.messages, 'message')} from {file}")

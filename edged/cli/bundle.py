@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,31 @@ from edged.errors import InvalidInput
 
 if TYPE_CHECKING:
     from edged.bundle.archive import Verified
+    from edged.bundle.install import InstalledBundle
 
 EXTRAS = "daemon,vision,voice,web,wyoming"
+RECIPE = """
+Before anything of it runs on the other machine, what Linux has can tell whether it is what you made:
+
+  mkdir site && cd site && tar -xf {file}
+  openssl pkey -pubin -in publisher.pem -outform DER | tail -c 32 | sha256sum
+      # {digest}
+  openssl pkeyutl -verify -rawin -pubin -inkey publisher.pem -sigfile manifest.sig -in manifest.json
+  awk -F'"' '/^  "/ {{ name = $2 }} /^   "sha256"/ {{ print $4 "  " name }}' manifest.json | sha256sum --check --quiet
+  sh start.sh {file} --signed-by {digest}
+"""
+"""What to do with a bundle; its own program is the last thing that runs."""
+SERVICE = """
+As a system service, as root (service.md says more):
+
+  install -Dm644 {units}/edged.sysusers /etc/sysusers.d/edged.conf
+  install -Dm644 {units}/edged.tmpfiles /etc/tmpfiles.d/edged.conf
+  install -Dm644 {units}/README.md /usr/share/doc/edged/service.md
+  sed 's|=/usr/bin/edged |={program} |' {units}/edged.service >/etc/systemd/system/edged.service
+  systemd-sysusers && systemd-tmpfiles --create edged.conf
+  systemctl daemon-reload && systemctl enable --now edged
+"""
+"""After an installation: the units of a bundle start what a package installs."""
 _path = click.Path(path_type=Path)
 _json_option = click.option("--json", "json_wanted", is_flag=True, help="Print one JSON object.")
 _signer_option = click.option(
@@ -29,6 +52,10 @@ _signer_option = click.option(
 
 def _default_prefix() -> Path:
     return Path("/opt/edged") if Path.home() == Path("/root") else Path.home() / ".local/share/edged"
+
+
+def _absolute(prefix: Path | None) -> Path:
+    return (prefix or _default_prefix()).absolute()
 
 
 _prefix_option = click.option(
@@ -81,22 +108,24 @@ def create(
         say=say,
         progress=_Bar("writing"),
     )
-    _show(verified, json_wanted)
+    _show(verified, json_wanted, {})
+    say(RECIPE.format(file="/PATH/OF/THE/BUNDLE", digest=verified.fingerprint.replace("-", "")))
 
 
 @bundle.command()
 @click.argument("file", type=_path)
+@_prefix_option
 @_signer_option
 @_json_option
-def verify(file: Path, signer: str | None, json_wanted: bool) -> None:
-    """Compare every byte of a bundle with what was signed."""
-    from edged.bundle.install import verify_bundle
+def verify(file: Path, prefix: Path | None, signer: str | None, json_wanted: bool) -> None:
+    """Compare every byte of a bundle with what was signed, and say what is installed here."""
+    from edged.bundle.install import installed_bundles, verify_bundle
     from edged.trust.signatures import is_fingerprint
 
     verified = verify_bundle(file, _Bar("verifying"))
     if signer and not is_fingerprint(signer, verified.fingerprint):
         raise InvalidInput(f"{file} is whole, but signed by another key: {verified.fingerprint}")
-    _show(verified, json_wanted)
+    _show(verified, json_wanted, installed_bundles(_absolute(prefix)))
 
 
 @bundle.command()
@@ -107,9 +136,11 @@ def verify(file: Path, signer: str | None, json_wanted: bool) -> None:
 def install(file: Path, prefix: Path | None, signer: str | None, python: Path | None) -> None:
     """Verify a bundle, see whether this machine can run it, and install it beside what is there.
 
-    What ran before stays the previous version: `edged bundle rollback`.
+    What ran before stays the previous version: `edged bundle rollback`. The conversations that this account's
+    configuration names (EDGED_STATE_DIR) must not be newer than the bundle.
     """
-    from edged.bundle.install import install_bundle
+    from edged.bundle.install import install_bundle, installed_bundles
+    from edged.cli.bundle_schema import stored_schema
     from edged.trust.signatures import is_fingerprint
 
     def trust(verified: Verified) -> bool:
@@ -118,22 +149,41 @@ def install(file: Path, prefix: Path | None, signer: str | None, python: Path | 
         question = f"The bundle was signed by\n  {verified.fingerprint}\nIs that what its maker told you?"
         return sys.stdin.isatty() and click.confirm(question, err=True)
 
-    where = (prefix or _default_prefix()).absolute()
+    where = _absolute(prefix)
     base = Path(getattr(sys, "_base_executable", sys.executable))
-    manifest = install_bundle(file, where, python=python or base, trust=trust, progress=_Bar("unpacking"), say=say)
+    manifest = install_bundle(
+        file,
+        where,
+        python=python or base,
+        stored_schema=stored_schema(),
+        trust=trust,
+        progress=_Bar("unpacking"),
+        say=say,
+    )
     click.echo(f"Installed {manifest.name}. To use it: {where / 'bin/edged'} chat")
+    _show_installed(installed_bundles(where))
+    if not where.is_relative_to(Path.home()):  # where ProtectHome= would hide it
+        say(SERVICE.format(units=where / "current/systemd", program=where / "bin/edged"))
     if (where / "previous").exists():
-        say("a daemon that runs goes on with the version before until it is started again")
+        say(
+            "a daemon that runs goes on with the version before until it is started again; where the new one stores "
+            "more, the one before cannot read it then: `edged backup FILE` first keeps the way back open"
+        )
 
 
 @bundle.command()
 @_prefix_option
 def rollback(prefix: Path | None) -> None:
-    """Go back to the version that was installed before; once more, and it is the newer one again."""
-    from edged.bundle.install import roll_back
+    """Go back to the version that was installed before; once more, and it is the newer one again.
 
-    where = (prefix or _default_prefix()).absolute()
-    click.echo(f"{roll_back(where)} is the current version. Start the daemon again for it.")
+    Refused where that version could not read the conversations that this account's configuration names.
+    """
+    from edged.bundle.install import installed_bundles, roll_back
+    from edged.cli.bundle_schema import stored_schema
+
+    where = _absolute(prefix)
+    click.echo(f"{roll_back(where, stored_schema())} is the current version. Start the daemon again for it.")
+    _show_installed(installed_bundles(where))
 
 
 class _Bar:
@@ -156,7 +206,7 @@ class _Bar:
         return advance
 
 
-def _show(verified: Verified, json_wanted: bool) -> None:
+def _show(verified: Verified, json_wanted: bool, installed: Mapping[str, InstalledBundle]) -> None:
     manifest = verified.manifest
     if json_wanted:
         print_json(
@@ -168,6 +218,7 @@ def _show(verified: Verified, json_wanted: bool) -> None:
                 "engines": manifest.engines,
                 "extras": manifest.extras,
                 "files": len(manifest.files),
+                **installed,
             }
         )
         return
@@ -176,3 +227,10 @@ def _show(verified: Verified, json_wanted: bool) -> None:
     )
     click.echo(f"engines: {', '.join(manifest.engines)}; parts: {', '.join(manifest.extras)}")
     click.echo(f"signed by {verified.fingerprint}")
+    _show_installed(installed)
+
+
+def _show_installed(installed: Mapping[str, InstalledBundle]) -> None:
+    for link, found in installed.items():
+        signed = f", signed by {found.fingerprint}" if found.fingerprint else ""
+        click.echo(f"{link}: {found.name}, made {found.made} UTC{signed}")

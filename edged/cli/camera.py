@@ -7,9 +7,8 @@ import asyncio
 import click
 
 from edged.cli.connection import require_daemon, with_client
-from edged.cli.output import printable
 from edged.config import Config, load_config
-from edged.records import CameraStatus
+from edged.records import CameraState, CameraStatus
 
 
 @click.command()
@@ -20,7 +19,9 @@ def camera(switch: str) -> None:
     It opens only while somebody looks: `edged ask --camera`, or a paired device with the scope camera.
     """
     status = asyncio.run(_switch(load_config(), is_on=switch == "on"))
-    click.echo(printable(f"the camera is {status.state}"))
+    is_ready = status.state is CameraState.CLOSED
+    state = "on; it opens when somebody wants a picture" if is_ready else status.state.value
+    click.echo(f"the camera is {state}")
 
 
 async def _switch(config: Config, *, is_on: bool) -> CameraStatus:

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from edged.cli.output import say
@@ -20,6 +21,9 @@ Result = TypeVar("Result")
 
 DEVICE_VARIABLES = ("EDGED_ENGINE__DEVICE", "EDGED_ENGINE__DEVICES")
 """Whoever sets one of these means that nothing else may compute."""
+SERVICE_FOLDER = Path("/run/edged")
+"""Is there while the system service runs; its socket in it is for the service's account alone."""
+ASK_SERVICE = "sudo -u edged EDGED_STATE_DIR=/var/lib/edged EDGED_DAEMON__SOCKET=/run/edged/edged.sock edged status"
 SERVING_SECONDS = 120.0
 """How long a daemon elsewhere that is loading its engine is waited for."""
 
@@ -27,7 +31,8 @@ SERVING_SECONDS = 120.0
 def require_daemon(config: Config) -> None:
     """Raises Unavailable where none is running, for what is of no use to a daemon that would have to be started."""
     if not config.client.daemon and not config.socket_path.exists():
-        raise Unavailable(f"no daemon is running for {config.paths.state}: `edged serve` starts one")
+        service = f"; the system service is asked so: `{ASK_SERVICE}`" if SERVICE_FOLDER.is_dir() else ""
+        raise Unavailable(f"no daemon is running for {config.paths.state}: `edged serve` starts one{service}")
 
 
 def paired_daemons(config: Config) -> PairedDaemons:

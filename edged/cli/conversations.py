@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeVar
 
@@ -16,7 +16,7 @@ from edged.cli.output import new_file, print_json
 from edged.cli.parameters import utf8
 from edged.cli.transcript import as_document, as_markdown, as_text, print_conversations, print_hits, unmarked
 from edged.config import Config, load_config
-from edged.errors import InvalidInput
+from edged.errors import Code, EdgedError, InvalidInput
 from edged.records import Conversation, Transcript
 
 if TYPE_CHECKING:
@@ -40,11 +40,28 @@ def conversations() -> None:
 @_json_option
 def list_(limit: int, json_wanted: bool) -> None:
     """List conversations, latest first."""
-    latest = _with_client(lambda client: _latest(client, limit))
+
+    async def run(client: Client) -> tuple[list[Conversation], dict[str, str]]:
+        latest = await _latest(client, limit)
+        return latest, {} if json_wanted else await _owner_names(client, latest)
+
+    latest, names = _with_client(run)
     if json_wanted:
         print_json(latest)
     else:
-        print_conversations(latest)
+        print_conversations(latest, names)
+
+
+async def _owner_names(client: Client, conversations: Iterable[Conversation]) -> dict[str, str]:
+    """Of the devices among the owners; their IDs stand for those that the daemon does not tell."""
+    if not any(one.owner.startswith("device:") for one in conversations):
+        return {}
+    try:
+        return {f"device:{device.id}": device.name for device in await client.devices.list()}
+    except EdgedError as exc:
+        if exc.code is not Code.PERMISSION_DENIED:  # a device without the scope admin may still list conversations
+            raise
+        return {}
 
 
 async def _latest(client: Client, limit: int) -> list[Conversation]:

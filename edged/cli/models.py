@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edged.cli.attachment import refuse_address
 from edged.cli.output import human_bytes, human_count, print_json, print_table, say
 from edged.cli.parameters import utf8
 from edged.config import load_config
@@ -70,6 +71,7 @@ def import_(source: Path, json_wanted: bool) -> None:
     """Copy an engine into the state directory; every file is checked first."""
     from edged.engine.installed import import_engine
 
+    refuse_address(source)
     if source.suffix in (".gguf", ".safetensors"):
         raise InvalidInput(f"{source} is a checkpoint, not an engine: `python -m engines build {source}` makes one")
     engine = import_engine(source, load_config().paths.state / "engines")

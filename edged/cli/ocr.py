@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from edged.cli.attachment import read_image
+from edged.cli.annotation import require_new_png, write_annotated
+from edged.cli.attachment import naming, read_image
 from edged.cli.connection import with_client
 from edged.cli.output import print_json, printable, say
 from edged.config import load_config
@@ -24,16 +25,17 @@ def ocr(file: Path, as_json: bool, as_markdown: bool, annotate: Path | None) -> 
     """Print the text in a picture, Chinese or English, in reading order.
 
     What stands in a row, such as a dish and its price, is printed on one line with tabs between. FILE is a JPEG, PNG,
-    WebP or GIF.
+    WebP or GIF; - reads it from stdin.
     """
     if as_json and as_markdown:
         raise click.UsageError("--json and --md exclude each other")
+    if annotate:
+        require_new_png(annotate)
     config = load_config()
     picture = read_image(file, max_bytes=config.daemon.max_message_bytes)
-    read = asyncio.run(with_client(config, lambda client: client.vision.read_text(picture)))
+    with naming({"picture": file}):
+        read = asyncio.run(with_client(config, lambda client: client.vision.read_text(picture)))
     if annotate:
-        from edged.cli.annotation import write_annotated
-
         write_annotated(annotate, picture.data, [line.corners for line in read.lines])
     if as_json:
         print_json(read)

@@ -78,6 +78,11 @@ def human_count(count: int) -> str:
     return str(count)
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 message`, `2 messages`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def local_time(moment: datetime) -> str:
     """A UTC time as the user's clock shows it."""
     return moment.astimezone().strftime("%Y-%m-%d %H:%M")

@@ -77,6 +77,11 @@ async def _confirm(client: Client, short_string: str) -> Device:
                 device = await client.devices.confirm_pairing(LAST_PAIRING, short_string)
                 if device:
                     return device
+            else:  # its digits are not told: they are to be read from the device
+                say(
+                    printable(f"{event.device_name} ({event.kind.value}, {event.address}) shows other digits")
+                    + f": compare them again; still waiting for {short_string}, Ctrl-C ends"
+                )
     raise Failure(NO_END)
 
 

@@ -9,6 +9,7 @@ import click
 from edged.cli.connection import held_client
 from edged.cli.parameters import utf8
 from edged.config import load_config
+from edged.errors import InvalidInput
 
 MAX_STEPS = 100
 """As much history as a step may be asked with."""
@@ -29,6 +30,8 @@ def phone(task: str, serial: str, model: str, max_steps: int, yes: bool, as_json
     The model sees one screenshot after the other; none of them is kept. You are asked before it pays, deletes or sends
     something, as far as the words on the screen tell, and before every step of a demo-size model. Ctrl-C stops it.
     """
+    if not task.strip():
+        raise InvalidInput('the task is empty; say what is to be done, e.g. `edged phone "Open the settings"`')
     from edged.cli.adb import connected_phone
     from edged.cli.phone_task import PhoneTask
 

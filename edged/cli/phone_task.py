@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,9 +13,9 @@ import click
 
 from edged.cli.adb import Phone
 from edged.cli.output import as_json, printable, say
+from edged.cli.phone_words import in_words
 from edged.errors import PermissionDenied, Unavailable
 from edged.events import ReasoningDelta
-from edged.pipeline.phone.dialect import written
 from edged.records import CallApi, Finish, Interact, PastStep, PhoneAction, PhoneStep, StepRequest, TakeOver, Wait
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class PhoneTask:
                 self._end(number, asked)
                 return
             if not self._as_json_lines:
-                say(printable(f"{number}. {written(action)}{f' in {asked.app}' if asked.app else ''}"))
+                say(printable(f"{number}. {in_words(asked.step)}{f' in {asked.app}' if asked.app else ''}"))
             self._agree(asked.step)
             failure = self._runner.run(self._perform(asked.step))
             if self._as_json_lines:
@@ -109,19 +110,26 @@ class PhoneTask:
     def _agree(self, step: PhoneStep) -> None:
         """Raises PermissionDenied where somebody does not, or nobody is there to."""
         needs_hands = isinstance(step.action, TakeOver | Interact)
-        reason = step.confirmation or ("a demo-size model says so" if self._is_demo else "")
+        reason = f"because {step.confirmation}" if step.confirmation else ""
+        if self._is_demo and not reason:
+            reason = "before every step of a demo-size model"
         if not reason or (self._agrees and not needs_hands):
             return
+        ways = "do it by hand and begin again" if needs_hands else "--yes agrees to all such steps"
+        nobody = PermissionDenied(printable(f"nobody is there to answer, asked {reason}; {ways}"))
+        if not sys.stdin.isatty():
+            raise nobody
         try:
             if needs_hands:
-                click.prompt(printable(f"{reason}. Press Enter when it is done"), "", show_default=False, err=True)
-            elif not click.confirm(printable(f"{written(step.action)}: {reason}. Do it?"), err=True):
+                question = f"{step.confirmation}. Press Enter when it is done"
+                click.prompt(printable(question), "", show_default=False, err=True)
+            elif not click.confirm(printable(f"{in_words(step)}? Asked {reason}. Do it?"), err=True):
                 raise PermissionDenied("stopped: this step was not done, those before it were")
         except click.Abort as exc:
             if isinstance(exc.__context__, KeyboardInterrupt):
                 raise
-            ways = "do it by hand and begin again" if needs_hands else "--yes agrees to all such steps"
-            raise PermissionDenied(f"nobody is there to answer ({printable(reason)}); {ways}") from None
+            click.echo(err=True)
+            raise nobody from None
 
     async def _perform(self, step: PhoneStep) -> str:
         """Do it, and let the screen change; what the model is told if it could not be done."""

@@ -8,14 +8,15 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, replace
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edged.cli.connection import running
 from edged.cli.lan_checks import can_serve_the_lan
-from edged.cli.output import print_json, printable, say
+from edged.cli.output import counted, human_bytes, print_json, printable, say
 from edged.config import (
     CameraConfig,
     ClientConfig,
@@ -27,7 +28,10 @@ from edged.config import (
     load_config,
 )
 from edged.errors import EdgedError
-from edged.records import CameraState, DaemonStatus, MicrophoneState
+from edged.records import CameraState, DaemonStatus, MicrophoneState, PrivacyStatus, StoreStatus
+
+if TYPE_CHECKING:
+    from edged.cli.privacy_uses import Use
 
 
 @click.group()
@@ -45,6 +49,8 @@ def report(json_wanted: bool) -> None:
             {
                 "enforcements": status.privacy.enforcements,
                 "refused_connections": status.privacy.refused_connections,
+                "refused_by_call": {refusal.call: refusal.count for refusal in status.privacy.refusals},
+                "kernel_refusals_counted": False,
                 "content_logging": status.privacy.content_logging,
                 "microphone": status.voice.microphone if status.voice else None,
                 "camera": status.camera.state if status.camera else None,
@@ -66,14 +72,34 @@ def _report(status: DaemonStatus) -> list[str]:
     privacy, store = status.privacy, status.store
     return [
         *(f"{'on ' if item.active else 'OFF'} {item.name}: {item.detail}" for item in privacy.enforcements),
-        f"{privacy.refused_connections} connections of Python code refused since the daemon started",
+        _refused(privacy),
         *(f"listening on {place}" for place in status.listening_on),
         f"microphone {_microphone(status)}",
         f"camera {_camera(status)}",
-        f"stored: {store.conversations} conversations, {store.messages} messages in {store.database}",
+        *_stored(store),
         f"{'encrypted, key in ' + store.key_source if store.encrypted else 'NOT ENCRYPTED'}. {store.protection}",
         *([store.retention] if store.retention else []),
         *(["WHAT IS SAID GOES TO THE LOG (logging.content)"] if privacy.content_logging else []),
+    ]
+
+
+def _refused(privacy: PrivacyStatus) -> str:
+    calls = ", ".join(f"{refusal.call} {refusal.count}" for refusal in privacy.refusals)
+    return (
+        f"{counted(privacy.refused_connections, 'connection')} of Python code refused since the daemon started"
+        f"{f' ({calls})' if calls else ''}; what the kernel refuses is not counted"
+    )
+
+
+def _stored(store: StoreStatus) -> list[str]:
+    oldest = f", the oldest of {store.oldest_message_at.astimezone():%Y-%m-%d}" if store.oldest_message_at else ""
+    media = f"{store.attachments} pictures and recordings ({human_bytes(store.attachment_bytes)})"
+    known = f"{store.voiceprints} voiceprints, {store.devices} paired devices, {store.api_keys} API keys"
+    return [
+        f"stored: {counted(store.conversations, 'conversation')}, {counted(store.messages, 'message')}{oldest}",
+        f"stored: {media}, {known}",
+        f"stored in {store.database}, {human_bytes(store.database_bytes)}",
+        f"in memory alone: {counted(store.incognito_conversations, 'incognito conversation')}",
     ]
 
 
@@ -96,7 +122,7 @@ def prove(context: click.Context, json_wanted: bool) -> None:
     """Run a daemon through its main uses in a network that counts what tries to leave.
 
     The daemon is another one than yours, with an empty memory that is thrown away. Before it starts, a packet is sent
-    on purpose, to see that it is counted. Exits with 1 if anything left.
+    on purpose, to see that it is counted. What could not be done here is named. Exits with 1 if anything left.
     """
     from edged.privacy.counting import in_namespace
 
@@ -110,6 +136,8 @@ def prove(context: click.Context, json_wanted: bool) -> None:
         click.echo(f"{result['packets_out']} packets left in {len(result['uses'])} uses")
         for what, count in result["packets"].items():
             click.echo(f"  {count} {what}")
+        for name, why in result["left_out"].items():
+            click.echo(printable(f"not among them: {name}: {why}"))
     if result["packets_out"]:
         context.exit(1)
 
@@ -121,8 +149,8 @@ def _thrown_away(config: Config, folder: Path) -> Config:
         paths=replace(config.paths, state=folder / "state"),
         daemon=replace(config.daemon, socket=str(folder / "socket"), tcp="", linger_seconds=0.0),
         store=replace(config.store, key="file", key_directory=str(folder / "key")),
-        camera=CameraConfig(),  # one on the LAN would be counted
-        wyoming=WyomingConfig(),
+        camera=CameraConfig(),  # one on the LAN would be counted; the one of `inside` stands on loopback
+        wyoming=WyomingConfig(listen="127.0.0.1:0" if find_spec("wyoming") else ""),
         lan=LanConfig(enabled=can_serve_the_lan(), announce=False),  # which would be meant for the LAN, and be counted
         http=HttpConfig(listen="127.0.0.1:0" if can_serve_the_lan() else ""),
         client=ClientConfig(),
@@ -144,11 +172,7 @@ def _proved(command: list[str], config: Config) -> dict[str, Any]:
         for line in process.stdout:
             last = json.loads(line)
             if "name" in last:
-                say(
-                    f"{last['name']}: {last['detail']}"
-                    if last["done"]
-                    else f"{last['name']} left out: {last['detail']}"
-                )
+                say(f"{last['name']}: {last['detail']}" if last["done"] else f"{last['name']} left out")
         trouble = process.stderr.read().strip().splitlines()
     if process.returncode:
         raise EdgedError(f"nothing was proved: {trouble[-1].removeprefix('edged: ') if trouble else 'it broke off'}")
@@ -162,20 +186,30 @@ def inside() -> None:
 
     config = load_config()
     with counting() as way_out:
-        done = asyncio.run(_through_uses(config))
+        uses, refused = asyncio.run(_through_uses(config))
         packets = way_out.packets
-    click.echo(json.dumps({"packets_out": sum(packets.values()), "uses": done[0], "packets": packets, **done[1]}))
+    result = {
+        "packets_out": sum(packets.values()),
+        "uses": [use.name for use in uses if use.done],
+        "left_out": {use.name: use.detail for use in uses if not use.done},
+        "packets": packets,
+        "refused_connections": refused,
+    }
+    click.echo(json.dumps(result))
 
 
-async def _through_uses(config: Config) -> tuple[list[str], dict[str, int]]:
+async def _through_uses(config: Config) -> tuple[list[Use], int]:
+    """The uses, and how many connections the guard refused meanwhile."""
+    from edged.cli.privacy_camera import camera_on_loopback
     from edged.cli.privacy_uses import main_uses
     from edged.client import Client
     from edged.launch import daemon_for
 
-    async with daemon_for(config) as daemon, Client(daemon.address) as client:
-        done = []
-        async for use in main_uses(config, client):
-            click.echo(json.dumps(asdict(use)))
-            done += [use.name] if use.done else []
-        refused = (await client.status()).privacy.refused_connections
-    return done, {"refused_connections": refused}
+    async with camera_on_loopback() as source:
+        config = replace(config, camera=CameraConfig(source=source))
+        async with daemon_for(config) as daemon, Client(daemon.address) as client:
+            uses = []
+            async for use in main_uses(config, client):
+                click.echo(json.dumps(asdict(use)))
+                uses.append(use)
+            return uses, (await client.status()).privacy.refused_connections

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
-import http.client
-import json
 import struct
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from edged.cli import privacy_programs
+from edged.cli.privacy_speech import PIECE_BYTES, QUESTION, ask_by_wyoming, spoken
 from edged.config import Config
-from edged.errors import EdgedError, MissingExtra
+from edged.errors import ContextOverflow, EdgedError, MissingExtra, UnsupportedPart
 from edged.events import Audio, Finished, Image, Part, SamplingOptions, Text
+from edged.records import PhoneStep, StepRequest
 from edged.voice_events import Button, Opening, SpokenAudio, SpokenInput, VoiceMode
 
 if TYPE_CHECKING:
     from edged.client import Client
 
-QUESTION = "What is the capital of France?"
 ANSWER: SamplingOptions = {"max_tokens": 16, "temperature": 0.0}
-_HTTP_SECONDS = 300.0
-_PIECE_BYTES = 2 * 1600
-"""A tenth of a second of sound."""
+_LACKING = (MissingExtra.reason, UnsupportedPart.reason, ContextOverflow.reason)
+"""Why a use is left out: this machine or the daemon lacks an extra, or no engine can take part or takes so much."""
+NOT_TRIED = {
+    "mDNS": "lan.announce is off here: what it says is meant for the LAN, and would be counted",
+    "microphone and speaker": "they are this machine's; sound comes by the client and by Wyoming instead",
+}
+"""Uses that no one makes of the daemon here, and why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,30 +41,33 @@ class Use:
 
 
 async def main_uses(config: Config, client: Client) -> AsyncIterator[Use]:
-    """One after another. A use that lacks an extra or a model is said not to be done; anything else is raised."""
+    """One after another. A use that lacks an extra or an engine is said not to be done; anything else is raised."""
     uses: dict[str, Callable[[Config, Client], Awaitable[str]]] = {
         "text": _ask,
         "history": _look_back,
         "picture": _show,
+        "picture in words": _describe,
         "recording": _play,
         "voice": _talk,
-        "HTTP": _post,
-        "tools": _offer_a_tool,
+        "HTTP": privacy_programs.complete,
+        "tools": privacy_programs.offer_a_tool,
+        "embeddings": privacy_programs.embed,
+        "transcription": privacy_programs.transcribe,
+        "speech": privacy_programs.say_aloud,
+        "phone": _step,
+        "camera": _look,
+        "Wyoming": ask_by_wyoming,
         "device on the LAN": _pair,
     }
     for name, use in uses.items():
         try:
             yield Use(name=name, done=True, detail=await use(config, client))
         except EdgedError as exc:
-            if exc.reason not in (MissingExtra.reason, _NoModel.reason):  # the daemon, too, may lack an extra
+            if exc.reason not in _LACKING:
                 raise
             yield Use(name=name, done=False, detail=exc.message)
-
-
-class _NoModel(EdgedError):
-    """No installed engine can take part in this use."""
-
-    reason = "NO_MODEL"
+    for name, why in NOT_TRIED.items():
+        yield Use(name=name, done=False, detail=why)
 
 
 async def _ask(config: Config, client: Client) -> str:
@@ -75,70 +81,59 @@ async def _look_back(config: Config, client: Client) -> str:
 
 
 async def _show(config: Config, client: Client) -> str:
-    seeing = next((model.name for model in await client.list_models() if "images" in model.reads), None)
-    if seeing is None:
-        raise _NoModel("no installed engine reads pictures")
+    name, pieces = await _answered_about_a_picture(client, sees=True)
+    return f"{name}, which sees, answered about a picture in {pieces} pieces"
+
+
+async def _describe(config: Config, client: Client) -> str:
+    name, pieces = await _answered_about_a_picture(client, sees=False)
+    return f"{name}, which sees nothing, was told what is in a picture, and answered in {pieces} pieces"
+
+
+async def _answered_about_a_picture(client: Client, *, sees: bool) -> tuple[str, int]:
+    """Who answered, and in how many pieces. Raises UnsupportedPart where no engine is of that kind."""
+    fitting = [model.name for model in await client.list_models() if ("images" in model.reads) is sees]
+    if not fitting:
+        raise UnsupportedPart("no installed engine sees" if sees else "all installed engines see")
     picture = Image(data=_red_square(), media_type="image/png")
-    pieces = await _answered(client, picture, Text(text="What colour is this?"), model=seeing)
-    return f"{seeing} answered about a picture in {pieces} pieces"
+    return fitting[0], await _answered(client, picture, Text(text="What colour is this?"), model=fitting[0])
+
+
+async def _step(config: Config, client: Client) -> str:
+    asked = StepRequest(task="Open the settings", screenshot=_red_square(), max_reasoning_tokens=16)
+    async with aclosing(client.agent.step(asked)) as events:
+        async for event in events:
+            if isinstance(event, PhoneStep):
+                return f"a step on a phone was decided: {type(event.action).__name__}"
+    raise EdgedError("a step on a phone broke off")
+
+
+async def _look(config: Config, client: Client) -> str:
+    if not config.camera.source:
+        raise MissingExtra("cameras need an extra: `make setup` or pip install 'edged[vision]'")
+    frame = await client.camera.snapshot()
+    return f"a picture of {len(frame.jpeg)} bytes was taken by a camera on the network, which stood on loopback"
 
 
 async def _play(config: Config, client: Client) -> str:
     from edged.audio.pcm import from_bytes, to_wav
 
-    recording = Audio(data=to_wav(from_bytes(await _spoken(config))), media_type="audio/wav")
+    recording = Audio(data=to_wav(from_bytes(await spoken(config))), media_type="audio/wav")
     return f"a spoken question was written down and answered in {await _answered(client, recording)} pieces"
 
 
 async def _talk(config: Config, client: Client) -> str:
-    sound = await _spoken(config)
+    sound = await spoken(config)
     call = client.converse(Opening(mode=VoiceMode.PUSH_TO_TALK))
     await call.send(Button(is_pressed=True))
-    for begin in range(0, len(sound), _PIECE_BYTES):
-        await call.send(SpokenInput(data=sound[begin : begin + _PIECE_BYTES]))
+    for begin in range(0, len(sound), PIECE_BYTES):
+        await call.send(SpokenInput(data=sound[begin : begin + PIECE_BYTES]))
     await call.send(Button(is_pressed=False))
     async with aclosing(call.events()) as events:
         async for event in events:
             if isinstance(event, SpokenAudio):
                 return "a spoken question was answered aloud"
     raise EdgedError("a conversation by voice broke off")
-
-
-async def _post(config: Config, client: Client) -> str:
-    finish_reason = await _completed(client, {})
-    return f"a program was answered over HTTP ({finish_reason})"
-
-
-async def _offer_a_tool(config: Config, client: Client) -> str:
-    place = {"type": "object", "properties": {"place": {"type": "string"}}}
-    tool = {"type": "function", "function": {"name": "weather", "description": "Says it.", "parameters": place}}
-    finish_reason = await _completed(client, {"tools": [tool]})
-    return f"a program that offers a tool was answered ({finish_reason})"
-
-
-async def _completed(client: Client, asked: dict[str, Any]) -> str:
-    """Why the answer of the HTTP API ended. Raises _NoModel where the engine cannot do what was asked."""
-    served = [place for place in (await client.status()).listening_on if place.endswith("(HTTP)")]
-    if not served:
-        raise MissingExtra("the HTTP API needs an extra: `make setup` or pip install 'edged[web]'")
-    model = (await client.list_models())[0].name
-    body = {"model": model, "messages": [{"role": "user", "content": QUESTION}], "max_tokens": 16, **asked}
-    status, answer = await asyncio.to_thread(_posted, served[0].removeprefix("http://").partition(" ")[0], body)
-    if status == http.client.BAD_REQUEST:
-        raise _NoModel(answer["error"]["message"])
-    if status != http.client.OK:
-        raise EdgedError(f"the HTTP API answered with {status}")
-    return str(answer["choices"][0]["finish_reason"])
-
-
-def _posted(address: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    connection = http.client.HTTPConnection(address, timeout=_HTTP_SECONDS)
-    try:
-        connection.request("POST", "/v1/chat/completions", json.dumps(body), {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        return response.status, json.loads(response.read())
-    finally:
-        connection.close()
 
 
 async def _pair(config: Config, client: Client) -> str:
@@ -169,24 +164,6 @@ async def _answered(client: Client, *parts: Part, model: str = "") -> int:
             if isinstance(event, Finished):
                 return count
     raise EdgedError("an answer broke off")
-
-
-async def _spoken(config: Config) -> bytes:
-    """The question aloud, as 16-bit samples at 16 kHz. Raises MissingExtra."""
-    try:
-        from edged.audio.pcm import to_bytes
-        from edged.audio.resample import Resampler
-        from edged.daemon.speech import Speech
-    except ImportError as exc:
-        raise MissingExtra("speech needs an extra: `make setup EXTRAS=voice` or pip install 'edged[voice]'") from exc
-    voice = (speech := Speech(config)).voice
-    try:
-        await asyncio.to_thread(voice.load)
-        pieces = [piece async for piece in voice.say(QUESTION)]
-    finally:
-        speech.close()
-    resampler = Resampler(voice.sample_rate)
-    return b"".join([*(to_bytes(resampler.push(piece[:, None])) for piece in pieces), to_bytes(resampler.flush())])
 
 
 def _red_square(side: int = 64) -> bytes:

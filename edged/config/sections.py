@@ -175,6 +175,8 @@ class HttpConfig:
     """The engine that it means; empty for the default one."""
     container: bool = False
     """Let listen name any address, as inside a container whose port the host publishes on its own loopback alone."""
+    hosts: str = ""
+    """Names by which other containers ask this one, with commas between, e.g. "edged"; takes http.container."""
     lan: bool = False
     """Serve it at the web port too, to who shows a key of `edged devices key`; takes lan.enabled."""
 

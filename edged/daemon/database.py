@@ -41,8 +41,8 @@ async def keep_retention(store: AsyncStore, note: Callable[[str], Awaitable[None
     while True:
         try:
             if count := await store.expire():
-                _log.info("deleted %d conversations that were past their time", count)
-                await note(f"deleted {count} conversations past their time")
+                _log.info("conversations past their time, deleted: %d", count)
+                await note(f"conversations past their time, deleted: {count}")
         except StoreError as exc:  # a full disk, say: the next hour may be better
             _log.warning("conversations past their time could not be deleted: %s", exc)
         await asyncio.sleep(LOOK_SECONDS)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from edged.config import Config
+from edged.config import Config, HttpConfig
 from edged.daemon.speech import Speech
 from edged.embedding.background import BackgroundEmbedder
 from edged.engine.installed import find_engine
@@ -31,6 +33,7 @@ except ModuleNotFoundError as exc:
 
 MOST_PER_ADDRESS = 256
 """All of them come from this machine."""
+_HOST_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,252}")
 
 
 def http_app(
@@ -79,9 +82,20 @@ def _require_alias(config: Config) -> None:
 
 
 def http_server(config: Config, app: ASGIApp) -> HttpServer:
-    """For programs on this machine. Nothing is bound yet."""
-    door = Door(app, on_this_machine, max_bytes=config.daemon.max_message_bytes)
+    """For programs on this machine. Nothing is bound yet. Raises ConfigError for http.hosts."""
+    admit = partial(on_this_machine, hosts=_hosts(config.http))
+    door = Door(app, admit, max_bytes=config.daemon.max_message_bytes)
     return HttpServer(door, key="http.listen", tls=None, most_per_address=MOST_PER_ADDRESS)
+
+
+def _hosts(config: HttpConfig) -> frozenset[str]:
+    """As the header Host has them, without a port. Raises ConfigError."""
+    if config.hosts and not config.container:
+        raise ConfigError("http.hosts is for containers: leave it out, or set http.container = true inside of one")
+    names = [name.strip().lower() for name in config.hosts.split(",")] if config.hosts else []
+    if not all(map(_HOST_NAME.fullmatch, names)):
+        raise ConfigError(f"http.hosts must be names without a port, with commas between, not {config.hosts[:100]!r}")
+    return frozenset(names)
 
 
 def _swagger_ui() -> Path | None:

@@ -14,6 +14,7 @@ import shlex
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from edged.engine.senses import Audio, Vision, check_audio, check_vision
@@ -196,6 +197,14 @@ class Manifest:
     edged_version: str
     built_at: str
     """UTC, ISO 8601."""
+
+    @property
+    def built_at_seconds(self) -> int:
+        """The same as Unix time; 0 where it is no time."""
+        try:
+            return int(datetime.fromisoformat(self.built_at).timestamp())
+        except (ValueError, OverflowError):
+            return 0
 
     def write(self, folder: Path) -> None:
         """Write manifest.json into the folder."""

@@ -149,6 +149,7 @@ class EngineWorker:
                 is_demo=engine.manifest.parameters < DEMO_PARAMETERS,
                 reads=reads(engine.manifest),
                 thinks=engine.manifest.thinks,
+                built_at_seconds=engine.manifest.built_at_seconds,
             )
             for engine in installed_engines(self._directories)
         ]

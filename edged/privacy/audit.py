@@ -9,12 +9,15 @@ from __future__ import annotations
 import logging
 import socket
 import sys
+from collections import Counter
 from collections.abc import Callable
 
 from edged.errors import EgressRefused
 from edged.privacy.egress import Egress
-from edged.records import Enforcement
+from edged.records import Enforcement, Refusal
 
+_NAMES = {"__new__": "socket"}
+"""Of calls whose audit event is called otherwise."""
 _log = logging.getLogger(__name__)
 
 
@@ -26,8 +29,7 @@ class AuditHook:
     """Refuses by the rules of `egress` and counts; one per process."""
 
     def __init__(self, egress: Egress) -> None:
-        self.refused = 0
-        """Attempts refused since the start."""
+        self._refused: Counter[str] = Counter()
         self._egress = egress
         self._rules: dict[str, Callable[..., bool]] = {
             "socket.__new__": lambda _, family, kind, *__: egress.may_open(family, kind),
@@ -39,6 +41,11 @@ class AuditHook:
             "socket.gethostbyaddr": egress.may_resolve,
             "socket.getnameinfo": lambda address: egress.may_resolve(address[0]),
         }
+
+    @property
+    def refusals(self) -> tuple[Refusal, ...]:
+        """Attempts refused since the start, by the name of what was called; the most frequent first."""
+        return tuple(Refusal(call=_NAMES.get(call, call), count=count) for call, count in self._refused.most_common())
 
     def install(self) -> Enforcement:
         """From here on, for the life of the process."""
@@ -56,7 +63,7 @@ class AuditHook:
         rule = self._rules.get(event)
         if rule is None or rule(*arguments):
             return
-        self.refused += 1
+        self._refused[event.removeprefix("socket.")] += 1
         # Neither log nor error names the address: a host or a path can carry what somebody said.
         _log.warning("refused %s: nothing may leave this machine", event)
         raise ConnectionRefusedByPolicy(f"{event} refused: nothing may leave this machine")

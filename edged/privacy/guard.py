@@ -32,8 +32,9 @@ class Guard:
         """As of now."""
         return PrivacyStatus(
             enforcements=self.enforcements,
-            refused_connections=self.hook.refused,
+            refused_connections=sum(refusal.count for refusal in self.hook.refusals),
             content_logging=self.content_logging,
+            refusals=self.hook.refusals,
         )
 
 

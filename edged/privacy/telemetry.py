@@ -2,6 +2,10 @@
 
 They are environment variables because the libraries read nothing else, and they must be set before the
 first import: ONNX Runtime (1.29 and later, on Linux too) starts its uploader as it is loaded.
+
+OpenCV has no switch here because it has nothing to switch off: its library calls no function of the network (a test
+looks), and its OPENCV_* variables are about plug-ins, caches, traces into local files and limits. The FFmpeg beside it
+can open addresses; `edged.vision.camera_sources` tells it to open files alone.
 """
 
 from __future__ import annotations

@@ -185,3 +185,5 @@ class PhoneStep:
     width: int
     """Of the screenshot, in pixels; so is height."""
     height: int
+    touched: str = ""
+    """What is written where it touches; empty where nothing is, or nobody could read it."""

@@ -90,3 +90,13 @@ class FoundText:
     corners: Corners
     is_object: bool = False
     """The thing itself, and not a word for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureSearch:
+    """What was found in a picture by its name."""
+
+    found: tuple[FoundText, ...]
+    """Words in reading order, then things, the surest first."""
+    only_words: bool = False
+    """Nothing is installed that knows things: none were looked for."""

@@ -26,6 +26,8 @@ class ModelInfo:
     """What a message may hold: "text", "images", "audio"."""
     thinks: bool = False
     """It can think before it answers; others answer at once, however they are asked."""
+    built_at_seconds: int = 0
+    """Unix time; 0 where it is not known."""
 
 
 class DaemonState(enum.StrEnum):
@@ -70,6 +72,19 @@ class StoreStatus:
     """What the encryption protects and what it does not, in a sentence."""
     retention: str = ""
     """What is deleted by itself, in a sentence."""
+    oldest_message_at: datetime | None = None
+    """None where there is no message."""
+    attachments: int = 0
+    """Pictures and recordings; one that was sent twice is kept once."""
+    attachment_bytes: int = 0
+    voiceprints: int = 0
+    """Of people whose voices are known."""
+    devices: int = 0
+    """That are paired."""
+    api_keys: int = 0
+    """Of programs on the LAN."""
+    incognito_conversations: int = 0
+    """That are in memory now, and never on the disk; not among `conversations`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,12 +97,24 @@ class Enforcement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A kind of call by which Python code reached for the network."""
+
+    call: str
+    """Of the socket module: "connect", "sendto", "getaddrinfo" ..."""
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PrivacyStatus:
     """What is enforced, and what was refused."""
 
     enforcements: tuple[Enforcement, ...]
     refused_connections: int
+    """By the audit hook; what the kernel refuses is counted by nobody."""
     content_logging: bool
+    refusals: tuple[Refusal, ...] = ()
+    """The same by the kind of call; the most frequent first."""
 
 
 class MicrophoneState(enum.StrEnum):

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, TypeVar
 
-from edged.errors import EdgedError, PermissionDenied, Unauthenticated, Unavailable, where_it_broke
+from edged.errors import EdgedError, PermissionDenied, Unauthenticated, Unavailable, shortage, where_it_broke
 from edged.records import Device, Scope
 from edged.server.caller import NEEDED, Caller, answer_for
 from edged.server.lifecycle import RETRY_SECONDS, Lifecycle
@@ -20,7 +20,10 @@ POLLED = ("/edged.v1.StatusService/", "/metrics")
 STORE_SECONDS = 10.0
 """What calls that were cut off get to store what they had; a disk that takes longer must not hold up the end."""
 
-NOT_PAIRED = "this device is not paired, or no longer: `edged pair` on the daemon's machine lets it in again"
+NOT_PAIRED = (
+    "this device is not paired, or no longer: `edged pair` on the daemon's machine lets it in again, "
+    "`edged devices key` a program"
+)
 
 _log = logging.getLogger("edged.server")
 _Answer = TypeVar("_Answer")
@@ -131,7 +134,10 @@ def _require_sight(call: _Call, now: Device) -> None:
 
 
 def _internal(method: str, exc: Exception) -> EdgedError:
-    """An error that says nothing but where to look it up."""
+    """An error that says what the machine has run out of, or nothing but where to look it up."""
+    if short := shortage(exc):
+        _log.error("%s: %s", method, short.message)
+        return short
     number = secrets.token_hex(4)
     _log.error("internal error %s in %s\n%s", number, method, where_it_broke(exc))
     return EdgedError(f"internal error {number}; the daemon's log says where")

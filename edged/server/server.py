@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -25,7 +26,7 @@ from edged.server.assistant import AssistantServicer
 from edged.server.call_border import CallBorder
 from edged.server.caller import Caller
 from edged.server.capture import Camera, CaptureServicer
-from edged.server.conversations import Conversations, ConversationServicer
+from edged.server.conversations import Conversations, ConversationServicer, Passing
 from edged.server.converse import Composer, VoiceCalls
 from edged.server.device_registry import DeviceRegistry
 from edged.server.devices import Desk, DeviceServicer, Issuer, Keys
@@ -109,6 +110,7 @@ class Server:
         vision: Sight | None = None,
         agent: PhoneAgent | None = None,
         tools: tuple[ToolStatus, ...] = (),
+        incognito: Passing | None = None,
     ) -> None:
         """sampling: what requests leave unset. max_message_bytes: a longer request is RESOURCE_EXHAUSTED.
 
@@ -116,6 +118,7 @@ class Server:
         composer, room: ears and mouths of clients, and of this machine. speakers: whose voices are known.
         camera: the eye of this machine.
         vision: reads pictures. agent: drives phones. tools: what the model may do by itself, for the status.
+        incognito: conversations that are in memory alone.
         """
         self._conversations = conversations
         self._engines = engines
@@ -131,12 +134,13 @@ class Server:
         self._room = room
         self._camera = camera
         self._tools = tools
+        self._incognito = incognito
         self.voice_calls = VoiceCalls(composer, self.lifecycle) if composer else None
         self.servicers: Mapping[str, Any] = {
             "AgentService": AgentServicer(agent),
             "AssistantService": AssistantServicer(turns, sampling, self.lifecycle, self.voice_calls, room),
             "CaptureService": CaptureServicer(camera, self.lifecycle),
-            "ConversationService": ConversationServicer(conversations),
+            "ConversationService": ConversationServicer(conversations, incognito),
             "DeviceService": DeviceServicer(desk, registry, issuer, keys),
             "ModelService": ModelServicer(engines),
             "SpeakerService": SpeakerServicer(speakers),
@@ -150,7 +154,8 @@ class Server:
         reflection.enable_server_reflection((*SERVICES, health_name, reflection.SERVICE_NAME), self._grpc)
         # Devices have a server of their own, so that none of them can take up the operator's calls. It has no health
         # and no reflection: those pass no border, and a device that was revoked still shakes hands.
-        self._lan_grpc = self._new_grpc_server([*_options(max_message_bytes), *_LAN_OPTIONS])
+        self._lan_grpc: grpc.aio.Server | None = None
+        self._lan_options = [*_options(max_message_bytes), *_LAN_OPTIONS]
 
     async def start(
         self,
@@ -170,6 +175,7 @@ class Server:
         try:
             ports = [listen_tcp(self._grpc, *tcp)] if tcp else []
             if lan:
+                self._lan_grpc = self._new_grpc_server(self._lan_options)
                 ports.append(f"{listen_lan(self._lan_grpc, lan)} (gRPC, paired devices)")
                 await self._lan_grpc.start()
             self._addresses = (listen_unix(self._grpc, socket), *ports, *others)
@@ -213,7 +219,7 @@ class Server:
         return server
 
     async def _stop(self, seconds: float | None) -> None:
-        await asyncio.gather(self._grpc.stop(seconds), self._lan_grpc.stop(seconds))
+        await asyncio.gather(*(server.stop(seconds) for server in (self._grpc, self._lan_grpc) if server))
 
     def _identify(self, context: grpc.aio.ServicerContext) -> Caller:
         """Raises Unauthenticated for the certificate of nobody who is known."""
@@ -230,13 +236,16 @@ class Server:
 
     async def status(self) -> DaemonStatus:
         """The whole report."""
+        store = await self._conversations.status()
+        if self._incognito:
+            store = replace(store, incognito_conversations=await self._incognito.count())
         return DaemonStatus(
             version=edged.__version__,
             state=self.lifecycle.state,
             started_at=self._started_at,
             listening_on=self._addresses,
             engine=self._engines.status(),
-            store=await self._conversations.status(),
+            store=store,
             privacy=self.privacy(),
             voice=self._room.status() if self._room else None,
             camera=self._camera.status() if self._camera else None,

@@ -8,7 +8,7 @@ from dataclasses import replace
 import grpc
 
 from edged import wire
-from edged.records import CameraStatus, DaemonStatus
+from edged.records import CameraStatus, DaemonStatus, StoreStatus
 from edged.server.caller import caller
 from edged.v1 import status_pb2, status_pb2_grpc
 
@@ -30,9 +30,16 @@ class StatusServicer(status_pb2_grpc.StatusServiceServicer):
 
 def _without_places(report: DaemonStatus) -> DaemonStatus:
     """What a device needs to know: not where things lie, nor how much others have said."""
-    protection = _PROTECTION if report.store.encrypted else report.store.protection
-    store = replace(report.store, database="", key_source="", protection=protection)
-    store = replace(store, database_bytes=0, conversations=0, messages=0)
+    store = StoreStatus(
+        database="",
+        encrypted=report.store.encrypted,
+        key_source="",
+        database_bytes=0,
+        conversations=0,
+        messages=0,
+        protection=_PROTECTION if report.store.encrypted else report.store.protection,
+        retention=report.store.retention,
+    )
     camera = without_source(report.camera) if report.camera else None
     return replace(report, listening_on=(), store=store, camera=camera)
 

@@ -8,7 +8,7 @@ import grpc
 
 from edged import wire
 from edged.errors import MissingExtra
-from edged.records import FoundText, PictureDescription, PictureText
+from edged.records import PictureDescription, PictureSearch, PictureText
 from edged.v1 import vision_pb2 as pb
 from edged.v1 import vision_pb2_grpc
 
@@ -24,7 +24,7 @@ class Sight(Protocol):
         """What can be said of it."""
         ...
 
-    async def find(self, data: bytes, words: str) -> tuple[FoundText, ...]:
+    async def find(self, data: bytes, words: str) -> PictureSearch:
         """Where these words stand, and objects of that name."""
         ...
 
@@ -44,8 +44,7 @@ class VisionServicer(vision_pb2_grpc.VisionServiceServicer):
         return wire.description_to_wire(await self._require().describe(request.picture.data))
 
     async def Find(self, request: pb.FindRequest, context: grpc.aio.ServicerContext) -> pb.FindResponse:
-        found = await self._require().find(request.picture.data, request.words)
-        return pb.FindResponse(found=map(wire.found_text_to_wire, found))
+        return wire.picture_search_to_wire(await self._require().find(request.picture.data, request.words))
 
     def _require(self) -> Sight:
         if self._sight is None:

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from edged.errors import NotFound, StoreError
+from edged.errors import NotFound, StoreError, shortage
 from edged.events import FinishReason, MessageState, Part, Usage
 from edged.records import AuditEvent, Conversation, EnrolledSpeaker, Reader, SearchHit, StoreStatus, Transcript
 from edged.store.database import IN_MEMORY
@@ -213,7 +213,10 @@ class AsyncStore:
     ) -> asyncio.Future[Result]:
         if self._closed:
             raise StoreError("the database is closed: edged is shutting down")
-        return asyncio.wrap_future(self._executor.submit(function, *args, **kwargs))
+        try:
+            return asyncio.wrap_future(self._executor.submit(function, *args, **kwargs))
+        except RuntimeError as exc:  # no thread can be started, or the pool has ended by itself
+            raise shortage(exc) or StoreError("the thread of the database has ended: restart edged") from exc
 
 
 async def _completed(future: asyncio.Future[Result]) -> Result:

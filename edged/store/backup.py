@@ -19,7 +19,6 @@ from edged.store.rewrite import (
     copy_database,
     draft_of,
     put_in_place,
-    remove_companions,
     remove_database,
 )
 from edged.trust.private_files import sync_directory
@@ -68,8 +67,7 @@ def back_up(database: Path, source: KeySource, file: Path, *, passphrase: str = 
 def restore(file: Path, database: Path, source: KeySource, *, passphrase: str = "", replace: bool = False) -> Backup:
     """Put a backup in the place of the database, encrypted under the key that a new database gets.
 
-    The caller holds the state directory. Killed at any moment, what was there before or the backup is
-    there; of what was there, all but what a crash had left in its log.
+    The caller holds the state directory. Killed at any moment, what was there before or the backup is there, whole.
     passphrase: what the backup was made with; empty tries all keys of this account.
     Raises AlreadyExists unless what is there may be replaced, InvalidInput for no backup of edged, StoreError.
     """
@@ -86,9 +84,7 @@ def restore(file: Path, database: Path, source: KeySource, *, passphrase: str = 
             copy_database(connection, draft_of(database), own.hex)
         before = read_note(database) if is_there else []
         write_note(database, [*before, Noted.of(own)])
-        was_plain = is_there and is_plain(database)
-        remove_companions(database)  # or the log of the old file would be taken for one of the new
-        put_in_place(database, keep_until_wiped=was_plain)
+        put_in_place(database, keep_until_wiped=is_there and is_plain(database))
     remember_key(own, database, earlier=before)
     return backup
 

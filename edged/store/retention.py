@@ -19,14 +19,18 @@ _CLASSES = {
     "WHERE m.conversation = c.seq AND p.attachment IS NOT NULL)",
 }
 """Which conversations `c` belong to it; one that belongs to several goes as soon as any says so."""
-
-_SIZES = """
-WITH sizes AS MATERIALIZED (
-    SELECT d.seq, d.last_message, sum(coalesce(length(CAST(p.text AS BLOB)), 0) + coalesce(length(a.data), 0)) AS bytes
-    FROM conversations d JOIN messages m ON m.conversation = d.seq JOIN parts p ON p.message = m.seq
-    LEFT JOIN attachments a ON a.seq = p.attachment WHERE d.owner != '' GROUP BY d.seq
-), together AS MATERIALIZED (SELECT seq, sum(bytes) OVER (ORDER BY last_message DESC) AS bytes FROM sizes)"""
-"""Of each conversation that a device began, what was said and sent; and of it with all that were used later."""
+_SIZED_CLASSES = ("devices", "media")
+"""Those that may have a room of their own within that of all."""
+_BEYOND = """
+SELECT seq, id FROM (
+    SELECT seq, id, sum(bytes) OVER (ORDER BY last_message DESC) AS together FROM (
+        SELECT c.seq, c.id, c.last_message,
+            sum(coalesce(length(CAST(p.text AS BLOB)), 0) + coalesce(length(a.data), 0)) AS bytes
+        FROM conversations c JOIN messages m ON m.conversation = c.seq JOIN parts p ON p.message = m.seq
+        LEFT JOIN attachments a ON a.seq = p.attachment WHERE {condition} GROUP BY c.seq
+    )
+) WHERE together > ?"""
+"""Of a class, what is more than so many bytes of words and files together with all that was used later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +46,8 @@ class Retention:
     """Of all together on the disk; those used least recently go first."""
     devices_max_bytes: int | None = None
     """The same of what was said and sent in those that devices began."""
+    media_max_bytes: int | None = None
+    """The same of those that hold pictures or recordings."""
 
     @property
     def sentence(self) -> str:
@@ -54,8 +60,11 @@ class Retention:
         ]
         if self.max_bytes:
             rules.append(f"those used least recently beyond {self.max_bytes // 1024**2} MiB")
-        if self.devices_max_bytes:
-            rules.append(f"those of devices used least recently beyond {self.devices_max_bytes // 1024**2} MiB")
+        rules += [
+            f"those{names[name]} used least recently beyond {room // 1024**2} MiB"
+            for name in _SIZED_CLASSES
+            if (room := getattr(self, f"{name}_max_bytes"))
+        ]
         return f"Deleted by itself: {'; '.join(rules)}." if rules else "Nothing is deleted by itself."
 
 
@@ -72,10 +81,12 @@ def delete_expired(db: sqlite_utils.Database, retention: Retention, *, busy: Col
         limit: timedelta | None = getattr(retention, name)
         if limit is not None:
             before = microseconds_now() - limit // timedelta(microseconds=1)
-            count += _delete(db, f"updated_at < ? AND {condition}", (before,), busy)
-    if retention.devices_max_bytes is not None:
-        beyond = "seq IN (SELECT seq FROM together WHERE bytes > ?)"
-        count += _delete(db, beyond, (retention.devices_max_bytes,), busy)
+            old = f"SELECT seq, id FROM conversations c WHERE updated_at < ? AND {condition}"  # noqa: S608
+            count += _delete(db, old, before, busy)
+    for name in _SIZED_CLASSES:
+        room: int | None = getattr(retention, f"{name}_max_bytes")
+        if room is not None:
+            count += _delete(db, _BEYOND.format(condition=_CLASSES[name]), room, busy)
     if retention.max_bytes is not None:
         for (row,) in _least_recent(db, busy):
             if _used_bytes(db) <= max(retention.max_bytes, MIN_BYTES):
@@ -85,10 +96,9 @@ def delete_expired(db: sqlite_utils.Database, retention: Retention, *, busy: Col
     return count
 
 
-def _delete(db: sqlite_utils.Database, condition: str, values: tuple[object, ...], busy: Collection[str]) -> int:
-    spared = f"id NOT IN ({', '.join('?' * len(busy))})"
-    query = f"{_SIZES} SELECT seq FROM conversations c WHERE {condition} AND {spared}"  # noqa: S608
-    rows = db.execute(query, (*values, *busy)).fetchall()
+def _delete(db: sqlite_utils.Database, query: str, limit: int, busy: Collection[str]) -> int:
+    """query: of rows and ids, with a place for the limit."""
+    rows = [(row,) for row, name in db.execute(query, (limit,)).fetchall() if name not in busy]
     db.conn.executemany("DELETE FROM conversations WHERE seq = ?", rows)
     return len(rows)
 

@@ -66,13 +66,25 @@ def copy_database(connection: dbapi2.Connection, target: Path, key: str) -> None
 
 
 def put_in_place(path: Path, *, keep_until_wiped: bool = False) -> None:
-    """The draft becomes the database. What stood there is overwritten on the disk if it must leave no trace."""
-    if keep_until_wiped:
-        _old(path).hardlink_to(path)
+    """The draft becomes the database. What stood there is overwritten on the disk if it must leave no trace.
+
+    A log that a crash has left belongs to the old file, and goes with it: beside the new one it would be taken for
+    the log of that.
+    """
+    old, log = _old(path), _log_of(path)
+    has_log = path.exists() and log.exists()
+    if keep_until_wiped or has_log:
+        old.hardlink_to(path)
+    if has_log:
+        sync_directory(path.parent)  # or the log could be aside while nothing says that it is
+        log.replace(_log_of(old))
+        sync_directory(path.parent)
+    remove_companions(path)
     draft_of(path).replace(path)
     sync_directory(path.parent)
     if keep_until_wiped:
-        wipe(_old(path))
+        wipe(old)
+    remove_database(old)
 
 
 def clear_leftovers(path: Path) -> None:
@@ -87,11 +99,15 @@ def clear_leftovers(path: Path) -> None:
                 draft.unlink()
     old = _old(path)
     if not old.exists():
-        return
-    if path.exists() and old.samefile(path):  # killed between two steps: it is the database still
+        remove_companions(old)
+    elif path.exists() and old.samefile(path):  # killed between two steps: it is the database still
+        if _log_of(old).exists():
+            _log_of(old).replace(_log_of(path))
+            sync_directory(path.parent)
         old.unlink()
     else:
         wipe(old)
+        remove_companions(old)
 
 
 def clear_journal(path: Path) -> None:
@@ -136,6 +152,10 @@ def wipe_beginning(path: Path) -> None:
         os.fsync(stream.fileno())
     path.unlink()
     sync_directory(path.parent)
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
 
 
 def _old(path: Path) -> Path:

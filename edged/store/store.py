@@ -19,6 +19,7 @@ from edged.config.schema import DATABASE_NAME
 from edged.errors import ConversationBusy, StoreError
 from edged.events import FinishReason, Message, MessageState, Part, Role, ToolResult, Usage
 from edged.records import AuditEvent, Conversation, EnrolledSpeaker, Reader, SearchHit, StoreStatus, Transcript
+from edged.store.contents import contents
 from edged.store.conversations import (
     conversation_from,
     conversation_of_message,
@@ -335,15 +336,13 @@ class ConversationStore:
     def status(self) -> StoreStatus:
         """Where things lie, how many, and what protects them."""
         with self._reading() as db:
-            counts = "SELECT (SELECT count(*) FROM conversations), (SELECT count(*) FROM messages)"
-            conversations, messages = db.execute(counts).fetchone()
+            found = contents(db)
         return StoreStatus(
             database=str(self._path),
             encrypted=self._key is not None,
             key_source=self._key.source if self._key else "",
             database_bytes=disk_bytes(self._path),
-            conversations=conversations,
-            messages=messages,
+            **found,
             protection=self._key.protection if self._key else "Nothing is encrypted.",
             retention=self._retention.sentence,
         )

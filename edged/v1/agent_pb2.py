@@ -26,15 +26,15 @@ from edged.v1 import message_pb2 as edged_dot_v1_dot_message__pb2
 from edged.v1 import turn_pb2 as edged_dot_v1_dot_turn__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x65\x64ged/v1/agent.proto\x12\x08\x65\x64ged.v1\x1a\x16\x65\x64ged/v1/message.proto\x1a\x13\x65\x64ged/v1/turn.proto\"\x99\x02\n\x0bStepRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\"\n\nscreenshot\x18\x02 \x01(\x0b\x32\x0e.edged.v1.Blob\x12#\n\x07history\x18\x03 \x03(\x0b\x32\x12.edged.v1.PastStep\x12\x0b\n\x03\x61pp\x18\x04 \x01(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12)\n\x08language\x18\x06 \x01(\x0e\x32\x17.edged.v1.PhoneLanguage\x12\x1c\n\x0f\x65nable_thinking\x18\x07 \x01(\x08H\x00\x88\x01\x01\x12!\n\x14max_reasoning_tokens\x18\x08 \x01(\x05H\x01\x88\x01\x01\x42\x12\n\x10_enable_thinkingB\x17\n\x15_max_reasoning_tokens\"B\n\x08PastStep\x12%\n\x06\x61\x63tion\x18\x01 \x01(\x0b\x32\x15.edged.v1.PhoneAction\x12\x0f\n\x07\x66\x61ilure\x18\x02 \x01(\t\"\x99\x01\n\x0cStepResponse\x12\x33\n\x0freasoning_delta\x18\x01 \x01(\x0b\x32\x18.edged.v1.ReasoningDeltaH\x00\x12#\n\x04step\x18\x02 \x01(\x0b\x32\x13.edged.v1.PhoneStepH\x00\x12&\n\x08measured\x18\x03 \x01(\x0b\x32\x12.edged.v1.MeasuredH\x00\x42\x07\n\x05\x65vent\"\x8a\x01\n\tPhoneStep\x12%\n\x06\x61\x63tion\x18\x01 \x01(\x0b\x32\x15.edged.v1.PhoneAction\x12\x1a\n\x12needs_confirmation\x18\x02 \x01(\x08\x12\x1b\n\x13\x63onfirmation_reason\x18\x03 \x01(\t\x12\r\n\x05width\x18\x04 \x01(\x05\x12\x0e\n\x06height\x18\x05 \x01(\x05\"E\n\x0bScreenPlace\x12\t\n\x01x\x18\x01 \x01(\x05\x12\t\n\x01y\x18\x02 \x01(\x05\x12\x0f\n\x07pixel_x\x18\x03 \x01(\x05\x12\x0f\n\x07pixel_y\x18\x04 \x01(\x05\"\xbf\x04\n\x0bPhoneAction\x12\"\n\x06launch\x18\x01 \x01(\x0b\x32\x10.edged.v1.LaunchH\x00\x12\x1c\n\x03tap\x18\x02 \x01(\x0b\x32\r.edged.v1.TapH\x00\x12)\n\ndouble_tap\x18\x03 \x01(\x0b\x32\x13.edged.v1.DoubleTapH\x00\x12)\n\nlong_press\x18\x04 \x01(\x0b\x32\x13.edged.v1.LongPressH\x00\x12 \n\x05swipe\x18\x05 \x01(\x0b\x32\x0f.edged.v1.SwipeH\x00\x12\'\n\ttype_text\x18\x06 \x01(\x0b\x32\x12.edged.v1.TypeTextH\x00\x12\'\n\ttype_name\x18\x07 \x01(\x0b\x32\x12.edged.v1.TypeNameH\x00\x12\x1e\n\x04\x62\x61\x63k\x18\x08 \x01(\x0b\x32\x0e.edged.v1.BackH\x00\x12\x1e\n\x04home\x18\t \x01(\x0b\x32\x0e.edged.v1.HomeH\x00\x12\x1e\n\x04wait\x18\n \x01(\x0b\x32\x0e.edged.v1.WaitH\x00\x12\'\n\ttake_over\x18\x0b \x01(\x0b\x32\x12.edged.v1.TakeOverH\x00\x12&\n\x08interact\x18\x0c \x01(\x0b\x32\x12.edged.v1.InteractH\x00\x12\x1e\n\x04note\x18\r \x01(\x0b\x32\x0e.edged.v1.NoteH\x00\x12%\n\x08\x63\x61ll_api\x18\x0e \x01(\x0b\x32\x11.edged.v1.CallApiH\x00\x12\"\n\x06\x66inish\x18\x0f \x01(\x0b\x32\x10.edged.v1.FinishH\x00\x42\x08\n\x06\x61\x63tion\"\x15\n\x06Launch\x12\x0b\n\x03\x61pp\x18\x01 \x01(\t\">\n\x03Tap\x12&\n\x07\x65lement\x18\x01 \x01(\x0b\x32\x15.edged.v1.ScreenPlace\x12\x0f\n\x07message\x18\x02 \x01(\t\"3\n\tDoubleTap\x12&\n\x07\x65lement\x18\x01 \x01(\x0b\x32\x15.edged.v1.ScreenPlace\"3\n\tLongPress\x12&\n\x07\x65lement\x18\x01 \x01(\x0b\x32\x15.edged.v1.ScreenPlace\"Q\n\x05Swipe\x12$\n\x05start\x18\x01 \x01(\x0b\x32\x15.edged.v1.ScreenPlace\x12\"\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x15.edged.v1.ScreenPlace\"\x18\n\x08TypeText\x12\x0c\n\x04text\x18\x01 \x01(\t\"\x18\n\x08TypeName\x12\x0c\n\x04text\x18\x01 \x01(\t\"\x06\n\x04\x42\x61\x63k\"\x06\n\x04Home\"\x17\n\x04Wait\x12\x0f\n\x07seconds\x18\x01 \x01(\x05\"\x1b\n\x08TakeOver\x12\x0f\n\x07message\x18\x01 \x01(\t\"\n\n\x08Interact\"\x17\n\x04Note\x12\x0f\n\x07message\x18\x01 \x01(\t\"\x1e\n\x07\x43\x61llApi\x12\x13\n\x0binstruction\x18\x01 \x01(\t\"\x19\n\x06\x46inish\x12\x0f\n\x07message\x18\x01 \x01(\t*g\n\rPhoneLanguage\x12\x1e\n\x1aPHONE_LANGUAGE_UNSPECIFIED\x10\x00\x12\x1a\n\x16PHONE_LANGUAGE_ENGLISH\x10\x01\x12\x1a\n\x16PHONE_LANGUAGE_CHINESE\x10\x02\x32G\n\x0c\x41gentService\x12\x37\n\x04Step\x12\x15.edged.v1.StepRequest\x1a\x16.edged.v1.StepResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x65\x64ged/v1/agent.proto\x12\x08\x65\x64ged.v1\x1a\x16\x65\x64ged/v1/message.proto\x1a\x13\x65\x64ged/v1/turn.proto\"\x99\x02\n\x0bStepRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\"\n\nscreenshot\x18\x02 \x01(\x0b\x32\x0e.edged.v1.Blob\x12#\n\x07history\x18\x03 \x03(\x0b\x32\x12.edged.v1.PastStep\x12\x0b\n\x03\x61pp\x18\x04 \x01(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12)\n\x08language\x18\x06 \x01(\x0e\x32\x17.edged.v1.PhoneLanguage\x12\x1c\n\x0f\x65nable_thinking\x18\x07 \x01(\x08H\x00\x88\x01\x01\x12!\n\x14max_reasoning_tokens\x18\x08 \x01(\x05H\x01\x88\x01\x01\x42\x12\n\x10_enable_thinkingB\x17\n\x15_max_reasoning_tokens\"B\n\x08PastStep\x12%\n\x06\x61\x63tion\x18\x01 \x01(\x0b\x32\x15.edged.v1.PhoneAction\x12\x0f\n\x07\x66\x61ilure\x18\x02 \x01(\t\"\x99\x01\n\x0cStepResponse\x12\x33\n\x0freasoning_delta\x18\x01 \x01(\x0b\x32\x18.edged.v1.ReasoningDeltaH\x00\x12#\n\x04step\x18\x02 \x01(\x0b\x32\x13.edged.v1.PhoneStepH\x00\x12&\n\x08measured\x18\x03 \x01(\x0b\x32\x12.edged.v1.MeasuredH\x00\x42\x07\n\x05\x65vent\"\x9b\x01\n\tPhoneStep\x12%\n\x06\x61\x63tion\x18\x01 \x01(\x0b\x32\x15.edged.v1.PhoneAction\x12\x1a\n\x12needs_confirmation\x18\x02 \x01(\x08\x12\x1b\n\x13\x63onfirmation_reason\x18\x03 \x01(\t\x12\r\n\x05width\x18\x04 \x01(\x05\x12\x0e\n\x06height\x18\x05 \x01(\x05\x12\x0f\n\x07touched\x18\x06 \x01(\t\"E\n\x0bScreenPlace\x12\t\n\x01x\x18\x01 \x01(\x05\x12\t\n\x01y\x18\x02 \x01(\x05\x12\x0f\n\x07pixel_x\x18\x03 \x01(\x05\x12\x0f\n\x07pixel_y\x18\x04 \x01(\x05\"\xbf\x04\n\x0bPhoneAction\x12\"\n\x06launch\x18\x01 \x01(\x0b\x32\x10.edged.v1.LaunchH\x00\x12\x1c\n\x03tap\x18\x02 \x01(\x0b\x32\r.edged.v1.TapH\x00\x12)\n\ndouble_tap\x18\x03 \x01(\x0b\x32\x13.edged.v1.DoubleTapH\x00\x12)\n\nlong_press\x18\x04 \x01(\x0b\x32\x13.edged.v1.LongPressH\x00\x12 \n\x05swipe\x18\x05 \x01(\x0b\x32\x0f.edged.v1.SwipeH\x00\x12\'\n\ttype_text\x18\x06 \x01(\x0b\x32\x12.edged.v1.TypeTextH\x00\x12\'\n\ttype_name\x18\x07 \x01(\x0b\x32\x12.edged.v1.TypeNameH\x00\x12\x1e\n\x04\x62\x61\x63k\x18\x08 \x01(\x0b\x32\x0e.edged.v1.BackH\x00\x12\x1e\n\x04home\x18\t \x01(\x0b\x32\x0e.edged.v1.HomeH\x00\x12\x1e\n\x04wait\x18\n \x01(\x0b\x32\x0e.edged.v1.WaitH\x00\x12\'\n\ttake_over\x18\x0b \x01(\x0b\x32\x12.edged.v1.TakeOverH\x00\x12&\n\x08interact\x18\x0c \x01(\x0b\x32\x12.edged.v1.InteractH\x00\x12\x1e\n\x04note\x18\r \x01(\x0b\x32\x0e.edged.v1.NoteH\x00\x12%\n\x08\x63\x61ll_api\x18\x0e \x01(\x0b\x32\x11.edged.v1.CallApiH\x00\x12\"\n\x06\x66inish\x18\x0f \x01(\x0b\x32\x10.edged.v1.FinishH\x00\x42\x08\n\x06\x61\x63tion\"\x15\n\x06Launch\x12\x0b\n\x03\x61pp\x18\x01 \x01(\t\">\n\x03Tap\x12&\n\x07\x65lement\x18\x01 \x01(\x0b\x32\x15.edged.v1.ScreenPlace\x12\x0f\n\x07message\x18\x02 \x01(\t\"3\n\tDoubleTap\x12&\n\x07\x65lement\x18\x01 \x01(\x0b\x32\x15.edged.v1.ScreenPlace\"3\n\tLongPress\x12&\n\x07\x65lement\x18\x01 \x01(\x0b\x32\x15.edged.v1.ScreenPlace\"Q\n\x05Swipe\x12$\n\x05start\x18\x01 \x01(\x0b\x32\x15.edged.v1.ScreenPlace\x12\"\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x15.edged.v1.ScreenPlace\"\x18\n\x08TypeText\x12\x0c\n\x04text\x18\x01 \x01(\t\"\x18\n\x08TypeName\x12\x0c\n\x04text\x18\x01 \x01(\t\"\x06\n\x04\x42\x61\x63k\"\x06\n\x04Home\"\x17\n\x04Wait\x12\x0f\n\x07seconds\x18\x01 \x01(\x05\"\x1b\n\x08TakeOver\x12\x0f\n\x07message\x18\x01 \x01(\t\"\n\n\x08Interact\"\x17\n\x04Note\x12\x0f\n\x07message\x18\x01 \x01(\t\"\x1e\n\x07\x43\x61llApi\x12\x13\n\x0binstruction\x18\x01 \x01(\t\"\x19\n\x06\x46inish\x12\x0f\n\x07message\x18\x01 \x01(\t*g\n\rPhoneLanguage\x12\x1e\n\x1aPHONE_LANGUAGE_UNSPECIFIED\x10\x00\x12\x1a\n\x16PHONE_LANGUAGE_ENGLISH\x10\x01\x12\x1a\n\x16PHONE_LANGUAGE_CHINESE\x10\x02\x32G\n\x0c\x41gentService\x12\x37\n\x04Step\x12\x15.edged.v1.StepRequest\x1a\x16.edged.v1.StepResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'edged.v1.agent_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PHONELANGUAGE']._serialized_start=1871
-  _globals['_PHONELANGUAGE']._serialized_end=1974
+  _globals['_PHONELANGUAGE']._serialized_start=1888
+  _globals['_PHONELANGUAGE']._serialized_end=1991
   _globals['_STEPREQUEST']._serialized_start=80
   _globals['_STEPREQUEST']._serialized_end=361
   _globals['_PASTSTEP']._serialized_start=363
@@ -42,41 +42,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STEPRESPONSE']._serialized_start=432
   _globals['_STEPRESPONSE']._serialized_end=585
   _globals['_PHONESTEP']._serialized_start=588
-  _globals['_PHONESTEP']._serialized_end=726
-  _globals['_SCREENPLACE']._serialized_start=728
-  _globals['_SCREENPLACE']._serialized_end=797
-  _globals['_PHONEACTION']._serialized_start=800
-  _globals['_PHONEACTION']._serialized_end=1375
-  _globals['_LAUNCH']._serialized_start=1377
-  _globals['_LAUNCH']._serialized_end=1398
-  _globals['_TAP']._serialized_start=1400
-  _globals['_TAP']._serialized_end=1462
-  _globals['_DOUBLETAP']._serialized_start=1464
-  _globals['_DOUBLETAP']._serialized_end=1515
-  _globals['_LONGPRESS']._serialized_start=1517
-  _globals['_LONGPRESS']._serialized_end=1568
-  _globals['_SWIPE']._serialized_start=1570
-  _globals['_SWIPE']._serialized_end=1651
-  _globals['_TYPETEXT']._serialized_start=1653
-  _globals['_TYPETEXT']._serialized_end=1677
-  _globals['_TYPENAME']._serialized_start=1679
-  _globals['_TYPENAME']._serialized_end=1703
-  _globals['_BACK']._serialized_start=1705
-  _globals['_BACK']._serialized_end=1711
-  _globals['_HOME']._serialized_start=1713
-  _globals['_HOME']._serialized_end=1719
-  _globals['_WAIT']._serialized_start=1721
-  _globals['_WAIT']._serialized_end=1744
-  _globals['_TAKEOVER']._serialized_start=1746
-  _globals['_TAKEOVER']._serialized_end=1773
-  _globals['_INTERACT']._serialized_start=1775
-  _globals['_INTERACT']._serialized_end=1785
-  _globals['_NOTE']._serialized_start=1787
-  _globals['_NOTE']._serialized_end=1810
-  _globals['_CALLAPI']._serialized_start=1812
-  _globals['_CALLAPI']._serialized_end=1842
-  _globals['_FINISH']._serialized_start=1844
-  _globals['_FINISH']._serialized_end=1869
-  _globals['_AGENTSERVICE']._serialized_start=1976
-  _globals['_AGENTSERVICE']._serialized_end=2047
+  _globals['_PHONESTEP']._serialized_end=743
+  _globals['_SCREENPLACE']._serialized_start=745
+  _globals['_SCREENPLACE']._serialized_end=814
+  _globals['_PHONEACTION']._serialized_start=817
+  _globals['_PHONEACTION']._serialized_end=1392
+  _globals['_LAUNCH']._serialized_start=1394
+  _globals['_LAUNCH']._serialized_end=1415
+  _globals['_TAP']._serialized_start=1417
+  _globals['_TAP']._serialized_end=1479
+  _globals['_DOUBLETAP']._serialized_start=1481
+  _globals['_DOUBLETAP']._serialized_end=1532
+  _globals['_LONGPRESS']._serialized_start=1534
+  _globals['_LONGPRESS']._serialized_end=1585
+  _globals['_SWIPE']._serialized_start=1587
+  _globals['_SWIPE']._serialized_end=1668
+  _globals['_TYPETEXT']._serialized_start=1670
+  _globals['_TYPETEXT']._serialized_end=1694
+  _globals['_TYPENAME']._serialized_start=1696
+  _globals['_TYPENAME']._serialized_end=1720
+  _globals['_BACK']._serialized_start=1722
+  _globals['_BACK']._serialized_end=1728
+  _globals['_HOME']._serialized_start=1730
+  _globals['_HOME']._serialized_end=1736
+  _globals['_WAIT']._serialized_start=1738
+  _globals['_WAIT']._serialized_end=1761
+  _globals['_TAKEOVER']._serialized_start=1763
+  _globals['_TAKEOVER']._serialized_end=1790
+  _globals['_INTERACT']._serialized_start=1792
+  _globals['_INTERACT']._serialized_end=1802
+  _globals['_NOTE']._serialized_start=1804
+  _globals['_NOTE']._serialized_end=1827
+  _globals['_CALLAPI']._serialized_start=1829
+  _globals['_CALLAPI']._serialized_end=1859
+  _globals['_FINISH']._serialized_start=1861
+  _globals['_FINISH']._serialized_end=1886
+  _globals['_AGENTSERVICE']._serialized_start=1993
+  _globals['_AGENTSERVICE']._serialized_end=2064
 # @@protoc_insertion_point(module_scope)

@@ -57,18 +57,20 @@ class StepResponse(_message.Message):
     def __init__(self, reasoning_delta: _Optional[_Union[_turn_pb2.ReasoningDelta, _Mapping]] = ..., step: _Optional[_Union[PhoneStep, _Mapping]] = ..., measured: _Optional[_Union[_turn_pb2.Measured, _Mapping]] = ...) -> None: ...
 
 class PhoneStep(_message.Message):
-    __slots__ = ("action", "needs_confirmation", "confirmation_reason", "width", "height")
+    __slots__ = ("action", "needs_confirmation", "confirmation_reason", "width", "height", "touched")
     ACTION_FIELD_NUMBER: _ClassVar[int]
     NEEDS_CONFIRMATION_FIELD_NUMBER: _ClassVar[int]
     CONFIRMATION_REASON_FIELD_NUMBER: _ClassVar[int]
     WIDTH_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    TOUCHED_FIELD_NUMBER: _ClassVar[int]
     action: PhoneAction
     needs_confirmation: bool
     confirmation_reason: str
     width: int
     height: int
-    def __init__(self, action: _Optional[_Union[PhoneAction, _Mapping]] = ..., needs_confirmation: bool = ..., confirmation_reason: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ...) -> None: ...
+    touched: str
+    def __init__(self, action: _Optional[_Union[PhoneAction, _Mapping]] = ..., needs_confirmation: bool = ..., confirmation_reason: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., touched: _Optional[str] = ...) -> None: ...
 
 class ScreenPlace(_message.Message):
     __slots__ = ("x", "y", "pixel_x", "pixel_y")

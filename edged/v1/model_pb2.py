@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x65\x64ged/v1/model.proto\x12\x08\x65\x64ged.v1\"\xe4\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nmodel_type\x18\x02 \x01(\t\x12\x12\n\nparameters\x18\x03 \x01(\x03\x12\x16\n\x0e\x63ontext_length\x18\x04 \x01(\x05\x12\x11\n\tprecision\x18\x05 \x01(\t\x12\x12\n\ndisk_bytes\x18\x06 \x01(\x03\x12\x0f\n\x07license\x18\x07 \x01(\t\x12\x12\n\nis_default\x18\x08 \x01(\x08\x12\x11\n\tis_loaded\x18\t \x01(\x08\x12\x0f\n\x07is_demo\x18\n \x01(\x08\x12\r\n\x05reads\x18\x0b \x03(\t\x12\x0e\n\x06thinks\x18\x0c \x01(\x08\"\x13\n\x11ListModelsRequest\"5\n\x12ListModelsResponse\x12\x1f\n\x06models\x18\x01 \x03(\x0b\x32\x0f.edged.v1.Model\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"2\n\x10GetModelResponse\x12\x1e\n\x05model\x18\x01 \x01(\x0b\x32\x0f.edged.v1.Model2\x9a\x01\n\x0cModelService\x12G\n\nListModels\x12\x1b.edged.v1.ListModelsRequest\x1a\x1c.edged.v1.ListModelsResponse\x12\x41\n\x08GetModel\x12\x19.edged.v1.GetModelRequest\x1a\x1a.edged.v1.GetModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x65\x64ged/v1/model.proto\x12\x08\x65\x64ged.v1\"\xfe\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nmodel_type\x18\x02 \x01(\t\x12\x12\n\nparameters\x18\x03 \x01(\x03\x12\x16\n\x0e\x63ontext_length\x18\x04 \x01(\x05\x12\x11\n\tprecision\x18\x05 \x01(\t\x12\x12\n\ndisk_bytes\x18\x06 \x01(\x03\x12\x0f\n\x07license\x18\x07 \x01(\t\x12\x12\n\nis_default\x18\x08 \x01(\x08\x12\x11\n\tis_loaded\x18\t \x01(\x08\x12\x0f\n\x07is_demo\x18\n \x01(\x08\x12\r\n\x05reads\x18\x0b \x03(\t\x12\x0e\n\x06thinks\x18\x0c \x01(\x08\x12\x18\n\x10\x62uilt_at_seconds\x18\r \x01(\x03\"\x13\n\x11ListModelsRequest\"5\n\x12ListModelsResponse\x12\x1f\n\x06models\x18\x01 \x03(\x0b\x32\x0f.edged.v1.Model\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"2\n\x10GetModelResponse\x12\x1e\n\x05model\x18\x01 \x01(\x0b\x32\x0f.edged.v1.Model2\x9a\x01\n\x0cModelService\x12G\n\nListModels\x12\x1b.edged.v1.ListModelsRequest\x1a\x1c.edged.v1.ListModelsResponse\x12\x41\n\x08GetModel\x12\x19.edged.v1.GetModelRequest\x1a\x1a.edged.v1.GetModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,15 +32,15 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'edged.v1.model_pb2', _globa
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MODEL']._serialized_start=35
-  _globals['_MODEL']._serialized_end=263
-  _globals['_LISTMODELSREQUEST']._serialized_start=265
-  _globals['_LISTMODELSREQUEST']._serialized_end=284
-  _globals['_LISTMODELSRESPONSE']._serialized_start=286
-  _globals['_LISTMODELSRESPONSE']._serialized_end=339
-  _globals['_GETMODELREQUEST']._serialized_start=341
-  _globals['_GETMODELREQUEST']._serialized_end=372
-  _globals['_GETMODELRESPONSE']._serialized_start=374
-  _globals['_GETMODELRESPONSE']._serialized_end=424
-  _globals['_MODELSERVICE']._serialized_start=427
-  _globals['_MODELSERVICE']._serialized_end=581
+  _globals['_MODEL']._serialized_end=289
+  _globals['_LISTMODELSREQUEST']._serialized_start=291
+  _globals['_LISTMODELSREQUEST']._serialized_end=310
+  _globals['_LISTMODELSRESPONSE']._serialized_start=312
+  _globals['_LISTMODELSRESPONSE']._serialized_end=365
+  _globals['_GETMODELREQUEST']._serialized_start=367
+  _globals['_GETMODELREQUEST']._serialized_end=398
+  _globals['_GETMODELRESPONSE']._serialized_start=400
+  _globals['_GETMODELRESPONSE']._serialized_end=450
+  _globals['_MODELSERVICE']._serialized_start=453
+  _globals['_MODELSERVICE']._serialized_end=607
 # @@protoc_insertion_point(module_scope)

@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Model(_message.Message):
-    __slots__ = ("name", "model_type", "parameters", "context_length", "precision", "disk_bytes", "license", "is_default", "is_loaded", "is_demo", "reads", "thinks")
+    __slots__ = ("name", "model_type", "parameters", "context_length", "precision", "disk_bytes", "license", "is_default", "is_loaded", "is_demo", "reads", "thinks", "built_at_seconds")
     NAME_FIELD_NUMBER: _ClassVar[int]
     MODEL_TYPE_FIELD_NUMBER: _ClassVar[int]
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
@@ -20,6 +20,7 @@ class Model(_message.Message):
     IS_DEMO_FIELD_NUMBER: _ClassVar[int]
     READS_FIELD_NUMBER: _ClassVar[int]
     THINKS_FIELD_NUMBER: _ClassVar[int]
+    BUILT_AT_SECONDS_FIELD_NUMBER: _ClassVar[int]
     name: str
     model_type: str
     parameters: int
@@ -32,7 +33,8 @@ class Model(_message.Message):
     is_demo: bool
     reads: _containers.RepeatedScalarFieldContainer[str]
     thinks: bool
-    def __init__(self, name: _Optional[str] = ..., model_type: _Optional[str] = ..., parameters: _Optional[int] = ..., context_length: _Optional[int] = ..., precision: _Optional[str] = ..., disk_bytes: _Optional[int] = ..., license: _Optional[str] = ..., is_default: bool = ..., is_loaded: bool = ..., is_demo: bool = ..., reads: _Optional[_Iterable[str]] = ..., thinks: bool = ...) -> None: ...
+    built_at_seconds: int
+    def __init__(self, name: _Optional[str] = ..., model_type: _Optional[str] = ..., parameters: _Optional[int] = ..., context_length: _Optional[int] = ..., precision: _Optional[str] = ..., disk_bytes: _Optional[int] = ..., license: _Optional[str] = ..., is_default: bool = ..., is_loaded: bool = ..., is_demo: bool = ..., reads: _Optional[_Iterable[str]] = ..., thinks: bool = ..., built_at_seconds: _Optional[int] = ...) -> None: ...
 
 class ListModelsRequest(_message.Message):
     __slots__ = ()

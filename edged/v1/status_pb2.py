@@ -25,19 +25,19 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x65\x64ged/v1/status.proto\x12\x08\x65\x64ged.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10GetStatusRequest\"\xfb\x02\n\x11GetStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12$\n\x05state\x18\x02 \x01(\x0e\x32\x15.edged.v1.DaemonState\x12.\n\nstarted_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0clistening_on\x18\x04 \x03(\t\x12&\n\x06\x65ngine\x18\x05 \x01(\x0b\x32\x16.edged.v1.EngineStatus\x12$\n\x05store\x18\x06 \x01(\x0b\x32\x15.edged.v1.StoreStatus\x12(\n\x07privacy\x18\x07 \x01(\x0b\x32\x17.edged.v1.PrivacyStatus\x12$\n\x05voice\x18\x08 \x01(\x0b\x32\x15.edged.v1.VoiceStatus\x12&\n\x06\x63\x61mera\x18\t \x01(\x0b\x32\x16.edged.v1.CameraStatus\x12#\n\x05tools\x18\n \x03(\x0b\x32\x14.edged.v1.ToolStatus\")\n\nToolStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05is_on\x18\x02 \x01(\x08\"\xa8\x02\n\x0c\x45ngineStatus\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\x16\n\x0e\x63ontext_length\x18\x03 \x01(\x05\x12\x17\n\x0f\x61\x63tive_requests\x18\x04 \x01(\x05\x12\x17\n\x0fqueued_requests\x18\x05 \x01(\x05\x12\x1b\n\x13max_queued_requests\x18\x06 \x01(\x05\x12\x1c\n\x14\x63\x61\x63hed_conversations\x18\x07 \x01(\x05\x12\x16\n\x0ekv_cache_bytes\x18\x08 \x01(\x03\x12\x1c\n\x14kv_cache_limit_bytes\x18\t \x01(\x03\x12\x14\n\x0cload_seconds\x18\n \x01(\x01\x12(\n\x0b\x65xpert_load\x18\x0b \x03(\x0b\x32\x13.edged.v1.LayerLoad\"\x1c\n\tLayerLoad\x12\x0f\n\x07\x65xperts\x18\x01 \x03(\x01\"\xae\x01\n\x0bStoreStatus\x12\x10\n\x08\x64\x61tabase\x18\x01 \x01(\t\x12\x11\n\tencrypted\x18\x02 \x01(\x08\x12\x12\n\nkey_source\x18\x03 \x01(\t\x12\x16\n\x0e\x64\x61tabase_bytes\x18\x04 \x01(\x03\x12\x15\n\rconversations\x18\x05 \x01(\x05\x12\x10\n\x08messages\x18\x06 \x01(\x05\x12\x12\n\nprotection\x18\x07 \x01(\t\x12\x11\n\tretention\x18\x08 \x01(\t\"r\n\rPrivacyStatus\x12+\n\x0c\x65nforcements\x18\x01 \x03(\x0b\x32\x15.edged.v1.Enforcement\x12\x1b\n\x13refused_connections\x18\x02 \x01(\x05\x12\x17\n\x0f\x63ontent_logging\x18\x03 \x01(\x08\";\n\x0b\x45nforcement\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tive\x18\x02 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\x9f\x01\n\x0bVoiceStatus\x12-\n\nmicrophone\x18\x01 \x01(\x0e\x32\x19.edged.v1.MicrophoneState\x12\x10\n\x08obstacle\x18\x02 \x01(\t\x12\x10\n\x08overruns\x18\x03 \x01(\x05\x12\x11\n\tunderruns\x18\x04 \x01(\x05\x12\x12\n\nreconnects\x18\x05 \x01(\x05\x12\x16\n\x0evolume_percent\x18\x06 \x01(\x05\"V\n\x0c\x43\x61meraStatus\x12$\n\x05state\x18\x01 \x01(\x0e\x32\x15.edged.v1.CameraState\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x10\n\x08obstacle\x18\x03 \x01(\t*z\n\x0b\x44\x61\x65monState\x12\x1c\n\x18\x44\x41\x45MON_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x44\x41\x45MON_STATE_LOADING\x10\x01\x12\x18\n\x14\x44\x41\x45MON_STATE_SERVING\x10\x02\x12\x19\n\x15\x44\x41\x45MON_STATE_DRAINING\x10\x03*\xa2\x01\n\x0fMicrophoneState\x12 \n\x1cMICROPHONE_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17MICROPHONE_STATE_CLOSED\x10\x01\x12\x19\n\x15MICROPHONE_STATE_OPEN\x10\x02\x12\x1a\n\x16MICROPHONE_STATE_MUTED\x10\x03\x12\x19\n\x15MICROPHONE_STATE_LOST\x10\x04*\x88\x01\n\x0b\x43\x61meraState\x12\x1c\n\x18\x43\x41MERA_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43\x41MERA_STATE_OFF\x10\x01\x12\x17\n\x13\x43\x41MERA_STATE_CLOSED\x10\x02\x12\x15\n\x11\x43\x41MERA_STATE_OPEN\x10\x03\x12\x15\n\x11\x43\x41MERA_STATE_LOST\x10\x04\x32U\n\rStatusService\x12\x44\n\tGetStatus\x12\x1a.edged.v1.GetStatusRequest\x1a\x1b.edged.v1.GetStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x65\x64ged/v1/status.proto\x12\x08\x65\x64ged.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10GetStatusRequest\"\xfb\x02\n\x11GetStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12$\n\x05state\x18\x02 \x01(\x0e\x32\x15.edged.v1.DaemonState\x12.\n\nstarted_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0clistening_on\x18\x04 \x03(\t\x12&\n\x06\x65ngine\x18\x05 \x01(\x0b\x32\x16.edged.v1.EngineStatus\x12$\n\x05store\x18\x06 \x01(\x0b\x32\x15.edged.v1.StoreStatus\x12(\n\x07privacy\x18\x07 \x01(\x0b\x32\x17.edged.v1.PrivacyStatus\x12$\n\x05voice\x18\x08 \x01(\x0b\x32\x15.edged.v1.VoiceStatus\x12&\n\x06\x63\x61mera\x18\t \x01(\x0b\x32\x16.edged.v1.CameraStatus\x12#\n\x05tools\x18\n \x03(\x0b\x32\x14.edged.v1.ToolStatus\")\n\nToolStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05is_on\x18\x02 \x01(\x08\"\xa8\x02\n\x0c\x45ngineStatus\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\x16\n\x0e\x63ontext_length\x18\x03 \x01(\x05\x12\x17\n\x0f\x61\x63tive_requests\x18\x04 \x01(\x05\x12\x17\n\x0fqueued_requests\x18\x05 \x01(\x05\x12\x1b\n\x13max_queued_requests\x18\x06 \x01(\x05\x12\x1c\n\x14\x63\x61\x63hed_conversations\x18\x07 \x01(\x05\x12\x16\n\x0ekv_cache_bytes\x18\x08 \x01(\x03\x12\x1c\n\x14kv_cache_limit_bytes\x18\t \x01(\x03\x12\x14\n\x0cload_seconds\x18\n \x01(\x01\x12(\n\x0b\x65xpert_load\x18\x0b \x03(\x0b\x32\x13.edged.v1.LayerLoad\"\x1c\n\tLayerLoad\x12\x0f\n\x07\x65xperts\x18\x01 \x03(\x01\"\xed\x02\n\x0bStoreStatus\x12\x10\n\x08\x64\x61tabase\x18\x01 \x01(\t\x12\x11\n\tencrypted\x18\x02 \x01(\x08\x12\x12\n\nkey_source\x18\x03 \x01(\t\x12\x16\n\x0e\x64\x61tabase_bytes\x18\x04 \x01(\x03\x12\x15\n\rconversations\x18\x05 \x01(\x05\x12\x10\n\x08messages\x18\x06 \x01(\x05\x12\x12\n\nprotection\x18\x07 \x01(\t\x12\x11\n\tretention\x18\x08 \x01(\t\x12\x35\n\x11oldest_message_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x61ttachments\x18\n \x01(\x05\x12\x18\n\x10\x61ttachment_bytes\x18\x0b \x01(\x03\x12\x13\n\x0bvoiceprints\x18\x0c \x01(\x05\x12\x0f\n\x07\x64\x65vices\x18\r \x01(\x05\x12\x10\n\x08\x61pi_keys\x18\x0e \x01(\x05\x12\x1f\n\x17incognito_conversations\x18\x0f \x01(\x05\"\x97\x01\n\rPrivacyStatus\x12+\n\x0c\x65nforcements\x18\x01 \x03(\x0b\x32\x15.edged.v1.Enforcement\x12\x1b\n\x13refused_connections\x18\x02 \x01(\x05\x12\x17\n\x0f\x63ontent_logging\x18\x03 \x01(\x08\x12#\n\x08refusals\x18\x04 \x03(\x0b\x32\x11.edged.v1.Refusal\"&\n\x07Refusal\x12\x0c\n\x04\x63\x61ll\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\";\n\x0b\x45nforcement\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tive\x18\x02 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\x9f\x01\n\x0bVoiceStatus\x12-\n\nmicrophone\x18\x01 \x01(\x0e\x32\x19.edged.v1.MicrophoneState\x12\x10\n\x08obstacle\x18\x02 \x01(\t\x12\x10\n\x08overruns\x18\x03 \x01(\x05\x12\x11\n\tunderruns\x18\x04 \x01(\x05\x12\x12\n\nreconnects\x18\x05 \x01(\x05\x12\x16\n\x0evolume_percent\x18\x06 \x01(\x05\"V\n\x0c\x43\x61meraStatus\x12$\n\x05state\x18\x01 \x01(\x0e\x32\x15.edged.v1.CameraState\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x10\n\x08obstacle\x18\x03 \x01(\t*z\n\x0b\x44\x61\x65monState\x12\x1c\n\x18\x44\x41\x45MON_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x44\x41\x45MON_STATE_LOADING\x10\x01\x12\x18\n\x14\x44\x41\x45MON_STATE_SERVING\x10\x02\x12\x19\n\x15\x44\x41\x45MON_STATE_DRAINING\x10\x03*\xa2\x01\n\x0fMicrophoneState\x12 \n\x1cMICROPHONE_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17MICROPHONE_STATE_CLOSED\x10\x01\x12\x19\n\x15MICROPHONE_STATE_OPEN\x10\x02\x12\x1a\n\x16MICROPHONE_STATE_MUTED\x10\x03\x12\x19\n\x15MICROPHONE_STATE_LOST\x10\x04*\x88\x01\n\x0b\x43\x61meraState\x12\x1c\n\x18\x43\x41MERA_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43\x41MERA_STATE_OFF\x10\x01\x12\x17\n\x13\x43\x41MERA_STATE_CLOSED\x10\x02\x12\x15\n\x11\x43\x41MERA_STATE_OPEN\x10\x03\x12\x15\n\x11\x43\x41MERA_STATE_LOST\x10\x04\x32U\n\rStatusService\x12\x44\n\tGetStatus\x12\x1a.edged.v1.GetStatusRequest\x1a\x1b.edged.v1.GetStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'edged.v1.status_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DAEMONSTATE']._serialized_start=1446
-  _globals['_DAEMONSTATE']._serialized_end=1568
-  _globals['_MICROPHONESTATE']._serialized_start=1571
-  _globals['_MICROPHONESTATE']._serialized_end=1733
-  _globals['_CAMERASTATE']._serialized_start=1736
-  _globals['_CAMERASTATE']._serialized_end=1872
+  _globals['_DAEMONSTATE']._serialized_start=1715
+  _globals['_DAEMONSTATE']._serialized_end=1837
+  _globals['_MICROPHONESTATE']._serialized_start=1840
+  _globals['_MICROPHONESTATE']._serialized_end=2002
+  _globals['_CAMERASTATE']._serialized_start=2005
+  _globals['_CAMERASTATE']._serialized_end=2141
   _globals['_GETSTATUSREQUEST']._serialized_start=68
   _globals['_GETSTATUSREQUEST']._serialized_end=86
   _globals['_GETSTATUSRESPONSE']._serialized_start=89
@@ -49,15 +49,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LAYERLOAD']._serialized_start=812
   _globals['_LAYERLOAD']._serialized_end=840
   _globals['_STORESTATUS']._serialized_start=843
-  _globals['_STORESTATUS']._serialized_end=1017
-  _globals['_PRIVACYSTATUS']._serialized_start=1019
-  _globals['_PRIVACYSTATUS']._serialized_end=1133
-  _globals['_ENFORCEMENT']._serialized_start=1135
-  _globals['_ENFORCEMENT']._serialized_end=1194
-  _globals['_VOICESTATUS']._serialized_start=1197
-  _globals['_VOICESTATUS']._serialized_end=1356
-  _globals['_CAMERASTATUS']._serialized_start=1358
-  _globals['_CAMERASTATUS']._serialized_end=1444
-  _globals['_STATUSSERVICE']._serialized_start=1874
-  _globals['_STATUSSERVICE']._serialized_end=1959
+  _globals['_STORESTATUS']._serialized_end=1208
+  _globals['_PRIVACYSTATUS']._serialized_start=1211
+  _globals['_PRIVACYSTATUS']._serialized_end=1362
+  _globals['_REFUSAL']._serialized_start=1364
+  _globals['_REFUSAL']._serialized_end=1402
+  _globals['_ENFORCEMENT']._serialized_start=1404
+  _globals['_ENFORCEMENT']._serialized_end=1463
+  _globals['_VOICESTATUS']._serialized_start=1466
+  _globals['_VOICESTATUS']._serialized_end=1625
+  _globals['_CAMERASTATUS']._serialized_start=1627
+  _globals['_CAMERASTATUS']._serialized_end=1713
+  _globals['_STATUSSERVICE']._serialized_start=2143
+  _globals['_STATUSSERVICE']._serialized_end=2228
 # @@protoc_insertion_point(module_scope)

@@ -116,7 +116,7 @@ class LayerLoad(_message.Message):
     def __init__(self, experts: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class StoreStatus(_message.Message):
-    __slots__ = ("database", "encrypted", "key_source", "database_bytes", "conversations", "messages", "protection", "retention")
+    __slots__ = ("database", "encrypted", "key_source", "database_bytes", "conversations", "messages", "protection", "retention", "oldest_message_at", "attachments", "attachment_bytes", "voiceprints", "devices", "api_keys", "incognito_conversations")
     DATABASE_FIELD_NUMBER: _ClassVar[int]
     ENCRYPTED_FIELD_NUMBER: _ClassVar[int]
     KEY_SOURCE_FIELD_NUMBER: _ClassVar[int]
@@ -125,6 +125,13 @@ class StoreStatus(_message.Message):
     MESSAGES_FIELD_NUMBER: _ClassVar[int]
     PROTECTION_FIELD_NUMBER: _ClassVar[int]
     RETENTION_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_MESSAGE_AT_FIELD_NUMBER: _ClassVar[int]
+    ATTACHMENTS_FIELD_NUMBER: _ClassVar[int]
+    ATTACHMENT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    VOICEPRINTS_FIELD_NUMBER: _ClassVar[int]
+    DEVICES_FIELD_NUMBER: _ClassVar[int]
+    API_KEYS_FIELD_NUMBER: _ClassVar[int]
+    INCOGNITO_CONVERSATIONS_FIELD_NUMBER: _ClassVar[int]
     database: str
     encrypted: bool
     key_source: str
@@ -133,17 +140,34 @@ class StoreStatus(_message.Message):
     messages: int
     protection: str
     retention: str
-    def __init__(self, database: _Optional[str] = ..., encrypted: bool = ..., key_source: _Optional[str] = ..., database_bytes: _Optional[int] = ..., conversations: _Optional[int] = ..., messages: _Optional[int] = ..., protection: _Optional[str] = ..., retention: _Optional[str] = ...) -> None: ...
+    oldest_message_at: _timestamp_pb2.Timestamp
+    attachments: int
+    attachment_bytes: int
+    voiceprints: int
+    devices: int
+    api_keys: int
+    incognito_conversations: int
+    def __init__(self, database: _Optional[str] = ..., encrypted: bool = ..., key_source: _Optional[str] = ..., database_bytes: _Optional[int] = ..., conversations: _Optional[int] = ..., messages: _Optional[int] = ..., protection: _Optional[str] = ..., retention: _Optional[str] = ..., oldest_message_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attachments: _Optional[int] = ..., attachment_bytes: _Optional[int] = ..., voiceprints: _Optional[int] = ..., devices: _Optional[int] = ..., api_keys: _Optional[int] = ..., incognito_conversations: _Optional[int] = ...) -> None: ...
 
 class PrivacyStatus(_message.Message):
-    __slots__ = ("enforcements", "refused_connections", "content_logging")
+    __slots__ = ("enforcements", "refused_connections", "content_logging", "refusals")
     ENFORCEMENTS_FIELD_NUMBER: _ClassVar[int]
     REFUSED_CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
     CONTENT_LOGGING_FIELD_NUMBER: _ClassVar[int]
+    REFUSALS_FIELD_NUMBER: _ClassVar[int]
     enforcements: _containers.RepeatedCompositeFieldContainer[Enforcement]
     refused_connections: int
     content_logging: bool
-    def __init__(self, enforcements: _Optional[_Iterable[_Union[Enforcement, _Mapping]]] = ..., refused_connections: _Optional[int] = ..., content_logging: bool = ...) -> None: ...
+    refusals: _containers.RepeatedCompositeFieldContainer[Refusal]
+    def __init__(self, enforcements: _Optional[_Iterable[_Union[Enforcement, _Mapping]]] = ..., refused_connections: _Optional[int] = ..., content_logging: bool = ..., refusals: _Optional[_Iterable[_Union[Refusal, _Mapping]]] = ...) -> None: ...
+
+class Refusal(_message.Message):
+    __slots__ = ("call", "count")
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    call: str
+    count: int
+    def __init__(self, call: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
 
 class Enforcement(_message.Message):
     __slots__ = ("name", "active", "detail")

@@ -134,7 +134,9 @@ class FindRequest(_message.Message):
     def __init__(self, picture: _Optional[_Union[_message_pb2.Blob, _Mapping]] = ..., words: _Optional[str] = ...) -> None: ...
 
 class FindResponse(_message.Message):
-    __slots__ = ("found",)
+    __slots__ = ("found", "only_words")
     FOUND_FIELD_NUMBER: _ClassVar[int]
+    ONLY_WORDS_FIELD_NUMBER: _ClassVar[int]
     found: _containers.RepeatedCompositeFieldContainer[FoundText]
-    def __init__(self, found: _Optional[_Iterable[_Union[FoundText, _Mapping]]] = ...) -> None: ...
+    only_words: bool
+    def __init__(self, found: _Optional[_Iterable[_Union[FoundText, _Mapping]]] = ..., only_words: bool = ...) -> None: ...

@@ -113,7 +113,8 @@ def opened(data: bytes, *, field: str = "parts") -> Iterator[Image.Image]:
     except EdgedError:
         raise
     except UnidentifiedImageError as exc:
-        raise InvalidInput("the picture is not a JPEG, PNG, WebP or GIF file", field=field) from exc
+        message = "the picture is not a JPEG, PNG, WebP or GIF file; save it as JPEG"
+        raise InvalidInput(message, field=field) from exc
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
         raise _too_large(field) from exc
     except Exception as exc:  # decoders of foreign bytes raise anything

@@ -77,7 +77,7 @@ class Sight:
         return description
 
     async def find(self, data: bytes, words: str, *, field: str = "picture") -> PictureSearch:
-        """Where in the picture these words stand, in reading order, then the objects of that name.
+        """Where in the picture these words stand, and the objects of that name.
 
         Raises what `read_text` raises.
         """

@@ -72,8 +72,8 @@ from edged.wire.values import time_from_wire, time_to_wire
 from edged.wire.vision import (
     description_from_wire,
     description_to_wire,
-    found_text_from_wire,
-    found_text_to_wire,
+    picture_search_from_wire,
+    picture_search_to_wire,
     picture_text_from_wire,
     picture_text_to_wire,
 )
@@ -109,8 +109,6 @@ __all__ = [
     "engine_to_wire",
     "event_from_wire",
     "event_to_wire",
-    "found_text_from_wire",
-    "found_text_to_wire",
     "frame_from_wire",
     "frame_to_wire",
     "hit_from_wire",
@@ -134,6 +132,8 @@ __all__ = [
     "part_from_wire",
     "part_to_wire",
     "parts_from_wire",
+    "picture_search_from_wire",
+    "picture_search_to_wire",
     "picture_text_from_wire",
     "picture_text_to_wire",
     "sampling_from_wire",

@@ -99,13 +99,14 @@ def step_event_to_wire(event: StepEvent) -> pb.StepResponse:
     match event:
         case events.ReasoningDelta(text=text):
             return pb.StepResponse(reasoning_delta=turn_pb2.ReasoningDelta(text=text))
-        case records.PhoneStep(action=action, confirmation=reason, width=width, height=height):
+        case records.PhoneStep(action=action, confirmation=reason, width=width, height=height, touched=touched):
             step = pb.PhoneStep(
                 action=action_to_wire(action, width, height),
                 needs_confirmation=bool(reason),
                 confirmation_reason=reason,
                 width=width,
                 height=height,
+                touched=touched,
             )
             return pb.StepResponse(step=step)
         case events.Measured(usage=usage, metrics=metrics):
@@ -125,6 +126,7 @@ def step_event_from_wire(response: pb.StepResponse) -> StepEvent:
                 confirmation=step.confirmation_reason or needed,
                 width=step.width,
                 height=step.height,
+                touched=step.touched,
             )
         case "measured":
             measured = response.measured

@@ -7,7 +7,16 @@ from typing import Any, cast
 from edged import events
 from edged.errors import InvalidInput
 from edged.v1 import message_pb2
-from edged.wire.values import copy_from_wire, copy_to_wire, inverse, member, numbers, time_from_wire, time_to_wire
+from edged.wire.values import (
+    copy_from_wire,
+    copy_to_wire,
+    inverse,
+    member,
+    numbers,
+    schema_to_wire,
+    time_from_wire,
+    time_to_wire,
+)
 
 ROLES = numbers(events.Role, message_pb2.Role, "ROLE")
 _STATES = numbers(events.MessageState, message_pb2.MessageState, "MESSAGE_STATE")
@@ -91,7 +100,7 @@ def output_to_wire(output: events.OutputFormat) -> message_pb2.OutputFormat:
         case events.OutputKind.JSON:
             return message_pb2.OutputFormat(json=message_pb2.JsonObject())
         case events.OutputKind.JSON_SCHEMA:
-            return message_pb2.OutputFormat(json_schema=output.text)
+            return message_pb2.OutputFormat(json_schema=schema_to_wire(output.text, "output.json_schema"))
         case events.OutputKind.REGEX:
             return message_pb2.OutputFormat(regex=output.text)
         case events.OutputKind.LARK:

@@ -117,6 +117,17 @@ def voice_from_wire(voice: status_pb2.VoiceStatus) -> records.VoiceStatus:
     return replace(copy_from_wire(voice, records.VoiceStatus), microphone=microphone)
 
 
+def store_to_wire(store: records.StoreStatus) -> status_pb2.StoreStatus:
+    oldest = time_to_wire(store.oldest_message_at) if store.oldest_message_at else None
+    return copy_to_wire(store, status_pb2.StoreStatus, oldest_message_at=oldest)
+
+
+def store_from_wire(store: status_pb2.StoreStatus) -> records.StoreStatus:
+    has_messages = store.HasField("oldest_message_at")
+    oldest = time_from_wire(store.oldest_message_at, "oldest_message_at") if has_messages else None
+    return replace(copy_from_wire(store, records.StoreStatus), oldest_message_at=oldest)
+
+
 def status_to_wire(status: records.DaemonStatus) -> status_pb2.GetStatusResponse:
     privacy = status.privacy
     return status_pb2.GetStatusResponse(
@@ -125,11 +136,12 @@ def status_to_wire(status: records.DaemonStatus) -> status_pb2.GetStatusResponse
         started_at=time_to_wire(status.started_at),
         listening_on=status.listening_on,
         engine=engine_to_wire(status.engine),
-        store=copy_to_wire(status.store, status_pb2.StoreStatus),
+        store=store_to_wire(status.store),
         privacy=status_pb2.PrivacyStatus(
             enforcements=[copy_to_wire(item, status_pb2.Enforcement) for item in privacy.enforcements],
             refused_connections=privacy.refused_connections,
             content_logging=privacy.content_logging,
+            refusals=[copy_to_wire(item, status_pb2.Refusal) for item in privacy.refusals],
         ),
         voice=voice_to_wire(status.voice) if status.voice else None,
         camera=camera_to_wire(status.camera) if status.camera else None,
@@ -145,11 +157,12 @@ def status_from_wire(status: status_pb2.GetStatusResponse) -> records.DaemonStat
         started_at=time_from_wire(status.started_at, "started_at"),
         listening_on=tuple(status.listening_on),
         engine=engine_from_wire(status.engine),
-        store=copy_from_wire(status.store, records.StoreStatus),
+        store=store_from_wire(status.store),
         privacy=records.PrivacyStatus(
             enforcements=tuple(copy_from_wire(item, records.Enforcement) for item in privacy.enforcements),
             refused_connections=privacy.refused_connections,
             content_logging=privacy.content_logging,
+            refusals=tuple(copy_from_wire(item, records.Refusal) for item in privacy.refusals),
         ),
         voice=voice_from_wire(status.voice) if status.HasField("voice") else None,
         camera=camera_from_wire(status.camera) if status.HasField("camera") else None,

@@ -7,7 +7,7 @@ from typing import Any
 from edged import events
 from edged.errors import InvalidInput
 from edged.v1 import assistant_pb2, message_pb2
-from edged.wire.values import copy_from_wire, copy_to_wire
+from edged.wire.values import copy_from_wire, copy_to_wire, schema_to_wire
 
 _MODES = {
     events.ToolChoice.AUTO: message_pb2.TOOL_MODE_AUTO,
@@ -24,7 +24,10 @@ def tool_use_to_wire(use: events.ToolUse) -> dict[str, Any]:
     """The fields of AskRequest."""
     is_named = use.choice is events.ToolChoice.NAMED
     return {
-        "tools": [copy_to_wire(tool, message_pb2.Tool) for tool in use.tools],
+        "tools": [
+            copy_to_wire(tool, message_pb2.Tool, parameters=schema_to_wire(tool.parameters, f"tools[{i}].parameters"))
+            for i, tool in enumerate(use.tools)
+        ],
         "tool_choice": message_pb2.ToolChoice(name=use.name)
         if is_named
         else message_pb2.ToolChoice(mode=_MODES[use.choice]),

@@ -34,6 +34,13 @@ def member(of: Mapping[int, _Enum], number: int, field: str) -> _Enum:
         raise InvalidInput(f"{field} has no known value ({number})", field=field) from None
 
 
+def schema_to_wire(schema: object, field: str) -> str:
+    """The text it is; raises InvalidInput for a dictionary, which callers without a type checker hand over."""
+    if not isinstance(schema, str):
+        raise InvalidInput(f"{field} is a JSON Schema as text: json.dumps(schema) makes it", field=field)
+    return schema
+
+
 def time_to_wire(time: datetime) -> Timestamp:
     """`time` must be timezone-aware."""
     stamp = Timestamp()

@@ -75,16 +75,25 @@ def _objects_from_wire(seen: pb.SeenObjects) -> tuple[records.SeenObject, ...]:
     )
 
 
-def found_text_to_wire(found: records.FoundText) -> pb.FoundText:
-    return copy_to_wire(found, pb.FoundText, corners=_corners_to_wire(found.corners))
+def picture_search_to_wire(search: records.PictureSearch) -> pb.FindResponse:
+    return pb.FindResponse(
+        found=[copy_to_wire(each, pb.FoundText, corners=_corners_to_wire(each.corners)) for each in search.found],
+        only_words=search.only_words,
+    )
 
 
-def found_text_from_wire(found: pb.FoundText) -> records.FoundText:
-    return records.FoundText(
-        text=found.text,
-        confidence=found.confidence,
-        corners=_corners_from_wire(found.corners, "found"),
-        is_object=found.is_object,
+def picture_search_from_wire(search: pb.FindResponse) -> records.PictureSearch:
+    return records.PictureSearch(
+        found=tuple(
+            records.FoundText(
+                text=each.text,
+                confidence=each.confidence,
+                corners=_corners_from_wire(each.corners, "found"),
+                is_object=each.is_object,
+            )
+            for each in search.found
+        ),
+        only_words=search.only_words,
     )
 
 

@@ -6,11 +6,12 @@ import platform
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from edged.bundle import install, machine_check
+from edged.bundle import install, machine_check, wheelhouse
 from edged.bundle.install import roll_back
 from edged.bundle.machine_check import check_machine
 from edged.bundle.manifest import BundleManifest, Compiled
@@ -95,6 +96,22 @@ def test_the_wheels_say_how_old_a_system_may_be() -> None:
     names = ["a-1-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl", "b-1-py3-none-any.whl"]
     assert oldest_glibc([Path(name) for name in names]) == "2.17"
     assert oldest_glibc([*map(Path, names), Path("c-1-cp311-abi3-manylinux_2_28_x86_64.whl")]) == "2.28"
+
+
+def test_a_wheel_has_what_is_in_the_checkout_and_nothing_of_builds_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout = tmp_path / "checkout"
+    for path in ("edged/__init__.py", "build/lib/edged/gone.py"):
+        (checkout / path).parent.mkdir(parents=True)
+        (checkout / path).touch()
+    (checkout / "pyproject.toml").write_text(
+        '[project]\nname = "edged"\nversion = "1"\n[tool.setuptools]\npackages = ["edged"]\n'
+    )
+    monkeypatch.setattr(wheelhouse, "CHECKOUT", checkout)
+    names = zipfile.ZipFile(wheelhouse.own_wheel(tmp_path / "wheels")).namelist()
+    assert [name for name in names if name.startswith("edged/")] == ["edged/__init__.py"]
+    assert [path.name for path in (checkout / "build").iterdir()] == ["lib"]
 
 
 def test_an_extra_that_there_is_not_is_named_before_anything_is_collected(tmp_path: Path) -> None:

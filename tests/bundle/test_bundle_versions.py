@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import platform
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,10 +18,12 @@ from edged.bundle import install
 from edged.bundle.create import START
 from edged.bundle.install import install_bundle, roll_back
 from edged.bundle.manifest import BundleManifest
+from edged.bundle.signature import fingerprint, public_pem
+from edged.bundle.wheelhouse import CHECKOUT
 from edged.cli import main
 from edged.errors import AlreadyExists, ArtefactError, StoreError
 from edged.store.migrations import MIGRATIONS
-from tests.bundle.test_bundle_archive import CONTENT, manifest_of, write
+from tests.bundle.test_bundle_archive import CONTENT, KEY, manifest_of, write
 
 HERE = {"machine": platform.machine(), "python": f"3.{sys.version_info.minor}", "glibc": "2.17", "engines": ()}
 OLDER = manifest_of({}, **HERE)
@@ -35,6 +39,7 @@ def installed(prefix: Path, *manifests: BundleManifest) -> None:
         program.write_text("#!/bin/sh\n")
         program.chmod(0o755)
         (folder / "schema").write_text(f"{manifest.schema}\n")
+        (folder / "publisher.pem").write_bytes(public_pem(KEY))
         install._make_current(prefix, folder)
 
 
@@ -118,6 +123,62 @@ def test_the_command_looks_into_the_database_itself(tmp_path: Path, monkeypatch:
     config.database.unlink()
     done = CliRunner().invoke(main, ["bundle", "rollback", "--prefix", str(tmp_path)])
     assert done.exit_code == 0 and OLDER.name in done.output
+
+
+def called(*arguments: str | Path) -> str:
+    done = CliRunner().invoke(main, ["bundle", *map(str, arguments)])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+@pytest.fixture
+def two(newer: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A prefix with both versions, the older one current, and the newer one's bundle beside it."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("EDGED_STATE_DIR", str(tmp_path / "state"))
+    prefix = tmp_path / "opt"
+    installed(prefix, OLDER, NEWER)
+    roll_back(prefix, None)
+    (tmp_path / "site.bundle").write_bytes(newer)
+    return prefix
+
+
+def test_every_command_says_which_bundle_is_current_and_which_can_be_gone_back_to(two: Path) -> None:
+    bundle, signer = two.with_name("site.bundle"), fingerprint(public_pem(KEY))
+    older, later = (
+        f"{manifest.name}, made {when} UTC, signed by {signer}\n"
+        for manifest, when in ((OLDER, "2026-11-27 08:00"), (NEWER, "2026-11-27 09:00"))
+    )
+    assert f"current: {older}previous: {later}" in called("verify", bundle, "--prefix", two)
+    assert f"current: {later}previous: {older}" in called("install", bundle, "--prefix", two, "--signed-by", signer)
+    assert f"current: {older}previous: {later}" in called("rollback", "--prefix", two)
+    (two / "previous/publisher.pem").unlink()  # as versions were installed at first
+    told = json.loads(called("verify", bundle, "--prefix", two, "--json"))
+    assert told["current"] == {"name": OLDER.name, "made": "2026-11-27 08:00", "fingerprint": signer}
+    assert told["previous"] == {"name": NEWER.name, "made": "2026-11-27 09:00", "fingerprint": None}
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+def test_what_install_says_of_the_service_gives_a_unit_that_starts_this_program(two: Path) -> None:
+    shutil.copytree(CHECKOUT / "systemd", two / "previous/systemd")
+    said = called("install", two.with_name("site.bundle"), "--prefix", two, "--signed-by", fingerprint(public_pem(KEY)))
+    etc = two.with_name("etc")
+    (etc / "systemd/system").mkdir(parents=True)
+    commands = [line for line in said.splitlines() if line.startswith(("  install ", "  sed "))]
+    script = "\n".join(commands).replace("/etc/", f"{etc}/").replace("/usr/share/doc", f"{etc}/doc")
+    subprocess.run(["sh", "-ec", script], check=True)
+    unit = etc / "systemd/system/edged.service"
+    assert f"ExecStart={two}/bin/edged serve\n" in unit.read_text()
+    assert {path.name for path in etc.rglob("edged.conf")} and (etc / "doc/edged/service.md").is_file()
+    subprocess.run(["systemd-analyze", "verify", unit], check=True)
+
+
+def test_a_program_in_a_home_is_none_for_a_service_which_sees_no_homes(
+    two: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(two.parent))
+    signer = fingerprint(public_pem(KEY))
+    assert "systemctl" not in called("install", two.with_name("site.bundle"), "--prefix", two, "--signed-by", signer)
 
 
 @pytest.mark.parametrize("is_damaged", [True, False])

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import subprocess
 from pathlib import Path
 
 import click
@@ -10,11 +13,13 @@ from edged.cli.ask import ask
 from edged.engine.sampling import _RANGES
 from edged.events import Audio, ContextTrimmed, Image, ReasoningDelta, Role, Text
 from tests.cli.conftest import Edged, ScriptedDaemon
+from tests.e2e.program import EDGED
 from tests.server.scripted import says
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 32
 WAV = b"RIFF\0\0\0\0WAVEfmt "
 FLAC = b"fLaC" + b"\0" * 32
+ADDRESS = "this is an address, and edged fetches nothing: save the file first, then name that"
 
 
 def test_text_goes_to_stdout_and_ends_its_line(daemon: ScriptedDaemon, edged: Edged) -> None:
@@ -30,6 +35,17 @@ def test_a_device_that_a_running_daemon_knows_nothing_of_is_remarked(
     assert (done.exit_code, done.stdout) == (0, "Paris.\n")
     assert "EDGED_ENGINE__DEVICE does not reach the daemon that runs already" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_demo_size_model_is_remarked_to_whoever_sits_at_the_terminal(daemon: ScriptedDaemon) -> None:
+    ours, theirs = pty.openpty()
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": theirs}
+    done = subprocess.run([*EDGED, "ask", "Hello"], timeout=60, check=True, **streams)
+    os.close(theirs)
+    said = os.read(ours, 4096).decode()
+    os.close(ours)
+    assert done.stdout == b"Paris.\n"
+    assert said.startswith("edged: tiny is a demo-size model (") and said.count("\n") == 1
 
 
 def test_json_is_one_object_with_the_agreed_keys(daemon: ScriptedDaemon, edged: Edged) -> None:
@@ -141,6 +157,10 @@ def test_a_recording_may_ask_for_itself(words: list[str], daemon: ScriptedDaemon
         (["ask", "--image", "/dev/zero", "hello"], "/dev/zero: not a file"),
         (["ask", "--audio", "/etc/passwd", "hello"], "/etc/passwd: not a WAV, FLAC, Ogg or MP3 recording"),
         (["ask", "--audio", "/no/such", "hello"], "/no/such: not a file"),
+        (["ask", "--image", "https://a.b/c.png", "hello"], ADDRESS),
+        (["see", "http://a.b/c.png"], ADDRESS),
+        (["ocr", "HTTP://a.b/c.png"], ADDRESS),
+        (["models", "import", "https://a.b/engine.tar"], ADDRESS),
         (["ask", "--image", "/etc/passwd"], "/etc/passwd: not a PNG, JPEG, WebP or GIF picture"),
     ],
 )

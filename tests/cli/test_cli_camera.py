@@ -82,7 +82,7 @@ def test_switched_off_nothing_is_asked(seeing: ScriptedDaemon, edged: Edged) -> 
     line = "edged: the camera is switched off: `edged camera on` allows it to open\n"
     assert (done.exit_code, done.stdout, done.stderr) == (1, "", line)
     assert not seeing.model.requests
-    assert edged("camera", "on").stdout == "the camera is closed\n"
+    assert edged("camera", "on").stdout == "the camera is on; it opens when somebody wants a picture\n"
     assert edged("ask", "--camera", "What do you see?").exit_code == 0
 
 

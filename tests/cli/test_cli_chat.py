@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from edged.cli.answer import CUT_OFF
 from edged.events import Audio, Finished, FinishReason, Image, Measured, Role, Text
 from tests.cli.conftest import Edged, ScriptedDaemon
 from tests.cli.test_cli_ask import PNG, WAV
@@ -111,8 +112,8 @@ def test_cut_off_answer_is_said_to_be(daemon: ScriptedDaemon, edged: Edged) -> N
     ending = [Measured(usage=USAGE, metrics=METRICS), Finished(finish_reason=FinishReason.LENGTH)]
     daemon.model.script = [*says("Pa")[:1], *ending]
     done = edged("chat", stdin="Hello\n")
-    assert done.stdout == "Pa\n" and done.stderr.endswith("\n(cut off: --max-tokens or the end of the context)\n")
-    assert edged("ask", "Hello").stderr == "edged: cut off: --max-tokens or the end of the context\n"
+    assert done.stdout == "Pa\n" and done.stderr.endswith(f"\n({CUT_OFF})\n")
+    assert edged("ask", "Hello").stderr == f"edged: {CUT_OFF}\n"
     assert edged("ask", "--json", "Hello").stderr == ""
     assert "\nassistant (cut off):\nPa\n" in edged("conversations", "show", "c1").stdout
     assert "\n## Assistant (cut off)\n" in edged("conversations", "show", "c1", "--markdown").stdout

@@ -2,11 +2,16 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from edged.records import Conversation, Device, DeviceKind
+from edged.server.device_registry import DeviceRegistry
+from edged.store.devices import KnownDevice
 from tests.cli.conftest import Edged, ScriptedDaemon
+from tests.server.device_store import DictDevices
 
 
 @pytest.fixture
@@ -21,6 +26,37 @@ def test_list(talked: ScriptedDaemon, edged: Edged) -> None:
     assert lines[0].split() == ["ID", "LAST", "USED", "MESSAGES", "TITLE"]
     assert lines[1].startswith("c1 ") and lines[1].endswith("untitled")
     assert [item["id"] for item in json.loads(edged("conversations", "list", "--json").stdout)] == ["c1"]
+
+
+def test_devices_are_listed_by_name_where_it_is_known(
+    home: Path, edged: Edged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime.now(UTC)
+    desk = Device(id="5b76", name="Desk", kind=DeviceKind.PROGRAM, person="", scopes=frozenset(), created_at=now)
+    registry = DeviceRegistry(DictDevices(), (KnownDevice(device=desk, credential=b""),))
+    monkeypatch.setattr("tests.server.conftest.no_devices", lambda: registry)
+    owners = ("device:5b76", "device:gone", "person:Anna", "")
+    kept = [
+        Conversation(id=f"c{number}", title="x", created_at=now, updated_at=now, message_count=2, owner=owner)
+        for number, owner in enumerate(owners)
+    ]
+    daemon = ScriptedDaemon(home / "socket")
+    monkeypatch.setattr(daemon.memory, "_conversation", lambda name: kept[int(name[1:])])
+    daemon.memory.messages = {one.id: [] for one in kept}
+    daemon.begin()
+    try:
+        heading, *lines = edged("conversations", "list").stdout.splitlines()
+        told = json.loads(edged("conversations", "list", "--json").stdout)
+    finally:
+        daemon.end()
+    column = heading.index("FROM")
+    assert {line[:2]: line[column:].split()[:-1] for line in lines} == {
+        "c0": ["Desk"],
+        "c1": ["gone"],
+        "c2": ["Anna"],
+        "c3": [],
+    }
+    assert {one["id"]: one["owner"] for one in told}["c0"] == "device:5b76"
 
 
 def test_list_of_none(daemon: ScriptedDaemon, edged: Edged) -> None:

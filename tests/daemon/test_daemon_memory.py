@@ -92,7 +92,7 @@ async def test_retention_is_kept_and_written_down(tmp_path, caplog):
                 db.execute("UPDATE conversations SET updated_at = updated_at - ?", (31 * 86_400 * 10**6,))
     notes: asyncio.Queue[str] = asyncio.Queue()
     keeping = asyncio.create_task(keep_retention(store, notes.put))
-    assert "1 conversations" in await asyncio.wait_for(notes.get(), 10)
+    assert "deleted: 1" in await asyncio.wait_for(notes.get(), 10)
     assert [one.id for one in (await store.list(reader=OPERATOR))[0]] == [turn.conversation_id]
     keeping.cancel()
     await asyncio.wait({keeping})

@@ -23,6 +23,22 @@ def test_an_alias_of_no_engine_is_said_at_the_start(home: Home) -> None:
     assert "http.alias_engine: no engine 'tinny' is installed (did you mean" in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.parametrize(
+    ("container", "hosts", "advice"),
+    [
+        ("false", "edged", "http.hosts is for containers"),
+        ("true", "edged:8000", "http.hosts must be names without a port"),
+    ],
+)
+def test_names_for_other_containers_are_said_right_at_the_start(
+    home: Home, container: str, hosts: str, advice: str
+) -> None:
+    done = home.run(
+        "serve", "--http", f"127.0.0.1:{free_port()}", EDGED_HTTP__CONTAINER=container, EDGED_HTTP__HOSTS=hosts
+    )
+    assert done.returncode == 1 and advice in done.stderr.splitlines()[-1]
+
+
 def test_two_signals_at_once_end_it_without_a_word_more(home: Home) -> None:
     with home.daemon("--http", f"127.0.0.1:{free_port()}") as daemon:
         daemon.signal(signal.SIGTERM)
@@ -41,7 +57,7 @@ def test_a_program_asks_over_http(home: Home) -> None:
             hello = [{"role": "user", "content": "Hello"}]
             answer = client.chat.completions.create(model="autoglm-phone-9b", messages=hello, max_tokens=4)  # type: ignore[arg-type]
             assert answer.usage and answer.usage.completion_tokens == 4
-        page = urllib.request.urlopen(f"http://{address}/docs").read().decode()
+        page = urllib.request.urlopen(f"http://{address}/").read().decode()
         assert "swagger-ui-bundle.js" in page and "https://" not in page
         assert urllib.request.urlopen(f"http://{address}/docs/swagger-ui-bundle.js").status == 200
         assert f"http://{address} (HTTP)" in home.run("status").stdout

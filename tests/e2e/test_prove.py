@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from edged.client import Client
+from edged.events import Text
 from tests.e2e.program import Home, require_namespaces
+from tests.sensing_artefact import sensing_artefact
+from tests.tiny_artefact import tiny_artefact
 
 LEAK = """
 import ctypes, socket, struct, sys, threading
@@ -26,17 +32,38 @@ if "serve" in sys.orig_argv:
     timer.start()
 """
 """Part of every Python that starts: a dependency with a mind of its own."""
+USES = [
+    "text",
+    "history",
+    "picture",
+    "picture in words",
+    "recording",
+    "voice",
+    "HTTP",
+    "tools",
+    "embeddings",
+    "transcription",
+    "speech",
+    "phone",
+    "camera",
+    "Wyoming",
+    "device on the LAN",
+]
 OUTSIDE = ("UDP to 192.0.2.9 port 53", "UDP to 192.0.2.10 port 53")
 
 
-def test_nothing_leaves_in_all_main_uses(home: Home) -> None:
+def test_nothing_leaves_in_all_main_uses(home: Home, tmp_path: Path) -> None:
     require_namespaces("-rn")
+    tiny_artefact(tmp_path)
+    sensing_artefact(tmp_path)
+    home.engines = tmp_path
     before = sorted(home.folder.rglob("*"))
     done = home.run("privacy", "prove", "--json", EDGED_VOICE__VOICE="espeak")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["packets_out"] == 0 and result["packets"] == {} and result["refused_connections"] == 0
-    assert {"text", "history", "recording", "voice", "HTTP", "device on the LAN"} <= set(result["uses"])
+    assert result["uses"] == USES, result["left_out"]
+    assert set(result["left_out"]) == {"mDNS", "microphone and speaker"} and "mDNS left out" in done.stderr
     assert sorted(home.folder.rglob("*")) == before  # nothing of the user's was touched
 
 
@@ -46,15 +73,25 @@ def test_a_daemon_that_phones_home_is_found_out(home: Home, tmp_path: Path, is_g
     require_namespaces("-rn")
     (tmp_path / "sitecustomize.py").write_text(LEAK)
     guard = str(is_guarded).lower()
-    done = home.run("privacy", "prove", "--json", PYTHONPATH=str(tmp_path), EDGED_PRIVACY__SANDBOX=guard)
+    environ = {"PYTHONPATH": str(tmp_path), "EDGED_PRIVACY__SANDBOX": guard, "EDGED_VOICE__VOICE": "espeak"}
+    done = home.run("privacy", "prove", "--json", **environ)
     result = json.loads(done.stdout)
     assert result["refused_connections"] == (1 if is_guarded else 0)
     assert result["packets"] == ({} if is_guarded else dict.fromkeys(OUTSIDE, 1))
     assert done.returncode == (0 if is_guarded else 1)
 
 
-def test_the_report_says_what_is_enforced(home: Home) -> None:
-    with home.daemon():
+async def test_the_report_says_what_is_enforced_refused_and_stored(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(LEAK)
+    home.extra |= {"PYTHONPATH": str(tmp_path), "EDGED_RETENTION__DAYS": "30"}
+    with home.daemon() as daemon:
+        async with Client(home.address) as client:
+            for incognito in (True, False):
+                async for _ in client.ask((Text(text="Hello"),), incognito=incognito, sampling={"max_tokens": 1}):
+                    pass
+        while "refused socket" not in daemon.log.read_text():
+            assert daemon.process.poll() is None
+            await asyncio.sleep(0.05)
         done = home.run("privacy", "report", "--json")
         assert done.returncode == 0, done.stderr
         told = json.loads(done.stdout)
@@ -67,8 +104,22 @@ def test_the_report_says_what_is_enforced(home: Home) -> None:
         "seccomp",
         "audit hook",
     }
-    assert told["store"]["encrypted"] and told["microphone"] == "closed"
-    assert "0 connections of Python code refused" in lines and "microphone closed" in lines
+    assert told["refused_connections"] == 1 and told["refused_by_call"] == {"socket": 1}
+    assert told["kernel_refusals_counted"] is False and told["microphone"] == "closed"
+    store = told["store"]
+    assert store["encrypted"] and store["database_bytes"] > 0 and "30 days" in store["retention"]
+    kept = ("conversations", "messages", "incognito_conversations", "attachments", "voiceprints", "devices", "api_keys")
+    assert [store[name] for name in kept] == [1, 2, 1, 0, 0, 0, 0]
+    assert datetime.fromisoformat(store["oldest_message_at"]).tzinfo
+    for part in (
+        "1 connection of Python code refused since the daemon started (socket 1); what the kernel refuses is not",
+        "microphone closed",
+        "stored: 1 conversation, 2 messages, the oldest of 2",
+        "stored: 0 pictures and recordings (0 B), 0 voiceprints, 0 paired devices, 0 API keys",
+        "in memory alone: 1 incognito conversation",
+        "30 days after their last use",
+    ):
+        assert part in lines, lines
 
 
 def test_without_a_daemon_there_is_nothing_to_report(home: Home) -> None:

@@ -1,4 +1,4 @@
-/* A disk and a clock that can be told to fail, put before the C library's by LD_PRELOAD.
+/* A disk, a clock and threads that can be told to fail, put before the C library's by LD_PRELOAD.
 
    FAULT_DIRECTORY  what is watched: files whose real path begins with it
    FAULT_LOG        every operation on them is appended here, in the order in which it took effect
@@ -7,6 +7,8 @@
                     "read-only:K:N" lets all changes fail that way, as on a disk that was mounted again,
                     "eio:K" lets the K-th sync fail
    FAULT_CLOCK      a file of 8 bytes: microseconds that the clock of the day is wrong by
+   FAULT_THREADS    a file: while it is there, no thread can be started
+   FAULT_THREAD     N: nor can the N-th of the process or any later one
 
    A record of the log: struct record below, then `size` bytes of data or of paths that end in a zero. */
 #define _GNU_SOURCE
@@ -206,6 +208,15 @@ int linkat(int at, const char *from, int at_too, const char *to, int flags) {
          put_paths('L', 0, one, other))
 }
 int link(const char *from, const char *to) { return linkat(AT_FDCWD, from, AT_FDCWD, to, 0); }
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument) {
+  static long started; /* threads that start threads at once may be counted as one, which nobody minds */
+  const char *path = getenv("FAULT_THREADS"), *most = getenv("FAULT_THREAD");
+  started++;
+  if (path && !REAL(faccessat)(AT_FDCWD, path, F_OK, 0)) return EAGAIN; /* as with RLIMIT_NPROC or TasksMax= */
+  if (most && started >= atol(most)) return EAGAIN;
+  return REAL(pthread_create)(thread, attributes, run, argument);
+}
 
 static int64_t clock_is_wrong_by(void) {
   static const int64_t *error;

@@ -15,8 +15,12 @@ import pytest
 from edged.store import KeySource
 from tests.e2e.program import Home
 from tests.faults.acknowledged import REFUSED, Acknowledged
+from tests.faults.disk import operations
 from tests.faults.nursery import Nursery
 
+SCENARIO_SEED = 4
+"""Of a talk in which something is deleted."""
+NEVER = 10**6
 MOST_OPERATIONS = 250
 """On the disk, from the start of a daemon to the end of what it is asked here."""
 TURNS = 4
@@ -90,3 +94,41 @@ async def test_a_few_deaths(home: Home, library: Path) -> None:
 @pytest.mark.timeout(3600)
 async def test_a_thousand_deaths(home: Home, library: Path) -> None:
     print(await deaths(home, library, 1000, seed=1))
+
+
+async def full_at(nursery: Nursery, home: Home, first: int, length: int) -> Acknowledged:
+    """The same talk with a new daemon on a disk that is full for `length` operations (0: ever after) from one on."""
+    disk = home.folder / "disk"
+    shutil.rmtree(disk, ignore_errors=True)
+    disk.mkdir()
+    told = Acknowledged()
+    code = await death(nursery, home, told, f"full:{first}:{length}", random.Random(SCENARIO_SEED))
+    assert code in (-signal.SIGKILL, 1), (first, code)
+    lost = told.check(disk / "state", KeySource(kind="file", directory=disk / "key"))
+    assert not lost, (first, lost)
+    assert {error.reason for error in told.errors} <= {*REFUSED, "UNAVAILABLE"}, (first, told.errors)
+    return told
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("length", [0, 2], ids=["for good", "for a moment"])
+async def test_a_disk_that_is_full_at_every_operation(home: Home, library: Path, length: int) -> None:
+    """The first, the second, the third ... until the whole talk is over before it.
+
+    For a moment: a write goes half through, what is tried next fails, and all is well again.
+    """
+    disk, log = home.folder / "disk", home.folder / "log"
+    home.extra = {"EDGED_STATE_DIR": str(disk / "state"), "EDGED_STORE__KEY_DIRECTORY": str(disk / "key")}
+    home.extra["FAULT_LOG"] = str(log)
+    refused = 0
+    async with Nursery(library) as nursery:
+        await full_at(nursery, home, NEVER, length)
+        last = int(1.25 * len(operations(log)))  # some are counted that fail by themselves, and are not in the log
+        for first in range(1, last + 1):
+            told = await full_at(nursery, home, first, length)
+            refused += bool(told.errors)
+    print(last, "operations,", refused, "talks were told of a full disk")
+    assert last > 200 and refused > 20 and not told.errors
+    assert any(turn.deleted_at is not None for turn in told.turns)
+    assert all(turn.finished_at is not None for turn in told.turns)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import random
 import resource
@@ -19,7 +18,11 @@ from edged.records import OPERATOR
 from edged.store import ConversationStore, KeySource
 from tests.e2e.program import Home
 from tests.store.talking import talk
+from tests.tiny_artefact import tiny_artefact
 
+LONG = 200_000
+"""Tokens of context, which are 100 MB to the tiny engine."""
+SPARE_BYTES = 30 * 2**20
 DECADE = 10 * 365 * 24 * 3600
 
 
@@ -132,23 +135,34 @@ def address_space(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
 
 
-@pytest.mark.faults
-async def test_memory_runs_out_and_comes_back(home: Home) -> None:
+async def test_memory_runs_out_and_comes_back(home: Home, tmp_path: Path) -> None:
+    """Where it is enough for the context of one conversation, others at the same time are refused, and no more."""
+    tiny_artefact(tmp_path, slow_ms=3, context_length=LONG)
+    home.engines = tmp_path
+    home.extra |= {"EDGED_ENGINE__MAX_SEQ_LEN": str(LONG), "EDGED_ENGINE__MAX_ACTIVE": "3"}
     with home.daemon() as daemon:
         pid = daemon.process.pid
         async with Client(home.address) as client:
-            name, before = await ask(client, "before")
-            resource.prlimit(pid, resource.RLIMIT_AS, (address_space(pid), resource.RLIM_INFINITY))
-            for number in range(6):
-                with contextlib.suppress(EdgedError):
-                    await ask(client, f"amid {number} " + "word " * 300, max_tokens=50)
-            assert daemon.process.poll() is None
+            answered = dict([await ask(client, "before")])
+            resource.prlimit(pid, resource.RLIMIT_AS, (address_space(pid) + SPARE_BYTES, resource.RLIM_INFINITY))
+            asked = (ask(client, f"amid {number}", max_tokens=40) for number in range(3))
+            outcomes = await asyncio.gather(*asked, return_exceptions=True)
             resource.prlimit(pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-            await ask(client, "after")
-        assert "Traceback" not in daemon.log.read_text()
+            asked = (ask(client, f"after {number}") for number in range(3))
+            answered |= dict(await asyncio.gather(*asked))
+        assert daemon.process.poll() is None and "Traceback" not in daemon.log.read_text()
         daemon.kill()
+    refused = [outcome for outcome in outcomes if isinstance(outcome, EdgedError)]
+    answered |= dict(outcome for outcome in outcomes if not isinstance(outcome, BaseException))
+    assert len(refused) + len(answered) == 7 and len(refused) in (1, 2), outcomes
+    for error in refused:
+        assert error.code.name == "UNAVAILABLE" and "memory" in error.message and "kv_cache_mb" in error.message
     with home.daemon():
         async with Client(home.address) as client:
-            transcript = await client.get_conversation(name)
-    assert transcript.messages[1].text == before
-    assert transcript.messages[1].state is MessageState.COMPLETE
+            listed = (await client.list_conversations()).conversations
+            kept = {one.id: (await client.get_conversation(one.id)).messages for one in listed}
+    assert len(kept) == 7, "questions are kept, those too that were not answered"
+    answers = {name: messages[1] for name, messages in kept.items()}
+    assert {name: answers[name].text for name in answered} == answered
+    states = {answers.pop(name).state for name in answered}
+    assert states == {MessageState.COMPLETE} and {one.state for one in answers.values()} == {MessageState.FAILED}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import tempfile
+import zipfile
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
@@ -17,9 +19,15 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import CertificateSigningRequestBuilder, Name
 from PIL import Image
 
-from edged.bundle.manifest import BundleManifest
-from edged.engine.manifest import FileEntry
+from edged import wire
+from edged.engine.installed import export_engine
+from edged.events import Image as Picture
+from edged.events import Message, Role, Text
+from edged.records import Conversation, Transcript
+from edged.trust.archive import write_archive
+from edged.v1.conversation_pb2 import ExportConversationsResponse
 from tests.audio.recordings import encoded, tone
+from tests.bundle import test_bundle_archive as bundle
 from tests.tiny_artefact import tiny_artefact
 
 HIDDEN, VOCABULARY = 32, 3
@@ -161,17 +169,44 @@ def certificate_requests() -> list[bytes]:
     return [request.public_bytes(Encoding.DER)]
 
 
+def archives() -> list[bytes]:
+    """Of conversations, signed."""
+    file = folder() / "archive.zip"
+    file.unlink(missing_ok=True)
+    write_archive(file, [transcript()], bytes(32))
+    return [file.read_bytes()]
+
+
+def archived_conversations() -> list[bytes]:
+    message = wire.transcript_to_wire(transcript(), ExportConversationsResponse)
+    return [message.SerializeToString()]
+
+
+def archive_manifests() -> list[bytes]:
+    with zipfile.ZipFile(io.BytesIO(archives()[0])) as archive:
+        return [archive.read("manifest.json")]
+
+
+def transcript() -> Transcript:
+    now = datetime(2026, 11, 27, tzinfo=UTC)
+    picture = Picture(data=pictures()[0], media_type="image/png", description="Red.")
+    said = (Text(text="What is it?"), picture)
+    question = Message(role=Role.USER, parts=said, id="q1", created_at=now)
+    answer = Message(role=Role.ASSISTANT, parts=(Text(text="Red."),), id="a1", created_at=now, model="tiny")
+    about = Conversation(id="c1", title="Red", created_at=now, updated_at=now, message_count=2, owner="")
+    return Transcript(conversation=about, messages=(question, answer))
+
+
+def engine_tars() -> list[bytes]:
+    file = folder() / "engine.tar"
+    if not file.exists():
+        export_engine(artefact(), file)
+    return [file.read_bytes()]
+
+
+def bundles() -> list[bytes]:
+    return [bundle.write(folder())]
+
+
 def bundle_manifests() -> list[bytes]:
-    manifest = BundleManifest(
-        version="1.0",
-        machine="x86_64",
-        python="3.11",
-        glibc="2.28",
-        extras=("voice",),
-        engines=("tiny",),
-        plans=(),
-        installed_bytes=1,
-        created_at="2026-01-01T00:00:00+00:00",
-        files={"wheels/a.whl": FileEntry(sha256="0" * 64, bytes=1)},
-    )
-    return [manifest.to_bytes()]
+    return [bundle.manifest_of({"wheels/a.whl": artefact() / "model.onnx"}).to_bytes()]

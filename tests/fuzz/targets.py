@@ -35,7 +35,7 @@ from edged.vision.mjpeg import MjpegParts
 from edged.vision.pictures import read_picture
 from engines.checkpoint import open_checkpoint
 from tests.audio.recordings import AT_16_KHZ
-from tests.fuzz import examples
+from tests.fuzz import carried_in, examples, web_calls
 from tests.fuzz.examples import artefact, folder
 from tests.tiny_artefact import CHATML
 
@@ -163,10 +163,16 @@ def some(*whole: bytes) -> Callable[[], list[bytes]]:
 TARGETS: Mapping[str, Target] = MappingProxyType(
     {
         "announcement": Target(some(examples.ANNOUNCEMENT), announcement),
-        "bundle": Target(examples.bundle_manifests, parse_manifest),
+        "archive": Target(examples.archives, carried_in.archive),
+        "archive_manifest": Target(examples.archive_manifests, carried_in.archive_manifest),
+        "archived_conversation": Target(examples.archived_conversations, carried_in.archived_conversation),
+        "bundle": Target(examples.bundles, carried_in.bundle),
+        "bundle_manifest": Target(examples.bundle_manifests, parse_manifest),
         "certificate_request": Target(examples.certificate_requests, requested_key),
         "checkpoint_config": Target(examples.checkpoint_configs, checkpoint_config),
+        "connect": Target(web_calls.requests, web_calls.connect),
         "config": Target(some(examples.CONFIG), config),
+        "engine_tar": Target(examples.engine_tars, carried_in.engine_tar),
         "gguf": Target(examples.gguf_files, gguf_file),
         "link": Target(some(examples.LINK), lambda data: _from_link(data.decode(errors="replace"))),
         "manifest": Target(lambda: [(artefact() / "manifest.json").read_bytes()], manifest),
@@ -183,6 +189,7 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
         "tokenizer": Target(lambda: [(artefact() / "tokenizer.json").read_bytes()], tokenizer),
         "tool_calls": Target(some(*examples.TOOL_CALLS), tool_calls),
         "torch_weights": Target(some(examples.TORCH_WEIGHTS), torch_weights),
+        "websocket": Target(web_calls.spoken, web_calls.websocket),
         "whisper_weights": Target(examples.whisper_weights, whisper_weights),
         "wyoming": Target(some(examples.WYOMING), wyoming),
     }

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 
 import jsonschema
 import pytest
+from llguidance import LLMatcher, LLTokenizer
 
+from edged.engine.output_format import schema_grammar
 from edged.errors import CameraOff
 from edged.events import Image, Role, ToolCall
 from edged.pipeline.skills import Skills
@@ -70,18 +72,41 @@ async def test_timers_are_set_seen_and_cancelled() -> None:
     assert (await call(timers, action="cancel", name="tea")).startswith("error: ")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "is_one"),
+    [
+        ({"action": "set", "seconds": 45}, True),
+        ({"action": "set", "seconds": 45, "name": "tea"}, True),
+        ({"action": "cancel", "name": "tea"}, True),
+        ({"action": "cancel"}, True),
+        ({"action": "list"}, True),
+        ({"action": "set"}, False),
+        ({"action": "set", "name": "tea"}, False),
+        ({"action": "ring"}, False),
+        ({"seconds": 45}, False),
+    ],
+)
+def test_no_timer_is_set_without_saying_for_how_long(arguments: dict[str, object], is_one: bool) -> None:
+    """By the schema, and by the grammar that a model is held to."""
+    declared = timers_tool(Timers(), Time()).declaration
+    assert jsonschema.Draft202012Validator(json.loads(declared.parameters)).is_valid(arguments) == is_one
+    matcher = LLMatcher(LLTokenizer("byte"), schema_grammar(declared.parameters, "tools"))
+    taken = matcher.consume_tokens(list(json.dumps(arguments).encode()))
+    assert (taken and matcher.is_accepting()) == is_one
+
+
 async def test_everybody_has_timers_of_their_own() -> None:
     timers = timers_tool(Timers(), Time())
-    await call(timers, action="set", name="tea")
+    await call(timers, action="set", seconds=60, name="tea")
     assert await call(timers, GUEST, action="list") == "no timers"
 
 
 async def test_too_many_timers_or_people_are_too_many() -> None:
     timers = timers_tool(Timers(), Time())
-    answers = [await call(timers, action="set") for _ in range(60)]
+    answers = [await call(timers, action="set", seconds=60) for _ in range(60)]
     assert answers[-1].startswith("error: ") and not answers[0].startswith("error")
     for number in range(2 * MAX_OWNERS):
-        await call(timers, replace(GUEST, owner=f"device:{number}"), action="set")
+        await call(timers, replace(GUEST, owner=f"device:{number}"), action="set", seconds=60)
     assert await call(timers, replace(GUEST, owner="device:0"), action="list") == "no timers"
     assert (await call(timers, action="list")).count("\n") == 49
 

@@ -313,6 +313,9 @@ def privacy() -> PrivacyStatus:
     return PrivacyStatus(enforcements=(), refused_connections=0, content_logging=False)
 
 
+BUILT_AT_SECONDS = 1_767_312_000
+
+
 def _model(name: str) -> ModelInfo:
     return ModelInfo(
         name=name,
@@ -322,4 +325,5 @@ def _model(name: str) -> ModelInfo:
         precision="INT4",
         disk_bytes=2**33,
         license="Apache-2.0",
+        built_at_seconds=BUILT_AT_SECONDS,
     )

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from edged.client import Client
 from edged.client.address import channel_target
 from edged.errors import InvalidInput, Unavailable
-from edged.events import Text
+from edged.events import OutputFormat, OutputKind, Text, Tool, ToolUse
 from tests.server.conftest import Daemon
 
 HEAVY = ("numpy", "onnxruntime", "sqlite3", "sqlcipher3", "tokenizers", "jinja2")
@@ -85,3 +86,18 @@ async def test_a_proxy_in_the_environment_is_ignored(run_dir: Path, monkeypatch:
         async with Client(address) as client:
             assert (await client.get_model()).name == "tiny"
     await daemon.server.drain(0)
+
+
+@pytest.mark.parametrize(
+    ("form", "field"),
+    [
+        ({"tool_use": ToolUse(tools=(Tool(name="go"), Tool(name="stay", parameters={})))}, "tools[1].parameters"),  # type: ignore[arg-type]
+        ({"output": OutputFormat(kind=OutputKind.JSON_SCHEMA, text={})}, "output.json_schema"),  # type: ignore[arg-type]
+    ],
+)
+async def test_a_schema_that_is_no_text_is_named(run_dir: Path, form: dict[str, Any], field: str) -> None:
+    async with Client(f"unix:{run_dir}/s") as client:
+        with pytest.raises(InvalidInput, match=r"as text: json\.dumps\(schema\) makes it") as raised:
+            async with aclosing(client.ask([Text(text="Hello")], **form)) as turn:
+                await anext(turn)
+    assert raised.value.field == field and raised.value.message.startswith(field)

@@ -56,9 +56,10 @@ async def test_a_menu_is_described(seeing: Client) -> None:
 
 
 async def test_words_are_found(seeing: Client) -> None:
-    (found,) = await seeing.vision.find(MENU, "kung pao")
+    (found,) = (await seeing.vision.find(MENU, "kung pao")).found
     assert found.text == "Kung Pao" and len(found.corners) == 4
-    assert await seeing.vision.find(MENU, "pizza") == ()
+    nothing = await seeing.vision.find(MENU, "pizza")
+    assert nothing.found == () and nothing.only_words
     with pytest.raises(RemoteError) as raised:
         await seeing.vision.find(MENU, "")
     assert (raised.value.code, raised.value.field) == (Code.INVALID_ARGUMENT, "words")

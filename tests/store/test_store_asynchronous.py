@@ -133,6 +133,14 @@ async def test_a_failed_start_raises_and_ends_its_thread(tmp_path, source):
         await AsyncStore.open(tmp_path / "state", source)
 
 
+async def test_a_thread_that_has_ended_is_an_error_of_one_line(state_dir, source):
+    memory = await AsyncStore.open(state_dir, source)
+    memory._executor.shutdown()
+    with pytest.raises(StoreError, match="restart edged"):
+        await ask(memory, "anybody?")
+    memory._store.close()
+
+
 async def test_closing_finishes_what_was_asked_for(state_dir, source):
     memory = await AsyncStore.open(state_dir, source)
     hold = HeldUp(memory)

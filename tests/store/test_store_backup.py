@@ -32,6 +32,46 @@ print("ready", flush=True)
 restore(file, state / "edged.db", source, passphrase="a passphrase of its own", replace=True)
 """
 
+KILLER = """
+import os, pathlib, shutil, signal, sys
+import edged.store.passphrase as passphrase
+from edged.errors import StoreError
+from edged.records import OPERATOR
+from edged.store import ConversationStore, KeySource
+from edged.store.backup import restore
+passphrase.COST = 2**10
+crashed, file, place = map(pathlib.Path, sys.argv[1:4])
+source, state, hidden = KeySource(kind="file", directory=place / "key"), place / "state", place / "hidden"
+
+def kill_at(step):
+    left = [step]
+    for name in ("hardlink_to", "rename", "replace", "unlink"):
+        def change(*arguments, real=getattr(pathlib.Path, name), **named):
+            left[0] -= 1
+            if not left[0]:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*arguments, **named)
+        setattr(pathlib.Path, name, change)
+
+step, ended = 0, 1
+while ended:
+    step += 1
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(crashed, place)
+    if sys.argv[4:]:
+        source.file.rename(hidden)
+    if not (child := os.fork()):
+        kill_at(step)
+        restore(file, state / "edged.db", source, passphrase="a passphrase of its own", replace=True)
+        os._exit(0)
+    ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if hidden.exists():
+        hidden.rename(source.directory / "database-hidden.key")
+    store = ConversationStore.open(state, source)
+    print(len(store.ids(reader=OPERATOR)), sorted(path.name for path in state.iterdir() if "old" in path.name))
+    store.close()
+"""
+
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,6 +278,30 @@ def test_killed_at_any_moment_of_a_restore_the_old_or_the_new_is_there(store, st
                 process.send_signal(signal.SIGKILL)
         seen.add(len(everything(state_dir, source)))
     assert seen <= {10, 15}
+
+
+@pytest.mark.parametrize("has_key", [True, False], ids=["with the old key", "while the old key is elsewhere"])
+def test_killed_in_a_restore_what_a_crash_left_in_the_log_is_there(store, state_dir, source, file, tmp_path, has_key):
+    """At each change of names in turn, over a database whose last conversations are in its write-ahead log alone."""
+    other = ConversationStore.open(tmp_path / "b", source)
+    for i in range(3):
+        talk(other, f"new {i}")
+    back_up(tmp_path / "b" / "edged.db", source, file, passphrase=WORDS)
+    other.close()
+    for i in range(5):
+        talk(store, f"old {i}")
+    crashed = tmp_path / "crashed"
+    shutil.copytree(state_dir, crashed / "state")
+    shutil.copytree(source.directory, crashed / "key")
+    assert (crashed / "state" / "edged.db-wal").stat().st_size > 0
+    command = [sys.executable, "-c", KILLER, str(crashed), str(file), str(tmp_path / "place")]
+    done = subprocess.run(
+        command if has_key else [*command, "hidden"], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    found = done.stdout.splitlines()
+    assert found[0] == "5 []" and found[-1] == "3 []" and set(found) == {"5 []", "3 []"}, found
+    assert found == sorted(found, reverse=True) and len(found) > 3
 
 
 def test_a_backup_of_a_newer_version_is_refused(store, state_dir, source, file):

@@ -96,8 +96,19 @@ def test_devices_have_a_room_of_their_own(kept):
     assert store.expire() == 0
 
 
+def test_pictures_and_recordings_have_a_room_of_their_own(kept):
+    store = kept(Retention(media_max_bytes=10_000))
+    written = talk(store, "mine " * 9999).conversation_id
+    seen = [talk_with_picture(store, number) for number in range(1000, 1005)]  # 2000 bytes and a word each
+    talk(store, "used again", conversation_id=seen[0])
+    assert store.expire() == 1
+    assert set(store.ids(reader=OPERATOR)) == {written, seen[0], *seen[2:]}
+    assert store.expire() == 0
+    assert "those with pictures or recordings used least recently beyond 0 MiB" in store.status().retention
+
+
 def test_what_is_being_answered_stays(kept):
-    store = kept(Retention(all=DAY, max_bytes=1))
+    store = kept(Retention(all=DAY, max_bytes=1, media_max_bytes=1))
     turn = ask(store, picture(bytes(2 * 1024**2)))
     make_older(store, turn.conversation_id, 5 * DAY)
     assert store.expire() == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,13 @@ import yaml
 FILE = Path(__file__).resolve().parents[2] / "compose.yaml"
 
 
-def compose() -> dict[str, Any]:
-    """The whole file, with what its services share filled in."""
-    document: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+def compose(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The whole file, with what its services share filled in, and what the shell's variables say."""
+    given = environ or {}
+    text = re.sub(
+        r"\$\{(\w+):-([^}]*)\}", lambda match: given.get(match[1]) or match[2], FILE.read_text(encoding="utf-8")
+    )
+    document: dict[str, Any] = yaml.safe_load(text)
     return document
 
 

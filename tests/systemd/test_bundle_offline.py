@@ -88,7 +88,11 @@ def test_a_bundle_lives_without_a_network(made: tuple[Path, str], folder: Path, 
     assert refused.returncode == 1 and fingerprint in refused.stderr and len(refused.stderr.splitlines()) == 1
     assert not machine.has("/opt/edged/current")
 
-    machine.must("sh", "/start.sh", "/site.bundle", "--signed-by", fingerprint)
+    said = machine.run("sh", "/start.sh", "/site.bundle", "--signed-by", fingerprint).stderr
+    service = [line for line in said.splitlines() if line.startswith("  ") and "systemctl" not in line]
+    machine.must("sh", "-ec", "\n".join(service))
+    assert "edged:" in (machine.folder / "etc/passwd").read_text()
+    machine.must("systemd-analyze", "verify", "/etc/systemd/system/edged.service")
     question = ("/opt/edged/bin/edged", "ask", "--json", "What is the capital of France? Answer in one word.")
     assert "paris" in json.loads(machine.must(*question))["text"].lower()
     assert machine.must("/opt/edged/current/venv/bin/python", "-c", EMBEDDED) == "True\n"

@@ -7,7 +7,9 @@ import subprocess
 from typing import Any
 
 import pytest
+import yaml
 
+from edged.config import load_config
 from tests.systemd.compose import FILE, compose
 from tests.systemd.image import parsed
 
@@ -57,6 +59,26 @@ def test_two_gpus_are_reserved() -> None:
     (device,) = service["deploy"]["resources"]["reservations"]["devices"]
     assert device == {"driver": "nvidia", "count": 2, "capabilities": ["gpu"]}
     assert service["environment"]["DEVICE"] == "cuda:0,1" and service["profiles"] == ["gpu"]
+
+
+@pytest.mark.parametrize(("name", "device"), [("edged", "cpu"), ("edged-gpu", "cuda:0,1")])
+def test_the_shell_decides_what_the_entrypoint_is_told(name: str, device: str) -> None:
+    assert compose()["services"][name]["environment"] == {
+        "DEVICE": device,
+        "MAX_SEQ_LEN": "4096",
+        "QUANTIZATION": "int4",
+    }
+    given = {"DEVICE": "cuda:1", "MAX_SEQ_LEN": "8192", "QUANTIZATION": "int4"}
+    assert compose(given)["services"][name]["environment"] == given
+
+
+def test_the_override_for_phones_publishes_what_the_image_then_listens_on() -> None:
+    readme = (FILE.parent / "systemd/container/README.md").read_text(encoding="utf-8")
+    override = yaml.safe_load(readme.partition("```yaml\n")[2].partition("```")[0])["services"]["edged"]
+    built = dict(item.split("=", 1) for item in dict(parsed(DOCKERFILE.read_text())["base"])["ENV"].split())
+    config = load_config({**built, **override["environment"]})
+    assert config.lan.enabled and config.http.lan and not config.lan.announce
+    assert override["ports"] == [f"{port}:{port}" for port in (config.lan.web_port, config.lan.grpc_port)]
 
 
 @pytest.mark.system

@@ -26,6 +26,15 @@ def test_hadolint_has_nothing_to_say() -> None:
     assert done.returncode == 0, done.stdout
 
 
+def started(entrypoint: Path, folder: Path, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """With a program in the daemon's place that says what it was given."""
+    program = folder / "edged"
+    program.write_text('#!/bin/sh\nenv | grep "^EDGED_"\necho "args: $*"\necho serving >&2\n')
+    program.chmod(0o755)
+    whole = {"PATH": f"{folder}:/usr/bin:/bin", **environ}
+    return subprocess.run([entrypoint, "serve"], env=whole, capture_output=True, text=True, timeout=20, check=False)
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
@@ -34,24 +43,57 @@ def test_hadolint_has_nothing_to_say() -> None:
         ({"DEVICE": "cuda:0,1"}, {"EDGED_ENGINE__DEVICE": "cuda", "EDGED_ENGINE__DEVICES": "0,1"}),
         ({"MAX_SEQ_LEN": "4096"}, {"EDGED_ENGINE__DEVICE": "auto", "EDGED_ENGINE__MAX_SEQ_LEN": "4096"}),
         ({"DEVICE": "tpu"}, "DEVICE=tpu: must be"),
-        ({"QUANTIZATION": "fp16"}, "QUANTIZATION=fp16"),
+        ({"DEVICE": "cuda:"}, "DEVICE=cuda:: must be"),
+        ({"DEVICE": "cuda:all"}, "DEVICE=cuda:all: must be"),
+        ({"DEVICE": "tensorrt"}, "DEVICE=tensorrt: no image has TensorRT; take cuda"),
+        ({"QUANTIZATION": "int8"}, "QUANTIZATION=int8: it must be int4 or unset"),
         ({"MAX_SEQ_LEN": "4k"}, "MAX_SEQ_LEN=4k"),
     ],
 )
 def test_three_variables_become_configuration(
     tmp_path: Path, given: dict[str, str], expected: dict[str, str] | str
 ) -> None:
-    program = tmp_path / "edged"
-    program.write_text('#!/bin/sh\nenv | grep "^EDGED_"\necho "args: $*"\n')
-    program.chmod(0o755)
-    environ = {"PATH": f"{tmp_path}:/usr/bin:/bin", **given}
-    done = subprocess.run([ENTRYPOINT, "serve"], env=environ, capture_output=True, text=True, timeout=20, check=False)
+    done = started(ENTRYPOINT, tmp_path, given)
     if isinstance(expected, str):
         assert done.returncode == 2 and expected in done.stderr and len(done.stderr.splitlines()) == 1
         return
     lines = done.stdout.splitlines()
     assert lines[-1] == "args: serve"
     assert dict(line.split("=", 1) for line in lines[:-1]) == expected
+
+
+@pytest.fixture
+def with_logs(tmp_path: Path) -> Path:
+    """The entrypoint, with a folder of the test where /logs is."""
+    (tmp_path / "logs").mkdir()
+    script = tmp_path / "entrypoint"
+    script.write_text(ENTRYPOINT.read_text().replace("/logs", str(tmp_path / "logs")))
+    script.chmod(0o755)
+    return script
+
+
+def test_what_the_daemon_says_is_in_the_log_of_the_container_and_in_a_file(with_logs: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        assert started(with_logs, tmp_path, {}).stderr == "serving\n"
+    assert (tmp_path / "logs/edged.log").read_text() == "serving\n" * 2
+
+
+def test_a_large_log_is_put_aside_at_the_start(with_logs: Path, tmp_path: Path) -> None:
+    (tmp_path / "logs/edged.log.1").write_text("the one before")
+    (tmp_path / "logs/edged.log").write_bytes(bytes(10 * 2**20 + 1))
+    started(with_logs, tmp_path, {})
+    assert (tmp_path / "logs/edged.log.1").stat().st_size == 10 * 2**20 + 1
+    assert (tmp_path / "logs/edged.log").read_text() == "serving\n"
+
+
+def test_a_log_that_cannot_be_written_is_said_with_what_to_do_and_is_no_obstacle(
+    with_logs: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "logs/edged.log").mkdir()
+    done = started(with_logs, tmp_path, {})
+    said, *rest = done.stderr.splitlines()
+    assert "edged.log cannot be written" in said and "sudo chown" in said
+    assert rest == ["serving"] and "args: serve" in done.stdout
 
 
 @pytest.fixture(scope="module")

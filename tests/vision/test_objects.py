@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from edged.errors import ArtefactError
+from edged.records import PictureSearch
 from edged.vision import weights
 from edged.vision.objects import LEAST_CONFIDENCE, ObjectDetector
 from edged.vision.ocr import Ocr
@@ -73,11 +74,11 @@ async def test_a_description_names_them(detector: ObjectDetector, ocr: Ocr) -> N
 async def test_things_are_found_by_their_name(detector: ObjectDetector, ocr: Ocr) -> None:
     sight = Sight(lambda: ocr, lambda: detector)
     picture = encoded(photo("coffee.png"))
-    (cup,) = await sight.find(picture, " CUP")
+    (cup,) = (await sight.find(picture, " CUP")).found
     assert (cup.text, cup.is_object) == ("cup", True) and cup.confidence >= LEAST_CONFIDENCE
     (left, top), _, (right, bottom), _ = cup.corners
     assert 0 <= left < 0.5 < right <= 1 and 0 <= top < 0.5 < bottom <= 1
-    assert await sight.find(picture, "cu") == ()
+    assert await sight.find(picture, "cu") == PictureSearch(found=(), only_words=False)
     sight.close()
 
 

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from edged.errors import InvalidInput, MissingExtra, QueueFull, Unavailable
+from edged.records import PictureSearch
 from edged.vision.ocr import Ocr, ReadLine
 from edged.vision.pictures import Pixels
 from edged.vision.sight import MAX_KEPT, MAX_WAITING, MAX_WORDS, Sight
@@ -52,18 +53,19 @@ async def test_a_menu_as_text_markdown_and_rows(sight: Sight) -> None:
 
 async def test_words_are_found_where_they_stand(sight: Sight) -> None:
     data = encoded(menu())
-    (tofu,) = await sight.find(data, "mapo  TOFU")
+    (tofu,) = (await sight.find(data, "mapo  TOFU")).found
     assert tofu.text == "Mapo Tofu"
     xs, ys = zip(*tofu.corners, strict=True)
     assert min(xs) == pytest.approx(80 / 1280, abs=0.015) and max(xs) == pytest.approx(282 / 1280, abs=0.03)
     assert min(ys) == pytest.approx(165 / 960, abs=0.02) and max(ys) == pytest.approx(205 / 960, abs=0.02)
-    (fish,) = await sight.find(data, "清蒸鱼")
+    (fish,) = (await sight.find(data, "清蒸鱼")).found
     assert fish.corners[0][0] > tofu.corners[1][0] and fish.corners[0][1] > tofu.corners[3][1]
-    prices = await sight.find(data, ".00")
+    prices = (await sight.find(data, ".00")).found
     assert len(prices) == 8
     tops = [price.corners[0][1] for price in prices]
     assert tops == sorted(tops)
-    assert await sight.find(data, "pizza") == ()
+    assert all(price.confidence == round(price.confidence, 4) for price in prices)
+    assert await sight.find(data, "pizza") == PictureSearch(found=(), only_words=True)
 
 
 @pytest.mark.parametrize("words", ["", "  ", "x" * (MAX_WORDS + 1)])

@@ -21,7 +21,7 @@ from edged.events import (
     Text,
     TextDelta,
 )
-from edged.pipeline.phone.confirmation import confirmation
+from edged.pipeline.phone.confirmation import confirmation, touched
 from edged.pipeline.phone.conversation import conversation
 from edged.pipeline.phone.dialect import grammar, read, written
 from edged.pipeline.phone.screen import in_words
@@ -97,7 +97,13 @@ class PhoneAgent:
             said = await self._read(request.screenshot)
         has_typed = bool(request.history) and isinstance(request.history[-1].action, TypeText | TypeName)
         needed = confirmation(action, said, task=request.task, thought=thought, has_typed=has_typed)
-        yield PhoneStep(action=action, confirmation=needed, width=picture.width, height=picture.height)
+        yield PhoneStep(
+            action=action,
+            confirmation=needed,
+            width=picture.width,
+            height=picture.height,
+            touched=touched(action, said),
+        )
         if measured:
             yield measured
 

@@ -60,6 +60,16 @@ def confirmation(
     return ""
 
 
+def touched(action: PhoneAction, screen: PictureText | None) -> str:
+    """What the screen says where the action touches it, or nearest to that; empty for nothing."""
+    match action:
+        case Tap(element=place) | DoubleTap(element=place) | LongPress(element=place) | Swipe(start=place) if screen:
+            lines = [line for line in screen.lines if _is_at(place, line.corners)]
+            nearest = min(lines, key=lambda line: _distance(place, line.corners), default=None)
+            return _short(nearest.text) if nearest else ""
+    return ""
+
+
 def _words(touched: Sequence[str], said: Sequence[str], task: str) -> str:
     """Of a touch on these words, on a screen that says those."""
     if sensitive := next(filter(of_button, touched), ""):
@@ -98,9 +108,18 @@ def _slide(place: ScreenPlace, screen: PictureText | None) -> str:
 
 
 def _is_at(place: ScreenPlace, corners: Corners) -> bool:
+    across, along = _away(place, corners)
+    return across <= _BESIDE_X and along <= _BESIDE_Y
+
+
+def _distance(place: ScreenPlace, corners: Corners) -> float:
+    return sum(_away(place, corners))
+
+
+def _away(place: ScreenPlace, corners: Corners) -> tuple[float, float]:
+    """Thousandths across and along the screen; 0 within."""
     xs, ys = [x * 1000 for x, _ in corners], [y * 1000 for _, y in corners]
-    is_across = min(xs) - _BESIDE_X <= place.x <= max(xs) + _BESIDE_X
-    return is_across and min(ys) - _BESIDE_Y <= place.y <= max(ys) + _BESIDE_Y
+    return max(min(xs) - place.x, place.x - max(xs), 0), max(min(ys) - place.y, place.y - max(ys), 0)
 
 
 def _short(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,8 @@ class LocalTool:
     description: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """The properties of its arguments, as JSON Schema has them; each is required unless its schema has a default."""
+    uses: Sequence[Mapping[str, Any]] = ()
+    """Instead, where it is used in several ways: the properties in each of them."""
     scope: Scope | None = None
     """What whoever asks must be allowed; None for everybody."""
     run: Run
@@ -40,14 +42,19 @@ class LocalTool:
     @property
     def declaration(self) -> Tool:
         """For the model."""
-        schema = {
-            "type": "object",
-            "properties": self.parameters,
-            "required": [name for name, value in self.parameters.items() if "default" not in value],
-            "additionalProperties": False,
-        }
+        uses = list(map(_schema, self.uses))
+        schema = {"type": "object", "anyOf": uses} if uses else _schema(self.parameters)
         return Tool(name=self.name, description=self.description, parameters=json.dumps(schema))
 
     def is_for(self, reader: Reader) -> bool:
         """Whether they may use it."""
         return self.scope is None or self.scope in reader.scopes
+
+
+def _schema(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": parameters,
+        "required": [name for name, value in parameters.items() if "default" not in value],
+        "additionalProperties": False,
+    }

@@ -10,22 +10,18 @@ from edged.pipeline.tools.local_tool import LocalTool, Occasion
 
 MAX_OWNERS = 100
 """Whose timers are kept; those of who set one first are forgotten before others'."""
-_PARAMETERS = {
-    "action": {"enum": ["set", "list", "cancel"]},
-    "seconds": {
-        "type": "integer",
-        "minimum": int(MIN_SECONDS),
-        "maximum": int(MAX_SECONDS),
-        "default": 60,
-        "description": "How long a new timer runs.",
-    },
-    "name": {
-        "type": "string",
-        "maxLength": MAX_NAME_CHARACTERS,
-        "default": "",
-        "description": "What it is for; of one to cancel, its name.",
-    },
+_SECONDS = {
+    "type": "integer",
+    "minimum": int(MIN_SECONDS),
+    "maximum": int(MAX_SECONDS),
+    "description": "How long it runs.",
 }
+_NAME = {"type": "string", "maxLength": MAX_NAME_CHARACTERS, "default": "", "description": "What it is for."}
+_USES = (
+    {"action": {"const": "set"}, "seconds": _SECONDS, "name": _NAME},
+    {"action": {"const": "cancel"}, "name": _NAME},
+    {"action": {"const": "list"}},
+)
 
 
 def timers_tool(room: Timers, clock: Callable[[], float]) -> LocalTool:
@@ -38,14 +34,14 @@ def timers_tool(room: Timers, clock: Callable[[], float]) -> LocalTool:
             del owned[next(name for name in owned if name not in ("", occasion.reader.owner))]
         return _act(timers, arguments, clock())
 
-    return LocalTool(name="timers", description="Sets, lists or cancels timers.", parameters=_PARAMETERS, run=act)
+    return LocalTool(name="timers", description="Sets, lists or cancels timers.", uses=_USES, run=act)
 
 
 def _act(timers: Timers, arguments: Mapping[str, Any], now: float) -> str:
     name = arguments.get("name", "")
     match arguments["action"]:
         case "set":
-            return f"set: {_described(timers.set(now, arguments.get('seconds', 60), name), now)}"
+            return f"set: {_described(timers.set(now, arguments['seconds'], name), now)}"
         case "cancel":
             cancelled = timers.cancel(name)
             return f"cancelled: {_described(cancelled[0], now)}" if cancelled else "error: no timer, or several, fit"

@@ -23,6 +23,7 @@ _Result = TypeVar("_Result")
 
 SEND_SECONDS = 60.0
 """How long a client may leave a piece unread, once the connection holds no more."""
+_END = {"type": "http.response.body", "body": b""}
 
 
 async def answered(border: CallBorder, request: Request, work: Callable[[], Awaitable[Response]]) -> Response:
@@ -93,28 +94,27 @@ class ByteStream(Response):
             if not has_begun:
                 await failed(exc)(scope, receive, send)
                 return
-            if not await self._excused(send, exc):
-                return
+            await self._break_off(send, exc)
+            return
         await self._close(send)
 
-    async def _excused(self, send: Send, error: EdgedError) -> bool:
-        """Whether the client was told what went wrong; otherwise the connection ends before the answer does."""
-        return False
+    async def _break_off(self, send: Send, error: EdgedError) -> None:
+        """The connection ends before the answer does."""
 
     async def _close(self, send: Send) -> None:
-        await send({"type": "http.response.body", "body": b""})
+        await send(_END)
 
 
 class EventStream(ByteStream):
-    """Server-sent events: `data: {...}` for each piece, and `data: [DONE]`. A late error is the last piece."""
+    """Server-sent events: `data: {...}` for each piece, and `data: [DONE]`, or a late error and nothing after it."""
 
     def __init__(self, border: CallBorder, path: str, pieces: AsyncGenerator[dict[str, Any], None]) -> None:
         """path: see `method_of`."""
         super().__init__(border, path, _events(pieces), EVENTS)
 
-    async def _excused(self, send: Send, error: EdgedError) -> bool:
+    async def _break_off(self, send: Send, error: EdgedError) -> None:
         await _patiently(send, _more(_event(json.dumps(failure(error)[1]))))
-        return True
+        await send(_END)
 
     async def _close(self, send: Send) -> None:
         await _patiently(send, _more(_event("[DONE]")))

@@ -15,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartParser
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 import edged
@@ -78,6 +78,7 @@ def make_app(parts: Parts) -> FastAPI:
     if parts.docs:
         app.mount("/docs/", StaticFiles(directory=parts.docs))
         app.add_api_route("/docs", _docs, include_in_schema=False)
+        app.add_api_route("/", _front, include_in_schema=False)
     return app
 
 
@@ -85,14 +86,21 @@ def _docs() -> Response:
     return HTMLResponse(DOCS, headers={"content-security-policy": FROM_HERE_ALONE})
 
 
+def _front() -> Response:
+    return RedirectResponse("/docs")
+
+
 def _add_state(app: FastAPI, parts: Parts) -> None:
     @app.get("/health", responses={**answers(Health), 503: {"model": Health}})
     async def health() -> Response:
+        """Tell whether requests are taken. It needs no key and is not logged."""
         state = parts.state()
         return JSONResponse({"status": state.value}, 200 if state is DaemonState.SERVING else 503)
 
     @app.get("/metrics", response_class=PlainTextResponse, responses=errors(503))
     async def metrics(request: Request) -> Response:
+        """Count requests, tokens, times and what waits, in the text format of Prometheus."""
+
         async def work() -> Response:
             return Response(parts.meter.text(), media_type=CONTENT_TYPE)
 
@@ -102,16 +110,24 @@ def _add_state(app: FastAPI, parts: Parts) -> None:
 def _add_models(app: FastAPI, parts: Parts) -> None:
     @app.get("/v1/models", responses=answers(ModelList) | errors(401))
     async def list_models() -> Response:
-        names = [info.name for info in sorted(parts.engines.models(), key=lambda info: not info.is_default)]
-        names += [parts.alias, *([parts.embedder.name] if parts.embedder.is_installed else [])]
-        return JSONResponse({"object": "list", "data": list(map(_model, names))})
+        """List the names that a request may have as its model: the default engine comes first."""
+        engines = sorted(parts.engines.models(), key=lambda info: not info.is_default)
+        built = {info.name: info.built_at_seconds for info in engines}
+        meant = parts.alias_engine or next(iter(built), "")
+        told = [*built.items(), (parts.alias, built.get(meant, 0))]
+        told += [(parts.embedder.name, 0)] if parts.embedder.is_installed else []
+        return JSONResponse({"object": "list", "data": [_model(name, created) for name, created in told]})
 
     @app.get("/v1/models/{name:path}", responses=answers(Model) | errors(401, 404, 503))
     async def get_model(name: str, request: Request) -> Response:
+        """Tell whether there is a model of that name."""
+
         async def work() -> Response:
-            if name != parts.embedder.name:
-                await parts.model.resolve(parts.engine(name))
-            return JSONResponse(_model(name))
+            if parts.is_embedder(name):
+                return JSONResponse(_model(name, 0))
+            engine = await parts.model.resolve(parts.engine(name))
+            built = {info.name: info.built_at_seconds for info in parts.engines.models()}
+            return JSONResponse(_model(name, built.get(engine, 0)))
 
         return await answered(parts.border, request, work)
 
@@ -122,6 +138,12 @@ def _add_chat(app: FastAPI, parts: Parts) -> None:
         responses=answers(ChatCompletion, events=ChatCompletionChunk) | errors(404, *POSTED),
     )
     async def chat_completions(asked: ChatRequest, request: Request) -> Response:
+        """Answer the last message of a conversation, which the request holds whole. `stream` sends it word by word.
+
+        Messages may hold pictures and recordings; tools, forms of the answer and thinking are asked for here. Nothing
+        is stored without `store`.
+        """
+
         async def work() -> Response:
             with _named_as_asked(asked):
                 return JSONResponse(await (await _completion(parts, asked)).whole())
@@ -138,6 +160,8 @@ def _add_completions(app: FastAPI, parts: Parts) -> None:
         responses=answers(WholeTextCompletion, events=TextCompletionChunk) | errors(404, *POSTED),
     )
     async def completions(asked: CompletionRequest, request: Request) -> Response:
+        """Go on with a text, or with each of several, without making a conversation of it."""
+
         async def work() -> Response:
             with _named_as_asked(asked):
                 return JSONResponse(await (await _text_completion(parts, asked)).whole())
@@ -196,18 +220,23 @@ def _named_as_asked(asked: GenerationOptions) -> Iterator[None]:
         raise
     except InvalidInput as exc:
         form = form_of(asked) if exc.field.startswith("output") else None
-        exc.field = form.field if form else request_field(exc.field)
+        field = form.field if form else request_field(exc.field)
+        if exc.field:
+            exc.message = exc.message.replace(exc.field, field)
+        exc.field = field
         raise
 
 
-def _model(name: str) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": 0, "owned_by": "edged"}
+def _model(name: str, created: int) -> dict[str, Any]:
+    """created: Unix time; 0 where it is not known."""
+    return {"id": name, "object": "model", "created": created, "owned_by": "edged"}
 
 
 async def _on_invalid(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, RequestValidationError)
     forget_frames(exc)
-    return invalid(exc.errors())
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return invalid(exc.errors(), is_json=kind.endswith(("/json", "+json")))
 
 
 async def _on_refused(request: Request, exc: Exception) -> Response:
@@ -219,7 +248,15 @@ async def _on_refused(request: Request, exc: Exception) -> Response:
 async def _on_http(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
     forget_frames(exc)
-    return JSONResponse(body(str(exc.detail).lower(), exc.status_code, code="http"), exc.status_code, exc.headers)
+    message, code = str(exc.detail).lower(), "invalid_input"
+    if exc.status_code == 404:
+        message, code = (
+            "no such path: /docs and /openapi.json on the daemon's machine list those that are",
+            "unknown_url",
+        )
+    elif exc.status_code == 405:
+        message, code = f"this path takes {(exc.headers or {}).get('Allow', 'another method')}", "method_not_supported"
+    return JSONResponse(body(message, exc.status_code, code=code), exc.status_code, exc.headers)
 
 
 async def _on_broken(request: Request, exc: Exception) -> Response:

@@ -64,6 +64,7 @@ def add_audio(app: FastAPI, parts: Parts) -> None:
         ] = None,
         stream: Annotated[Switch, Form()] = False,
     ) -> Response:
+        """Write a recording down, in its own language: as text, as subtitles, or with the time of each word."""
         has_words = "word" in (granularities or ())
         if has_words and response_format != "verbose_json":
             raise InvalidInput("words have their times in verbose_json alone", field="timestamp_granularities")
@@ -91,6 +92,7 @@ def add_audio(app: FastAPI, parts: Parts) -> None:
         response_format: Annotated[TranscriptForm, Form()] = "json",
         temperature: Temperature = 0.0,
     ) -> Response:
+        """Write a recording down in English, whatever language is spoken in it; takes a multilingual recognizer."""
         options = TranscriptionOptions(
             translates=True, prompt=prompt, temperature=temperature, has_words=response_format in _TIMED
         )
@@ -110,6 +112,7 @@ def add_audio(app: FastAPI, parts: Parts) -> None:
         responses=answers(events=SpeechDelta | SpeechDone, sounds=sorted(sounds)) | errors(*POSTED),
     )
     async def speech(asked: SpeechRequest, request: Request) -> Response:
+        """Read a text aloud. The sound is sent as it is spoken."""
         sound = _said(parts, asked)
         if asked.stream_format == "sse":
             return EventStream(parts.border, method_of(request), _as_events(sound))

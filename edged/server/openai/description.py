@@ -70,7 +70,9 @@ def _event(data: Any) -> dict[str, Any]:
     schema = TypeAdapter(data).json_schema(ref_template=_COMPONENTS, mode="serialization")
     definitions = schema.pop("$defs")
     in_json = {"type": "string", "contentMediaType": "application/json", "contentSchema": schema}
-    properties = {"data": {"anyOf": [in_json, {"const": "[DONE]", "description": "The last one"}]}}
+    properties = {
+        "data": {"anyOf": [in_json, {"const": "[DONE]", "description": "The last one, unless that is an error"}]}
+    }
     return {"type": "object", "properties": properties, "required": ["data"], "$defs": definitions}
 
 

@@ -28,6 +28,10 @@ IDENTIFY = "edged.identify"
 _SEPARATORS = (b",", b":", b"[", b"{")
 _NOT_IN_A_HOST = frozenset("@/?#\\")
 _TOO_LARGE = "the request is too large"
+NOT_THIS_HOST = (
+    "this port is for programs on this machine, and the header Host names another one: ask at 127.0.0.1 or localhost; "
+    "of a container, http.hosts lists the names that it has for others"
+)
 
 
 class Door:
@@ -129,16 +133,18 @@ class _Limited:
         return message
 
 
-def on_this_machine(scope: Scope) -> Callable[[], Caller]:
-    """Every program is the operator's.
+def on_this_machine(scope: Scope, *, hosts: frozenset[str] = frozenset()) -> Callable[[], Caller]:
+    """Every program is the operator's. hosts: names that programs may ask for beside this machine's own.
 
     Raises PermissionDenied for a page whose name was made to mean 127.0.0.1, and for one from elsewhere.
     """
     headers = Headers(scope=scope)
     host = headers.get("host", "")
-    names = [_host(f"//{host}"), *map(_host, headers.getlist("origin"))]
-    if not _NOT_IN_A_HOST.isdisjoint(host) or not all(map(_is_loopback, names)):
-        raise PermissionDenied("this port is for programs on this machine")
+    name = _host(f"//{host}")
+    if not _NOT_IN_A_HOST.isdisjoint(host) or not (name in hosts or _is_loopback(name)):
+        raise PermissionDenied(NOT_THIS_HOST)
+    if not all(_is_loopback(_host(origin)) for origin in headers.getlist("origin")):
+        raise PermissionDenied("this port is for programs on this machine: the header Origin names a page of elsewhere")
     return Caller
 
 

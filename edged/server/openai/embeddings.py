@@ -25,6 +25,8 @@ def add_embeddings(app: FastAPI, parts: Parts) -> None:
 
     @app.post("/v1/embeddings", responses=answers(EmbeddingList) | errors(404, *POSTED))
     async def embeddings(asked: EmbeddingRequest, request: Request) -> Response:
+        """Put texts where those that mean the same are near each other: a vector of length 1 for each."""
+
         async def work() -> Response:
             # Writing down a million numbers takes a while, in which answers would stand still.
             return await asyncio.to_thread(JSONResponse, await _embedded(parts, asked))
@@ -34,7 +36,7 @@ def add_embeddings(app: FastAPI, parts: Parts) -> None:
 
 async def _embedded(parts: Parts, asked: EmbeddingRequest) -> dict[str, Any]:
     name = parts.embedder.name
-    if asked.model not in ("", name):
+    if asked.model and not parts.is_embedder(asked.model):
         raise NotFound(f"no embedding model named {asked.model}: there is {name}", resource=("model", asked.model))
     texts = [asked.input] if isinstance(asked.input, str) else asked.input
     if not all(texts):

@@ -68,11 +68,17 @@ def failed(error: EdgedError) -> Response:
     return JSONResponse(content, status, headers)
 
 
-def invalid(problems: Sequence[Any]) -> Response:
-    """What pydantic found; the first problem, since clients show one line. What was sent is not quoted."""
+def invalid(problems: Sequence[Any], *, is_json: bool) -> Response:
+    """What pydantic found; the first problem, since clients show one line. What was sent is not quoted.
+
+    is_json: by the request's Content-Type.
+    """
     first = problems[0]
     if first["type"] == "json_invalid":
         return JSONResponse(body("the body is no JSON", 400, code="invalid_input"), 400)
+    if first["loc"] == ("body",) and not is_json:
+        message = "the body must be JSON, and be called that: Content-Type: application/json"
+        return JSONResponse(body(message, 400, code="invalid_input"), 400)
     steps = [str(step) for step in first["loc"][1:] if step not in (WORDS, PARTS)]
     if steps and steps[0] in _WHOLE:
         steps = steps[:1]

@@ -116,6 +116,10 @@ class Parts:
     docs: Path | None
     """Folder of Swagger UI; None where it is not installed."""
 
+    def is_embedder(self, name: str) -> bool:
+        """By its customary names, too: with capitals, and with the name of those who published it."""
+        return name.casefold().removeprefix("sentence-transformers/") == self.embedder.name
+
     def engine(self, name: str) -> str:
         """The engine's own name."""
         return self.alias_engine if name == self.alias else name

@@ -86,11 +86,13 @@ ContentPart = Annotated[TextPart | ImagePart | AudioPart, Field(discriminator="t
 
 
 WORDS, PARTS = "words", "parts"
-"""How pydantic tells, in the place of an error, which of the two a content was taken for."""
+"""How pydantic tells, in the place of an error, which of the two a text or a list was taken for."""
+_BY_KIND = Discriminator(lambda value: PARTS if isinstance(value, list) else WORDS)
 Content = Annotated[
-    Annotated[_Words, Tag(WORDS)] | Annotated[list[ContentPart], Field(max_length=MAX_PARTS), Tag(PARTS)],
-    Discriminator(lambda content: PARTS if isinstance(content, list) else WORDS),
+    Annotated[_Words, Tag(WORDS)] | Annotated[list[ContentPart], Field(max_length=MAX_PARTS), Tag(PARTS)], _BY_KIND
 ]
+_Prompts = Annotated[list[_Words], Field(min_length=1, max_length=MAX_PROMPTS), Tag(PARTS)]
+_Texts = Annotated[list[_Words], Field(min_length=1, max_length=MAX_TEXTS), Tag(PARTS)]
 
 
 class ChatMessage(BaseModel):
@@ -219,7 +221,7 @@ class CompletionRequest(GenerationOptions):
 
     model_config = _shown({"prompt": "The capital of France is"})
 
-    prompt: _Words | Annotated[list[_Words], Field(min_length=1, max_length=MAX_PROMPTS)]
+    prompt: Annotated[Annotated[_Words, Tag(WORDS)] | _Prompts, _BY_KIND]
     echo: StrictBool | None = False
     suffix: _Words | None = None
     best_of: _Whole | None = None
@@ -231,7 +233,7 @@ class EmbeddingRequest(BaseModel):
 
     model_config = _shown({"input": ["What is the capital of France?", "The bread is stale."]})
 
-    input: _Words | Annotated[list[_Words], Field(min_length=1, max_length=MAX_TEXTS)] = Field(
+    input: Annotated[Annotated[_Words, Tag(WORDS)] | _Texts, _BY_KIND] = Field(
         description="Texts: tokens would be those of another tokenizer"
     )
     model: _Name = ""

@@ -51,8 +51,8 @@ def tool_use_of(request: ChatRequest) -> ToolUse | None:
 
 
 def request_field(field: str) -> str:
-    """The engine's name of a tool's field as the request has it."""
-    return _TOOL_FIELD.sub(r"tools.\1.function", field)
+    """The engine's name of a field of a tool or a message as the request has it."""
+    return "messages" if field.startswith("parts") else _TOOL_FIELD.sub(r"tools.\1.function", field)
 
 
 def calls_of(calls: Sequence[AssistantCall], place: str) -> tuple[ToolCall, ...]:

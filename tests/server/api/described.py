@@ -42,8 +42,9 @@ def _values(media_type: str, answer: Answer) -> Iterator[Any]:
     if media_type == "application/json":
         yield answer.json()
     elif media_type == "text/event-stream":
-        *events, last = re.findall(r"^data: (.*)$", unchunked(answer).decode(), re.MULTILINE)
-        assert last == "[DONE]"
+        events = re.findall(r"^data: (.*)$", unchunked(answer).decode(), re.MULTILINE)
+        assert events[-1] == "[DONE]" or "error" in json.loads(events[-1])
+        events = [event for event in events if event != "[DONE]"]
         yield from map(json.loads, events)
 
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -160,15 +161,17 @@ def answer_of(received: bytes) -> Answer:
 
 
 class HttpDaemon:
-    def __init__(self, *, max_bytes: int = MAX_BYTES, worker: EngineWorker | None = None) -> None:
-        """worker: answers instead of the script."""
+    def __init__(
+        self, *, max_bytes: int = MAX_BYTES, worker: EngineWorker | None = None, hosts: frozenset[str] = frozenset()
+    ) -> None:
+        """worker: answers instead of the script. hosts: names that this machine has for others."""
         self.model = ScriptedModel()
         self.lifecycle = Lifecycle(HealthServicer(()))
         self.lifecycle.enter(DaemonState.SERVING)
         self.memory = DictMemory()
         self.parts = scripted_parts(worker or self.model, self.lifecycle, CallBorder(self.lifecycle), self.memory)
         self.parts.border.on_end = self.parts.meter.call
-        app = Door(make_app(self.parts), on_this_machine, max_bytes=max_bytes)
+        app = Door(make_app(self.parts), partial(on_this_machine, hosts=hosts), max_bytes=max_bytes)
         self.server = HttpServer(app, key="http.listen", tls=None, most_per_address=64)
         self.port = 0
 

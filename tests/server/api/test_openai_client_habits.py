@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
+from openai import APIError
+from openai.types.chat import ChatCompletionUserMessageParam
 
-from edged.errors import ContextOverflow, InvalidInput, QueueFull
+from edged.errors import ContextOverflow, EdgedError, InvalidInput, QueueFull, Unauthenticated, Unavailable
 from edged.events import ContextTrimmed, OutputKind, TextDelta
 from tests.server.api.http_daemon import HttpDaemon
-from tests.server.scripted import END, Step, says
+from tests.server.scripted import BUILT_AT_SECONDS, END, Step, says
 
+HELLO: list[ChatCompletionUserMessageParam] = [{"role": "user", "content": "Hello"}]
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 
 
@@ -119,3 +122,83 @@ async def test_what_is_no_json_is_at_no_field(daemon: HttpDaemon) -> None:
 async def test_a_method_that_is_not_there_names_the_one_that_is(daemon: HttpDaemon) -> None:
     answer = await daemon.post("/v1/models", {})
     assert answer.status == 405 and answer.headers["allow"] == "GET"
+    error = answer.json()["error"]
+    assert error["code"] == "method_not_supported" and "GET" in error["message"]
+
+
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/chat"])
+async def test_a_path_that_is_not_there_says_where_they_are_listed(daemon: HttpDaemon, path: str) -> None:
+    answer = await daemon.raw(f"GET {path} HTTP/1.1\nHost: localhost\nConnection: close\n\n")
+    error = answer.json()["error"]
+    assert (answer.status, error["code"]) == (404, "unknown_url") and "/openapi.json" in error["message"]
+
+
+@pytest.mark.parametrize("kind", ["", "Content-Type: text/plain\n"])
+async def test_a_body_that_is_not_called_json_is_told_what_to_call_it(daemon: HttpDaemon, kind: str) -> None:
+    body = b'{"input": "x"}'
+    head = f"POST /v1/embeddings HTTP/1.1\nHost: localhost\nConnection: close\n{kind}Content-Length: {len(body)}\n\n"
+    answer = await daemon.raw(head, body)
+    assert answer.status == 400 and "Content-Type: application/json" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "told"),
+    [
+        ("/v1/embeddings", {"input": ["x"] * 3000}, "input: List should have at most 2048 items"),
+        ("/v1/embeddings", {"input": []}, "input: List should have at least 1 item"),
+        ("/v1/embeddings", {"input": [1, 2]}, "input: Input should be a valid string"),
+        ("/v1/embeddings", {"input": 5}, "input: Input should be a valid string"),
+        ("/v1/completions", {"prompt": ["x"] * 17}, "prompt: List should have at most 16 items"),
+    ],
+)
+async def test_texts_that_are_too_many_are_counted(
+    daemon: HttpDaemon, path: str, options: dict[str, object], told: str
+) -> None:
+    error = (await daemon.post(path, options)).json()["error"]
+    assert error["message"].startswith(told) and [error["param"]] == list(options)
+
+
+@pytest.mark.parametrize(
+    ("field", "told"),
+    [
+        ("output.json_schema", "response_format cannot be"),
+        ("tools[0].parameters", "tools.0.function.parameters cannot be"),
+        ("parts[0]", "messages cannot be"),
+    ],
+)
+async def test_messages_name_the_fields_of_this_api(daemon: HttpDaemon, field: str, told: str) -> None:
+    daemon.model.refusal = InvalidInput(f"{field} cannot be", field=field)
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}
+    error = (await daemon.chat(response_format=form)).json()["error"]
+    assert error["message"] == told and error["param"] == told.split()[0]
+
+
+@pytest.mark.parametrize("prefix", ["", "sentence-transformers/"])
+async def test_the_embedding_model_has_its_customary_names(daemon: HttpDaemon, prefix: str) -> None:
+    name = f"{prefix}{daemon.parts.embedder.name.title()}"
+    answer = await daemon.post("/v1/embeddings", {"input": "x", "model": name})
+    assert answer.status == 200 and answer.json()["model"] == daemon.parts.embedder.name
+    async with daemon.client() as client:
+        assert (await client.models.retrieve(name)).id == name
+
+
+async def test_models_say_since_when_there_are_these(daemon: HttpDaemon) -> None:
+    async with daemon.client() as client:
+        created = {model.id: model.created async for model in client.models.list()}
+        assert created["tiny"] == created["autoglm-phone-9b"] == BUILT_AT_SECONDS
+        assert (await client.models.retrieve("tiny")).created == BUILT_AT_SECONDS
+        assert (await client.models.retrieve("autoglm-phone-9b")).created == BUILT_AT_SECONDS
+
+
+@pytest.mark.parametrize("error", [Unavailable("the GPU is gone"), Unauthenticated("this device is not paired")])
+async def test_a_stream_that_broke_off_does_not_say_that_it_is_done(daemon: HttpDaemon, error: EdgedError) -> None:
+    daemon.model.script = [TextDelta(text="Par"), error]
+    body = (await daemon.chat(stream=True)).body
+    assert error.message.encode() in body and b"[DONE]" not in body and body.endswith(b"0\r\n\r\n")
+    heard = ""
+    async with daemon.client() as client:
+        stream = await client.chat.completions.create(model="tiny", messages=HELLO, stream=True)
+        with pytest.raises(APIError, match=error.message):
+            async for chunk in stream:
+                heard += chunk.choices[0].delta.content or ""
+    assert heard == "Par"

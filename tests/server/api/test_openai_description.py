@@ -71,6 +71,7 @@ async def test_every_status_of_every_path_has_a_schema(daemon: HttpDaemon) -> No
     assert described["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
     for path, operations in described["paths"].items():
         for operation in operations.values():
+            assert operation["description"].endswith(".")
             assert operation.get("security", []) == ([{"key": []}, {}] if path.startswith("/v1/") else [])
             assert not {"4XX", "5XX", "default", "422"} & set(operation["responses"])
             for answer in operation["responses"].values():

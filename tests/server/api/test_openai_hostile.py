@@ -26,6 +26,36 @@ async def test_a_page_whose_name_was_made_to_mean_this_machine_is_refused(daemon
     assert answer.status in (400, 403) and not daemon.model.requests
 
 
+async def test_who_is_refused_is_told_what_to_do(daemon: HttpDaemon) -> None:
+    refused = await daemon.post("/v1/models", {}, host="edged:8000")
+    assert refused.status == 403
+    message = refused.json()["error"]["message"]
+    assert "Host" in message and "127.0.0.1" in message and "http.hosts" in message and "edged:8000" not in message
+    refused = await daemon.post("/v1/models", {}, "Origin: https://evil.example")
+    assert "Origin" in refused.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("edged:8000", "", 200),
+        ("EDGED", "", 200),
+        ("localhost", "", 200),
+        ("edged.evil.example", "", 403),
+        ("evil.example", "", 403),
+        ("edged@evil.example", "", 403),
+        ("edged:8000", "https://evil.example", 403),
+        ("edged:8000", "http://edged:8000", 403),
+    ],
+)
+async def test_a_container_is_asked_by_the_names_that_it_was_given(host: str, origin: str, status: int) -> None:
+    """By programs: a page has no business there, whatever its name."""
+    async with HttpDaemon(hosts=frozenset({"edged"})).serving() as daemon:
+        body = {"messages": [{"role": "user", "content": "x"}]}
+        headers = [f"Origin: {origin}"] if origin else []
+        assert (await daemon.post("/v1/chat/completions", body, *headers, host=host)).status == status
+
+
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1.evil.example"])
 async def test_a_page_from_elsewhere_is_refused(daemon: HttpDaemon, origin: str) -> None:
     body = {"messages": [{"role": "user", "content": "x"}]}

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file edged/v1/model.proto.
  */
 export const file_edged_v1_model: GenFile = /*@__PURE__*/
-  fileDesc("ChRlZGdlZC92MS9tb2RlbC5wcm90bxIIZWRnZWQudjEi5AEKBU1vZGVsEgwKBG5hbWUYASABKAkSEgoKbW9kZWxfdHlwZRgCIAEoCRISCgpwYXJhbWV0ZXJzGAMgASgDEhYKDmNvbnRleHRfbGVuZ3RoGAQgASgFEhEKCXByZWNpc2lvbhgFIAEoCRISCgpkaXNrX2J5dGVzGAYgASgDEg8KB2xpY2Vuc2UYByABKAkSEgoKaXNfZGVmYXVsdBgIIAEoCBIRCglpc19sb2FkZWQYCSABKAgSDwoHaXNfZGVtbxgKIAEoCBINCgVyZWFkcxgLIAMoCRIOCgZ0aGlua3MYDCABKAgiEwoRTGlzdE1vZGVsc1JlcXVlc3QiNQoSTGlzdE1vZGVsc1Jlc3BvbnNlEh8KBm1vZGVscxgBIAMoCzIPLmVkZ2VkLnYxLk1vZGVsIh8KD0dldE1vZGVsUmVxdWVzdBIMCgRuYW1lGAEgASgJIjIKEEdldE1vZGVsUmVzcG9uc2USHgoFbW9kZWwYASABKAsyDy5lZGdlZC52MS5Nb2RlbDKaAQoMTW9kZWxTZXJ2aWNlEkcKCkxpc3RNb2RlbHMSGy5lZGdlZC52MS5MaXN0TW9kZWxzUmVxdWVzdBocLmVkZ2VkLnYxLkxpc3RNb2RlbHNSZXNwb25zZRJBCghHZXRNb2RlbBIZLmVkZ2VkLnYxLkdldE1vZGVsUmVxdWVzdBoaLmVkZ2VkLnYxLkdldE1vZGVsUmVzcG9uc2ViBnByb3RvMw");
+  fileDesc("ChRlZGdlZC92MS9tb2RlbC5wcm90bxIIZWRnZWQudjEi/gEKBU1vZGVsEgwKBG5hbWUYASABKAkSEgoKbW9kZWxfdHlwZRgCIAEoCRISCgpwYXJhbWV0ZXJzGAMgASgDEhYKDmNvbnRleHRfbGVuZ3RoGAQgASgFEhEKCXByZWNpc2lvbhgFIAEoCRISCgpkaXNrX2J5dGVzGAYgASgDEg8KB2xpY2Vuc2UYByABKAkSEgoKaXNfZGVmYXVsdBgIIAEoCBIRCglpc19sb2FkZWQYCSABKAgSDwoHaXNfZGVtbxgKIAEoCBINCgVyZWFkcxgLIAMoCRIOCgZ0aGlua3MYDCABKAgSGAoQYnVpbHRfYXRfc2Vjb25kcxgNIAEoAyITChFMaXN0TW9kZWxzUmVxdWVzdCI1ChJMaXN0TW9kZWxzUmVzcG9uc2USHwoGbW9kZWxzGAEgAygLMg8uZWRnZWQudjEuTW9kZWwiHwoPR2V0TW9kZWxSZXF1ZXN0EgwKBG5hbWUYASABKAkiMgoQR2V0TW9kZWxSZXNwb25zZRIeCgVtb2RlbBgBIAEoCzIPLmVkZ2VkLnYxLk1vZGVsMpoBCgxNb2RlbFNlcnZpY2USRwoKTGlzdE1vZGVscxIbLmVkZ2VkLnYxLkxpc3RNb2RlbHNSZXF1ZXN0GhwuZWRnZWQudjEuTGlzdE1vZGVsc1Jlc3BvbnNlEkEKCEdldE1vZGVsEhkuZWRnZWQudjEuR2V0TW9kZWxSZXF1ZXN0GhouZWRnZWQudjEuR2V0TW9kZWxSZXNwb25zZWIGcHJvdG8z");
 
 /**
  * @generated from message edged.v1.Model
@@ -85,6 +85,13 @@ export type Model = Message<"edged.v1.Model"> & {
    * @generated from field: bool thinks = 12;
    */
   thinks: boolean;
+
+  /**
+   * Unix time; 0 where it is not known.
+   *
+   * @generated from field: int64 built_at_seconds = 13;
+   */
+  builtAtSeconds: bigint;
 };
 
 /**

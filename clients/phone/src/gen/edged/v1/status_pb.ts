@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file edged/v1/status.proto.
  */
 export const file_edged_v1_status: GenFile = /*@__PURE__*/
-  fileDesc("ChVlZGdlZC92MS9zdGF0dXMucHJvdG8SCGVkZ2VkLnYxIhIKEEdldFN0YXR1c1JlcXVlc3Qi+wIKEUdldFN0YXR1c1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSJAoFc3RhdGUYAiABKA4yFS5lZGdlZC52MS5EYWVtb25TdGF0ZRIuCgpzdGFydGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxsaXN0ZW5pbmdfb24YBCADKAkSJgoGZW5naW5lGAUgASgLMhYuZWRnZWQudjEuRW5naW5lU3RhdHVzEiQKBXN0b3JlGAYgASgLMhUuZWRnZWQudjEuU3RvcmVTdGF0dXMSKAoHcHJpdmFjeRgHIAEoCzIXLmVkZ2VkLnYxLlByaXZhY3lTdGF0dXMSJAoFdm9pY2UYCCABKAsyFS5lZGdlZC52MS5Wb2ljZVN0YXR1cxImCgZjYW1lcmEYCSABKAsyFi5lZGdlZC52MS5DYW1lcmFTdGF0dXMSIwoFdG9vbHMYCiADKAsyFC5lZGdlZC52MS5Ub29sU3RhdHVzIikKClRvb2xTdGF0dXMSDAoEbmFtZRgBIAEoCRINCgVpc19vbhgCIAEoCCKoAgoMRW5naW5lU3RhdHVzEg0KBW1vZGVsGAEgASgJEg4KBmRldmljZRgCIAEoCRIWCg5jb250ZXh0X2xlbmd0aBgDIAEoBRIXCg9hY3RpdmVfcmVxdWVzdHMYBCABKAUSFwoPcXVldWVkX3JlcXVlc3RzGAUgASgFEhsKE21heF9xdWV1ZWRfcmVxdWVzdHMYBiABKAUSHAoUY2FjaGVkX2NvbnZlcnNhdGlvbnMYByABKAUSFgoOa3ZfY2FjaGVfYnl0ZXMYCCABKAMSHAoUa3ZfY2FjaGVfbGltaXRfYnl0ZXMYCSABKAMSFAoMbG9hZF9zZWNvbmRzGAogASgBEigKC2V4cGVydF9sb2FkGAsgAygLMhMuZWRnZWQudjEuTGF5ZXJMb2FkIhwKCUxheWVyTG9hZBIPCgdleHBlcnRzGAEgAygBIq4BCgtTdG9yZVN0YXR1cxIQCghkYXRhYmFzZRgBIAEoCRIRCgllbmNyeXB0ZWQYAiABKAgSEgoKa2V5X3NvdXJjZRgDIAEoCRIWCg5kYXRhYmFzZV9ieXRlcxgEIAEoAxIVCg1jb252ZXJzYXRpb25zGAUgASgFEhAKCG1lc3NhZ2VzGAYgASgFEhIKCnByb3RlY3Rpb24YByABKAkSEQoJcmV0ZW50aW9uGAggASgJInIKDVByaXZhY3lTdGF0dXMSKwoMZW5mb3JjZW1lbnRzGAEgAygLMhUuZWRnZWQudjEuRW5mb3JjZW1lbnQSGwoTcmVmdXNlZF9jb25uZWN0aW9ucxgCIAEoBRIXCg9jb250ZW50X2xvZ2dpbmcYAyABKAgiOwoLRW5mb3JjZW1lbnQSDAoEbmFtZRgBIAEoCRIOCgZhY3RpdmUYAiABKAgSDgoGZGV0YWlsGAMgASgJIp8BCgtWb2ljZVN0YXR1cxItCgptaWNyb3Bob25lGAEgASgOMhkuZWRnZWQudjEuTWljcm9waG9uZVN0YXRlEhAKCG9ic3RhY2xlGAIgASgJEhAKCG92ZXJydW5zGAMgASgFEhEKCXVuZGVycnVucxgEIAEoBRISCgpyZWNvbm5lY3RzGAUgASgFEhYKDnZvbHVtZV9wZXJjZW50GAYgASgFIlYKDENhbWVyYVN0YXR1cxIkCgVzdGF0ZRgBIAEoDjIVLmVkZ2VkLnYxLkNhbWVyYVN0YXRlEg4KBnNvdXJjZRgCIAEoCRIQCghvYnN0YWNsZRgDIAEoCSp6CgtEYWVtb25TdGF0ZRIcChhEQUVNT05fU1RBVEVfVU5TUEVDSUZJRUQQABIYChREQUVNT05fU1RBVEVfTE9BRElORxABEhgKFERBRU1PTl9TVEFURV9TRVJWSU5HEAISGQoVREFFTU9OX1NUQVRFX0RSQUlOSU5HEAMqogEKD01pY3JvcGhvbmVTdGF0ZRIgChxNSUNST1BIT05FX1NUQVRFX1VOU1BFQ0lGSUVEEAASGwoXTUlDUk9QSE9ORV9TVEFURV9DTE9TRUQQARIZChVNSUNST1BIT05FX1NUQVRFX09QRU4QAhIaChZNSUNST1BIT05FX1NUQVRFX01VVEVEEAMSGQoVTUlDUk9QSE9ORV9TVEFURV9MT1NUEAQqiAEKC0NhbWVyYVN0YXRlEhwKGENBTUVSQV9TVEFURV9VTlNQRUNJRklFRBAAEhQKEENBTUVSQV9TVEFURV9PRkYQARIXChNDQU1FUkFfU1RBVEVfQ0xPU0VEEAISFQoRQ0FNRVJBX1NUQVRFX09QRU4QAxIVChFDQU1FUkFfU1RBVEVfTE9TVBAEMlUKDVN0YXR1c1NlcnZpY2USRAoJR2V0U3RhdHVzEhouZWRnZWQudjEuR2V0U3RhdHVzUmVxdWVzdBobLmVkZ2VkLnYxLkdldFN0YXR1c1Jlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChVlZGdlZC92MS9zdGF0dXMucHJvdG8SCGVkZ2VkLnYxIhIKEEdldFN0YXR1c1JlcXVlc3Qi+wIKEUdldFN0YXR1c1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSJAoFc3RhdGUYAiABKA4yFS5lZGdlZC52MS5EYWVtb25TdGF0ZRIuCgpzdGFydGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxsaXN0ZW5pbmdfb24YBCADKAkSJgoGZW5naW5lGAUgASgLMhYuZWRnZWQudjEuRW5naW5lU3RhdHVzEiQKBXN0b3JlGAYgASgLMhUuZWRnZWQudjEuU3RvcmVTdGF0dXMSKAoHcHJpdmFjeRgHIAEoCzIXLmVkZ2VkLnYxLlByaXZhY3lTdGF0dXMSJAoFdm9pY2UYCCABKAsyFS5lZGdlZC52MS5Wb2ljZVN0YXR1cxImCgZjYW1lcmEYCSABKAsyFi5lZGdlZC52MS5DYW1lcmFTdGF0dXMSIwoFdG9vbHMYCiADKAsyFC5lZGdlZC52MS5Ub29sU3RhdHVzIikKClRvb2xTdGF0dXMSDAoEbmFtZRgBIAEoCRINCgVpc19vbhgCIAEoCCKoAgoMRW5naW5lU3RhdHVzEg0KBW1vZGVsGAEgASgJEg4KBmRldmljZRgCIAEoCRIWCg5jb250ZXh0X2xlbmd0aBgDIAEoBRIXCg9hY3RpdmVfcmVxdWVzdHMYBCABKAUSFwoPcXVldWVkX3JlcXVlc3RzGAUgASgFEhsKE21heF9xdWV1ZWRfcmVxdWVzdHMYBiABKAUSHAoUY2FjaGVkX2NvbnZlcnNhdGlvbnMYByABKAUSFgoOa3ZfY2FjaGVfYnl0ZXMYCCABKAMSHAoUa3ZfY2FjaGVfbGltaXRfYnl0ZXMYCSABKAMSFAoMbG9hZF9zZWNvbmRzGAogASgBEigKC2V4cGVydF9sb2FkGAsgAygLMhMuZWRnZWQudjEuTGF5ZXJMb2FkIhwKCUxheWVyTG9hZBIPCgdleHBlcnRzGAEgAygBIu0CCgtTdG9yZVN0YXR1cxIQCghkYXRhYmFzZRgBIAEoCRIRCgllbmNyeXB0ZWQYAiABKAgSEgoKa2V5X3NvdXJjZRgDIAEoCRIWCg5kYXRhYmFzZV9ieXRlcxgEIAEoAxIVCg1jb252ZXJzYXRpb25zGAUgASgFEhAKCG1lc3NhZ2VzGAYgASgFEhIKCnByb3RlY3Rpb24YByABKAkSEQoJcmV0ZW50aW9uGAggASgJEjUKEW9sZGVzdF9tZXNzYWdlX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgthdHRhY2htZW50cxgKIAEoBRIYChBhdHRhY2htZW50X2J5dGVzGAsgASgDEhMKC3ZvaWNlcHJpbnRzGAwgASgFEg8KB2RldmljZXMYDSABKAUSEAoIYXBpX2tleXMYDiABKAUSHwoXaW5jb2duaXRvX2NvbnZlcnNhdGlvbnMYDyABKAUilwEKDVByaXZhY3lTdGF0dXMSKwoMZW5mb3JjZW1lbnRzGAEgAygLMhUuZWRnZWQudjEuRW5mb3JjZW1lbnQSGwoTcmVmdXNlZF9jb25uZWN0aW9ucxgCIAEoBRIXCg9jb250ZW50X2xvZ2dpbmcYAyABKAgSIwoIcmVmdXNhbHMYBCADKAsyES5lZGdlZC52MS5SZWZ1c2FsIiYKB1JlZnVzYWwSDAoEY2FsbBgBIAEoCRINCgVjb3VudBgCIAEoBSI7CgtFbmZvcmNlbWVudBIMCgRuYW1lGAEgASgJEg4KBmFjdGl2ZRgCIAEoCBIOCgZkZXRhaWwYAyABKAkinwEKC1ZvaWNlU3RhdHVzEi0KCm1pY3JvcGhvbmUYASABKA4yGS5lZGdlZC52MS5NaWNyb3Bob25lU3RhdGUSEAoIb2JzdGFjbGUYAiABKAkSEAoIb3ZlcnJ1bnMYAyABKAUSEQoJdW5kZXJydW5zGAQgASgFEhIKCnJlY29ubmVjdHMYBSABKAUSFgoOdm9sdW1lX3BlcmNlbnQYBiABKAUiVgoMQ2FtZXJhU3RhdHVzEiQKBXN0YXRlGAEgASgOMhUuZWRnZWQudjEuQ2FtZXJhU3RhdGUSDgoGc291cmNlGAIgASgJEhAKCG9ic3RhY2xlGAMgASgJKnoKC0RhZW1vblN0YXRlEhwKGERBRU1PTl9TVEFURV9VTlNQRUNJRklFRBAAEhgKFERBRU1PTl9TVEFURV9MT0FESU5HEAESGAoUREFFTU9OX1NUQVRFX1NFUlZJTkcQAhIZChVEQUVNT05fU1RBVEVfRFJBSU5JTkcQAyqiAQoPTWljcm9waG9uZVN0YXRlEiAKHE1JQ1JPUEhPTkVfU1RBVEVfVU5TUEVDSUZJRUQQABIbChdNSUNST1BIT05FX1NUQVRFX0NMT1NFRBABEhkKFU1JQ1JPUEhPTkVfU1RBVEVfT1BFThACEhoKFk1JQ1JPUEhPTkVfU1RBVEVfTVVURUQQAxIZChVNSUNST1BIT05FX1NUQVRFX0xPU1QQBCqIAQoLQ2FtZXJhU3RhdGUSHAoYQ0FNRVJBX1NUQVRFX1VOU1BFQ0lGSUVEEAASFAoQQ0FNRVJBX1NUQVRFX09GRhABEhcKE0NBTUVSQV9TVEFURV9DTE9TRUQQAhIVChFDQU1FUkFfU1RBVEVfT1BFThADEhUKEUNBTUVSQV9TVEFURV9MT1NUEAQyVQoNU3RhdHVzU2VydmljZRJECglHZXRTdGF0dXMSGi5lZGdlZC52MS5HZXRTdGF0dXNSZXF1ZXN0GhsuZWRnZWQudjEuR2V0U3RhdHVzUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * @generated from message edged.v1.GetStatusRequest
@@ -264,6 +264,53 @@ export type StoreStatus = Message<"edged.v1.StoreStatus"> & {
    * @generated from field: string retention = 8;
    */
   retention: string;
+
+  /**
+   * Unset where there is no message.
+   *
+   * @generated from field: google.protobuf.Timestamp oldest_message_at = 9;
+   */
+  oldestMessageAt?: Timestamp | undefined;
+
+  /**
+   * Pictures and recordings; one that was sent twice is kept once.
+   *
+   * @generated from field: int32 attachments = 10;
+   */
+  attachments: number;
+
+  /**
+   * @generated from field: int64 attachment_bytes = 11;
+   */
+  attachmentBytes: bigint;
+
+  /**
+   * Of people whose voices are known.
+   *
+   * @generated from field: int32 voiceprints = 12;
+   */
+  voiceprints: number;
+
+  /**
+   * That are paired.
+   *
+   * @generated from field: int32 devices = 13;
+   */
+  devices: number;
+
+  /**
+   * Of programs on the LAN.
+   *
+   * @generated from field: int32 api_keys = 14;
+   */
+  apiKeys: number;
+
+  /**
+   * That are in memory now, and never on the disk; not among `conversations`.
+   *
+   * @generated from field: int32 incognito_conversations = 15;
+   */
+  incognitoConversations: number;
 };
 
 /**
@@ -283,7 +330,7 @@ export type PrivacyStatus = Message<"edged.v1.PrivacyStatus"> & {
   enforcements: Enforcement[];
 
   /**
-   * Connections refused by the audit hook since start.
+   * Connections refused by the audit hook since start; what the kernel refuses is counted by nobody.
    *
    * @generated from field: int32 refused_connections = 2;
    */
@@ -293,6 +340,13 @@ export type PrivacyStatus = Message<"edged.v1.PrivacyStatus"> & {
    * @generated from field: bool content_logging = 3;
    */
   contentLogging: boolean;
+
+  /**
+   * The same by the kind of call; the most frequent first.
+   *
+   * @generated from field: repeated edged.v1.Refusal refusals = 4;
+   */
+  refusals: Refusal[];
 };
 
 /**
@@ -301,6 +355,32 @@ export type PrivacyStatus = Message<"edged.v1.PrivacyStatus"> & {
  */
 export const PrivacyStatusSchema: GenMessage<PrivacyStatus> = /*@__PURE__*/
   messageDesc(file_edged_v1_status, 6);
+
+/**
+ * A kind of call by which Python code reached for the network.
+ *
+ * @generated from message edged.v1.Refusal
+ */
+export type Refusal = Message<"edged.v1.Refusal"> & {
+  /**
+   * Of Python's socket module: "connect", "sendto", "getaddrinfo" ...
+   *
+   * @generated from field: string call = 1;
+   */
+  call: string;
+
+  /**
+   * @generated from field: int32 count = 2;
+   */
+  count: number;
+};
+
+/**
+ * Describes the message edged.v1.Refusal.
+ * Use `create(RefusalSchema)` to create a new message.
+ */
+export const RefusalSchema: GenMessage<Refusal> = /*@__PURE__*/
+  messageDesc(file_edged_v1_status, 7);
 
 /**
  * One control: what it stops, and whether it is in force now.
@@ -329,7 +409,7 @@ export type Enforcement = Message<"edged.v1.Enforcement"> & {
  * Use `create(EnforcementSchema)` to create a new message.
  */
 export const EnforcementSchema: GenMessage<Enforcement> = /*@__PURE__*/
-  messageDesc(file_edged_v1_status, 7);
+  messageDesc(file_edged_v1_status, 8);
 
 /**
  * @generated from message edged.v1.VoiceStatus
@@ -379,7 +459,7 @@ export type VoiceStatus = Message<"edged.v1.VoiceStatus"> & {
  * Use `create(VoiceStatusSchema)` to create a new message.
  */
 export const VoiceStatusSchema: GenMessage<VoiceStatus> = /*@__PURE__*/
-  messageDesc(file_edged_v1_status, 8);
+  messageDesc(file_edged_v1_status, 9);
 
 /**
  * @generated from message edged.v1.CameraStatus
@@ -410,7 +490,7 @@ export type CameraStatus = Message<"edged.v1.CameraStatus"> & {
  * Use `create(CameraStatusSchema)` to create a new message.
  */
 export const CameraStatusSchema: GenMessage<CameraStatus> = /*@__PURE__*/
-  messageDesc(file_edged_v1_status, 9);
+  messageDesc(file_edged_v1_status, 10);
 
 /**
  * @generated from enum edged.v1.DaemonState
