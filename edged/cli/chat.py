@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edged.cli.answer import CUT_OFF, Answer
+from edged.cli.answer import CUT_OFF, Answer, demo_warning
 from edged.cli.attachment import read_medium
 from edged.cli.connection import held_client
 from edged.cli.generation import Generation, generation_from, generation_options
@@ -263,7 +263,7 @@ class Chat:
         if self._lines.is_interactive:
             _remark(_banner(model))
         elif model.is_demo:
-            say(_demo(model))
+            say(demo_warning(model))
 
     def _system_prompt(self) -> str:
         """That of the next message; empty for none of its own."""
@@ -299,14 +299,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Chat, str], None]]] = {
 def _banner(model: ModelInfo) -> str:
     if not model.is_demo:
         return f"{model.name}, {model.precision}. /help lists commands, Ctrl-C stops an answer, Ctrl-D leaves."
-    return f"{_demo(model)}\n/help lists commands, Ctrl-C stops an answer, Ctrl-D leaves."
-
-
-def _demo(model: ModelInfo) -> str:
-    return (
-        f"{model.name} is a demo-size model ({human_count(model.parameters)}), not to be relied on; for a useful one: "
-        "`make run MODEL=NAME` in a checkout (`python -m engines catalog` has names) or `edged models import FILE.tar`"
-    )
+    return f"{demo_warning(model)}\n/help lists commands, Ctrl-C stops an answer, Ctrl-D leaves."
 
 
 def _remark(text: str) -> None:

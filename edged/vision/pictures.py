@@ -110,7 +110,7 @@ def opened(data: bytes, *, field: str = "parts") -> Iterator[Image.Image]:
             if picture.format in ("JPEG", "MPO") and data.count(_START_OF_SCAN) > _MAX_JPEG_SCANS:
                 raise InvalidInput("the picture takes too much work to decode; save it again", field=field)
             yield picture
-    except EdgedError:
+    except (EdgedError, MemoryError):
         raise
     except UnidentifiedImageError as exc:
         message = "the picture is not a JPEG, PNG, WebP or GIF file; save it as JPEG"

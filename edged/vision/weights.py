@@ -13,7 +13,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from edged.errors import ArtefactError, MissingExtra
+from edged.errors import ArtefactError, MissingExtra, shortage
 
 REMEDY = "reading pictures needs an extra: `make setup EXTRAS=vision` or pip install 'edged[vision]'"
 DETECTOR = "PP-OCRv6_det_small.onnx"
@@ -59,7 +59,7 @@ def load(path: Path, *, threads: int) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as exc:  # ONNX Runtime has no base class of its errors
-        raise ArtefactError(f"{path} cannot be loaded: {' '.join(str(exc).split())[:200]}") from exc
+        raise shortage(exc) or ArtefactError(f"{path} cannot be loaded: {' '.join(str(exc).split())[:200]}") from exc
 
 
 def _packaged(package: str, hashes: Mapping[str, str]) -> Path | None:

@@ -183,7 +183,7 @@ def test_a_person_is_told_what_stands_at_the_place(driving: Driving) -> None:
 
 def test_an_empty_task_is_refused_before_anything_else(driving: Driving, edged: Edged) -> None:
     done = edged("phone", " ")
-    assert done.exit_code == 2 and done.stderr.count("\n") == 1 and "say what is to be done" in done.stderr
+    assert done.exit_code == 1 and done.stderr.count("\n") == 1 and "say what is to be done" in done.stderr
 
 
 def test_it_gives_up(driving: Driving) -> None:
@@ -339,7 +339,8 @@ def test_ctrl_c_stops_it(driving: Driving, while_asking: bool) -> None:
             assert process.stderr
             asked = b""
             while b"Press Enter" not in asked:
-                asked += process.stderr.read1()  # type: ignore[attr-defined]
+                asked += (piece := process.stderr.read1())  # type: ignore[attr-defined]
+                assert piece, asked
         else:
             deadline = time.monotonic() + 20
             while not model.running:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from edged.errors import InvalidInput
-from edged.vision.pictures import MAX_SIDE, begin_picture, read_picture
+from edged.vision.pictures import MAX_SIDE, begin_picture, opened, read_picture
 from tests.vision.menu import encoded
 
 pytestmark = pytest.mark.filterwarnings(r"ignore::UserWarning:PIL\.")
@@ -168,3 +168,8 @@ def test_changed_bytes_give_a_picture_or_one_line(kind: str, changes: list[tuple
         assert read_picture(bytes(data[: int(len(data) * share)])).pixels.ndim == 3
     except InvalidInput as exc:
         assert "\n" not in exc.message
+
+
+def test_a_lack_of_memory_is_no_damage() -> None:
+    with pytest.raises(MemoryError), opened(encoded(Image.new("L", (8, 8)))):
+        raise MemoryError
