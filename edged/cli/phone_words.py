@@ -45,7 +45,8 @@ def in_words(step: PhoneStep) -> str:
         case LongPress(element=place):
             return f"Press and hold {there(place)}"
         case Swipe(start=start, end=end):
-            return f"Swipe from {there(start)} to {at(end)}"
+            slider = f"{quoted(step.touched)} " if step.touched else ""
+            return f"Swipe {slider}from {at(start)} to {at(end)}"
         case TypeText(text=text) | TypeName(text=text):
             return f"Type {quoted(text)}"
         case Back():

@@ -47,9 +47,10 @@ def http_app(
 ) -> ASGIApp:
     """The API itself; a door of its own stands wherever it is served. From now on, all that the daemon does counts.
 
-    Raises ConfigError for an alias of no engine.
+    Raises ConfigError for an alias of no engine, and for names of a container that are none.
     """
     _require_alias(config)
+    _hosts(config.http)
     meter = Meter(worker.status, lambda: server.privacy().refused_connections, state=lambda: server.lifecycle.state)
     server.border.on_end = meter.call
     worker.on_measured = meter.answer
@@ -82,7 +83,7 @@ def _require_alias(config: Config) -> None:
 
 
 def http_server(config: Config, app: ASGIApp) -> HttpServer:
-    """For programs on this machine. Nothing is bound yet. Raises ConfigError for http.hosts."""
+    """For programs on this machine. Nothing is bound yet."""
     admit = partial(on_this_machine, hosts=_hosts(config.http))
     door = Door(app, admit, max_bytes=config.daemon.max_message_bytes)
     return HttpServer(door, key="http.listen", tls=None, most_per_address=MOST_PER_ADDRESS)

@@ -49,8 +49,8 @@ class Lan:
         self._max_message_bytes = config.daemon.max_message_bytes
         self._registry = registry
         self.authority = Authority.open(config.paths.state / "trust", config.lan.name or host_name())
-        extra = [name.strip() for name in config.lan.hosts.split(",") if name.strip()]
-        self._names = [*_without_zone(own_addresses()), *extra]
+        self._named = [name.strip() for name in config.lan.hosts.split(",") if name.strip()]
+        self._names = [*_without_zone(own_addresses()), *self._named]
         self._identity = self.authority.server_identity(self._names)
         self.desk = PairingDesk(
             registry=registry,
@@ -142,8 +142,8 @@ class Lan:
         )
 
     def _web_addresses(self) -> list[str]:
-        """Raises Unavailable where there is none."""
-        if not (hosts := self._hosts()):
+        """Those that the operator named first: others may be of a container. Raises Unavailable where there is none."""
+        if not (hosts := dict.fromkeys((*self._named, *self._hosts()))):
             raise Unavailable("this machine has no network address: connect it to a network, then try again")
         return [endpoint(host, self._config.web_port) for host in hosts]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,14 @@ async def test_a_daemon_is_announced_anew_where_its_addresses_change(
     announcing.cancel()
     await asyncio.gather(announcing, return_exceptions=True)
     assert said == [["127.0.0.1"], ["goodbye"], ["192.168.7.2", "127.0.0.1"], ["goodbye"]]
+
+
+async def test_pairing_shows_first_what_the_operator_named(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inside a container the machine's own addresses mean nothing to a phone."""
+    monkeypatch.setattr(lan_module, "own_addresses", lambda: ("172.18.0.2", "192.168.7.2"))
+    named = replace(config, lan=replace(config.lan, hosts="192.168.7.2, edged.home"))
+    found = [url.partition(":")[0] for url in door(named)._web_addresses()]
+    assert found == ["192.168.7.2", "edged.home", "172.18.0.2"]
 
 
 async def test_where_there_is_no_address_there_is_no_pairing(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
