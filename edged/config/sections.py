@@ -158,7 +158,7 @@ class LanConfig:
     name: str = ""
     """What other devices call this daemon; empty takes the machine's, and says "edged" by mDNS."""
     hosts: str = ""
-    """Names and addresses beside its own, with commas between: for its certificate, and the first that pairing shows."""
+    """Names and addresses beside its own, commas between: for its certificate, and the first that pairing shows."""
     announce: bool = True
     """Say on the LAN that a daemon is here (mDNS, _edged._tcp), so that clients find it."""
 

@@ -51,14 +51,16 @@ def http_app(
     """
     _require_alias(config)
     _hosts(config.http)
-    meter = Meter(worker.status, lambda: server.privacy().refused_connections, state=lambda: server.lifecycle.state)
+    # Not `server` itself: what the paths hold may live to the interpreter's end, where gRPC complains of a server.
+    privacy, lifecycle = server.privacy, server.lifecycle
+    meter = Meter(worker.status, lambda: privacy().refused_connections, state=lambda: lifecycle.state)
     server.border.on_end = meter.call
     worker.on_measured = meter.answer
     parts = Parts(
         model=worker,
         engines=worker,
         border=server.border,
-        state=lambda: server.lifecycle.state,
+        state=lambda: lifecycle.state,
         sampling=Sampling(**dataclasses.asdict(config.sampling)),
         alias=config.http.alias,
         alias_engine=config.http.alias_engine,

@@ -39,6 +39,14 @@ def test_names_for_other_containers_are_said_right_at_the_start(
     assert done.returncode == 1 and advice in done.stderr.splitlines()[-1]
 
 
+def test_a_port_that_is_taken_is_said_in_one_line(home: Home) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = home.run("serve", "--http", f"127.0.0.1:{port}")
+    line = f"edged: port {port} on 127.0.0.1 is in use; end what uses it or set http.listen\n"
+    assert (done.returncode, done.stderr) == (1, line)
+
+
 def test_two_signals_at_once_end_it_without_a_word_more(home: Home) -> None:
     with home.daemon("--http", f"127.0.0.1:{free_port()}") as daemon:
         daemon.signal(signal.SIGTERM)
