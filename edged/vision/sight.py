@@ -29,6 +29,8 @@ MAX_WAITING = 8
 """Pictures that may wait or be looked at; one more is refused."""
 MAX_KEPT = 16
 """Descriptions in memory, those asked for last: programs send a conversation's pictures again with each question."""
+TIDY_SECONDS = 1.0
+"""After a picture, until an error that refused it is let go as well, with all that its traceback held."""
 MAX_WORDS = 200
 """Characters of what is looked for."""
 Cancelled = Callable[[], bool]
@@ -95,8 +97,8 @@ class Sight:
             try:
                 return await self._seen(data, field, work, cancelled)
             finally:
-                if not self._is_closed.is_set():
-                    self._thread.submit(give_back_memory)
+                self._give_back()
+                asyncio.get_running_loop().call_later(TIDY_SECONDS, self._give_back)
 
     async def _seen(
         self, data: bytes, field: str, work: Callable[[Picture, Cancelled], Result], cancelled: Cancelled
@@ -106,6 +108,10 @@ class Sight:
         result = await asyncio.get_running_loop().run_in_executor(self._thread, work, picture, cancelled)
         self._require_open()  # half a picture is no answer
         return result
+
+    def _give_back(self) -> None:
+        if not self._is_closed.is_set():
+            self._thread.submit(give_back_memory)
 
     def _require_open(self) -> None:
         if self._is_closed.is_set():

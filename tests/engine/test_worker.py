@@ -291,7 +291,7 @@ def test_stopping_leaves_a_thread_that_loads_and_says_so_until_it_has_ended() ->
 
 async def test_a_load_that_breaks_fails_one_answer() -> None:
     def load(name: str) -> LoadedEngine:
-        raise MemoryError
+        raise ZeroDivisionError
 
     with device(load) as thread:
         job = Job(request=request(user("hi")), engine="any", stream=EventStream())
@@ -299,8 +299,20 @@ async def test_a_load_that_breaks_fails_one_answer() -> None:
         with pytest.raises(EdgedError, match="failed while answering"):
             await collect(job.stream)
         assert thread.failure == ""
-        with pytest.raises(MemoryError):
+        with pytest.raises(ZeroDivisionError):
             await asyncio.wrap_future(thread.load("any"))
+
+
+async def test_a_load_without_memory_says_so() -> None:
+    def load(name: str) -> LoadedEngine:
+        raise MemoryError
+
+    with device(load) as thread:
+        job = Job(request=request(user("hi")), engine="any", stream=EventStream())
+        thread.submit(job)
+        with pytest.raises(Unavailable, match="no memory is left"):
+            await collect(job.stream)
+        assert thread.failure == ""
 
 
 async def test_a_broken_thread_is_reported(caplog: pytest.LogCaptureFixture) -> None:
