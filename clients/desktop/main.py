@@ -87,10 +87,11 @@ class MainPage(Page):
     async def begin(self) -> None:
         """The daemon is reached."""
         self._talking = None
-        self.show_state(self.texts("top.waiting"))
         await self._try(self._introduce)
         await self._try(lambda: self._list.refresh_from(self.client))
-        await self._open(self.conversation_id)
+        if not self._is_answering:  # who asked meanwhile sees that, not what was there before
+            await self._open(self.conversation_id)
+            self.show_state(self.texts("top.waiting"))
 
     async def on_unmount(self) -> None:
         """Part of Textual's contract."""

@@ -13,6 +13,8 @@ import pytest
 
 from tests.e2e.program import SECONDS, Home, short_folder
 
+# A busy machine draws and takes keys late: beside other tests these would wait for each other.
+pytestmark = pytest.mark.alone
 ENGINES = Path(__file__).parents[2] / "build/engines"
 DEFAULT = "smollm2-135m"
 APP = f"{sys.executable} -P -m clients.desktop"
@@ -32,6 +34,15 @@ class Terminal:
 
     def type(self, text: str) -> None:
         self._run("send-keys", "-l", text)
+
+    def fill(self, text: str) -> None:
+        """Into the field that was just drawn, which takes keys only a moment later."""
+        deadline = time.monotonic() + SECONDS
+        while text not in self.screen:
+            assert time.monotonic() < deadline, self.screen
+            self.press("C-u")
+            self.type(text)
+            time.sleep(0.5)
 
     @property
     def screen(self) -> str:
@@ -79,9 +90,7 @@ def test_a_sitting(user: Home) -> None:
             terminal.until("r Rename")
             terminal.press("r")
             terminal.until("Another title")
-            time.sleep(0.5)  # it takes keys a moment after it is drawn
-            terminal.press("C-u")
-            terminal.type("Capitals")
+            terminal.fill("Capitals")
             terminal.press("Enter")
             terminal.until("Capitals", gone="Another title")
             terminal.press("F8")
