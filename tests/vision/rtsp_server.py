@@ -42,7 +42,7 @@ class RtspServer(MjpegCamera):
         self._sockets.add(client)
         speaking = threading.Lock()
         with client, client.makefile("rb") as requests, contextlib.suppress(OSError):
-            while request := "".join(iter(lambda: requests.readline().decode(), "\r\n")):
+            while request := "\r\n".join(iter(lambda: requests.readline().decode().strip(), "")):
                 self.requests.append(request.encode())
                 method = request.partition(" ")[0]
                 answer = self.answer(method, request)
