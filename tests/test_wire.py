@@ -184,14 +184,9 @@ statuses = st.builds(
     store=st.builds(
         records.StoreStatus,
         database_bytes=INT64,
-        conversations=INT32,
-        messages=INT32,
-        oldest_message_at=st.none() | TIME,
-        attachments=INT32,
         attachment_bytes=INT64,
-        voiceprints=INT32,
-        devices=INT32,
-        api_keys=INT32,
+        oldest_message_at=st.none() | TIME,
+        **dict.fromkeys(("conversations", "messages", "attachments", "voiceprints", "devices", "api_keys"), INT32),
         incognito_conversations=INT32,
     ),
     privacy=st.builds(

@@ -177,10 +177,11 @@ def _key(config: Config) -> Check:
         return judged("database key", "none is needed before the first conversation")
     if _is_sealed(config):
         return judged("database key", f"not checked: it comes to the daemon as a {config.store.key}")
-    source = key_of(config, config.database).source
+    key = key_of(config, config.database)
+    source = key.source
     wanted = {"auto": source, "file": source if source.startswith("/") else ""}.get(config.store.key, config.store.key)
     advice = "that is for new databases; `edged rekey` moves this one's"
-    found = f"in {source}, the one of the database"
+    found = f"{key.place}, the one of the database"
     found += "" if source == wanted else f", and not as store.key = {config.store.key!r} says"
     return judged("database key", found, source == wanted, advice=advice, otherwise=Verdict.WARN)
 

@@ -47,7 +47,7 @@ def see(image: Path, question: str | None, words: str | None, model: str, as_jso
     """
     if question is not None and words is not None:
         raise click.UsageError("--find looks for words without a QUESTION")
-    # Path.is_file raises for what is too long to be a name.
+    # Path.is_file raises for a question that is too long to be a name.
     if question is not None and " " not in question and os.path.isfile(question):  # noqa: PTH113
         files = f"`edged ask --image {image} --image {question}`"
         raise click.UsageError(f"{question} is a file, and see takes one picture: {files} takes several")

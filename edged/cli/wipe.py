@@ -37,6 +37,10 @@ def wipe(everything: bool, yes: bool) -> None:
             if item.name not in kept:
                 _remove(item)
     click.echo("Wiped.")
+    if source.file.exists():
+        say(
+            f"no database was here, so {source.file} stays, which other databases may need: with it backups can be read"
+        )
     say("flash media and snapshots may keep old blocks for a while; without the key they cannot be read")
     if config.store.key == "credential":
         say("the systemd credential edged.key still holds the key: remove its file")

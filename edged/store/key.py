@@ -132,7 +132,9 @@ def _noted_key(source: KeySource, database: Path, noted: Noted) -> DatabaseKey:
     if key is None:
         raise _missing(database, place)
     if key.fingerprint != noted.fingerprint:
-        which = "passphrase" if key.source == PASSPHRASE else f"key in {key.source}"
+        if noted.source == CREDENTIAL and source.kind != CREDENTIAL:
+            raise StoreError(f'the key of {database} is the systemd credential edged.key: set store.key = "credential"')
+        which = "passphrase" if key.source == PASSPHRASE else f"key in {key.place}"
         raise StoreError(f"the {which} is not the one that {database} was made with: give that one")
     return key
 

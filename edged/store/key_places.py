@@ -61,6 +61,12 @@ class DatabaseKey:
         return hashlib.sha256(b"edged database key " + bytes.fromhex(self.hex)).hexdigest()[:16]
 
     @property
+    def place(self) -> str:
+        """Where it lies, in words."""
+        words = {KEYRING: "this account's keyring", CREDENTIAL: "the systemd credential", PASSPHRASE: "a passphrase"}
+        return words.get(self.source, self.source)
+
+    @property
     def protection(self) -> str:
         """What the encryption protects and what it does not."""
         if self.source == PASSPHRASE:
@@ -68,12 +74,8 @@ class DatabaseKey:
                 "Copies and backups of the database cannot be read without the passphrase, nor can it be guessed "
                 "quickly; programs running as this account can read the memory of the daemon."
             )
-        place = {
-            KEYRING: "this account's keyring",
-            CREDENTIAL: "the systemd credential",
-        }.get(self.source, self.source)
         return (
-            f"Copies and backups of the database cannot be read without the key in {place}; "
+            f"Copies and backups of the database cannot be read without the key in {self.place}; "
             "programs running as this account can read both."
         )
 

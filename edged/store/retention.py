@@ -81,7 +81,7 @@ def delete_expired(db: sqlite_utils.Database, retention: Retention, *, busy: Col
         limit: timedelta | None = getattr(retention, name)
         if limit is not None:
             before = microseconds_now() - limit // timedelta(microseconds=1)
-            old = f"SELECT seq, id FROM conversations c WHERE updated_at < ? AND {condition}"  # noqa: S608
+            old = f"SELECT seq, id FROM conversations c WHERE updated_at < ? AND {condition}"  # noqa: S608  # of _CLASSES
             count += _delete(db, old, before, busy)
     for name in _SIZED_CLASSES:
         room: int | None = getattr(retention, f"{name}_max_bytes")

@@ -257,7 +257,7 @@ class ConversationStore:
     def ids(self, conversation_ids: Sequence[str] = (), *, reader: Reader) -> tuple[str, ...]:
         """Ids of the named conversations or of all that the reader sees, oldest first. Raises NotFound for others."""
         condition, values = seen_by(reader)
-        every = f"SELECT id FROM conversations c WHERE {condition} ORDER BY seq"  # noqa: S608
+        every = f"SELECT id FROM conversations c WHERE {condition} ORDER BY seq"  # noqa: S608  # of seen_by
         with self._reading() as db:
             wanted = {find_conversation(db, name, reader)["id"] for name in dict.fromkeys(conversation_ids)}
             names = [name for (name,) in db.execute(every, values)]

@@ -20,7 +20,7 @@ def obstacle_of(source: CameraSource) -> str:
         return _NO_GSTREAMER
     if source.kind is not CameraKind.DEVICE:
         return ""
-    if not os.path.exists(source.place):  # noqa: PTH110
+    if not os.path.exists(source.place):  # noqa: PTH110  # Path.exists raises for what is too long to be a name
         return "the camera is not there: is it plugged in? (`ls /dev/video*`)"
     if not os.access(source.place, os.R_OK | os.W_OK):
         return "the camera may not be opened by this user: the group video may (`usermod -aG video USER`)"

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edged.errors import EdgedError, InvalidInput, MissingExtra
+from edged.vision.exif import EXIF_PREFIX, UPRIGHT, orientation_in
 from edged.vision.heap import give_back_memory
 
 if TYPE_CHECKING:
@@ -38,9 +39,6 @@ _DECODER = ThreadPoolExecutor(1, thread_name_prefix="edged-picture")
 _MAX_JPEG_SCANS = 200
 """A progressive JPEG has about ten. Each is a pass over all pixels, however few bytes it takes."""
 _START_OF_SCAN = b"\xff\xda"
-_ORIENTATION_TAG = 0x0112
-_MAX_EXIF_BYTES = 64 * 1024
-"""What a JPEG segment holds. Pillow reads every tag of it, and tags may all point to the same bytes."""
 _TRANSPOSITIONS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
 """Orientation -> PIL.Image.Transpose that undoes it."""
 _LIGHT = 128
@@ -122,25 +120,16 @@ def opened(data: bytes, *, field: str = "parts") -> Iterator[Image.Image]:
 
 
 def orientation(picture: Image.Image) -> int:
-    """EXIF's word in the header of how the camera was held; 1 where there is none that can be read."""
-    from PIL import Image
-
-    data, exif = picture.info.get("exif", b""), Image.Exif()  # picture.getexif() would decode a PNG to look behind it
-    if len(data) > _MAX_EXIF_BYTES:
-        return 1
-    try:
-        exif.load(data)
-        value = exif.get(_ORIENTATION_TAG, 1)
-    except Exception:  # noqa: BLE001  # a damaged tag is no reason to refuse the picture
-        return 1
-    return int(value) if value in _TRANSPOSITIONS else 1
+    """EXIF's word in the header of how the camera was held, as it is stored with the picture."""
+    # picture.getexif() would decode a PNG to look behind it.
+    return orientation_in(picture.info.get("exif", b"").removeprefix(EXIF_PREFIX))
 
 
 def upright(picture: Image.Image, turned: int) -> Image.Image:
     """The picture as the camera was held."""
     from PIL import Image
 
-    return picture.transpose(Image.Transpose(_TRANSPOSITIONS[turned])) if turned != 1 else picture
+    return picture.transpose(Image.Transpose(_TRANSPOSITIONS[turned])) if turned != UPRIGHT else picture
 
 
 def shallow(picture: Image.Image) -> Image.Image:

@@ -6,15 +6,18 @@ import enum
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from google.protobuf.message import Message as ProtoMessage
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from edged.errors import InvalidInput
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 _Enum = TypeVar("_Enum", bound=enum.Enum)
-_Record = TypeVar("_Record")
+_Record = TypeVar("_Record", bound="DataclassInstance")
 _Proto = TypeVar("_Proto", bound=ProtoMessage)
 
 
@@ -62,4 +65,4 @@ def copy_to_wire(record: Any, kind: type[_Proto], **others: Any) -> _Proto:
 
 
 def copy_from_wire(proto: ProtoMessage, kind: type[_Record]) -> _Record:
-    return kind(**{field.name: getattr(proto, field.name) for field in fields(kind)})  # type: ignore[arg-type]
+    return kind(**{field.name: getattr(proto, field.name) for field in fields(kind)})

@@ -108,6 +108,17 @@ def test_rekey_of_nothing_and_wrong_use(edged: Edged, passphrase_file: str) -> N
     assert edged("rekey", "--new-passphrase-file", passphrase_file).exit_code == 2
 
 
+def test_wiping_where_nothing_is_says_whose_key_stays(
+    state: Path, home: Path, edged: Edged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talk(state, "first")
+    monkeypatch.setenv("EDGED_STATE_DIR", str(home / "elsewhere"))
+    done = edged("wipe", "--yes")
+    assert done.exit_code == 0 and "no database was here, so" in done.stderr
+    monkeypatch.setenv("EDGED_STATE_DIR", str(state))
+    assert titles(state) == ["first"]
+
+
 def test_doctor_says_where_the_key_is_and_where_it_should_be(
     state: Path, edged: Edged, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -289,30 +289,21 @@ def test_stopping_leaves_a_thread_that_loads_and_says_so_until_it_has_ended() ->
     assert not thread.is_running
 
 
-async def test_a_load_that_breaks_fails_one_answer() -> None:
+@pytest.mark.parametrize(
+    ("failure", "said"), [(ZeroDivisionError, "failed while answering"), (MemoryError, "no memory is left")]
+)
+async def test_a_load_that_breaks_fails_one_answer(failure: type[Exception], said: str) -> None:
     def load(name: str) -> LoadedEngine:
-        raise ZeroDivisionError
+        raise failure
 
     with device(load) as thread:
         job = Job(request=request(user("hi")), engine="any", stream=EventStream())
         thread.submit(job)
-        with pytest.raises(EdgedError, match="failed while answering"):
+        with pytest.raises(EdgedError, match=said):
             await collect(job.stream)
         assert thread.failure == ""
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(failure):
             await asyncio.wrap_future(thread.load("any"))
-
-
-async def test_a_load_without_memory_says_so() -> None:
-    def load(name: str) -> LoadedEngine:
-        raise MemoryError
-
-    with device(load) as thread:
-        job = Job(request=request(user("hi")), engine="any", stream=EventStream())
-        thread.submit(job)
-        with pytest.raises(Unavailable, match="no memory is left"):
-            await collect(job.stream)
-        assert thread.failure == ""
 
 
 async def test_a_broken_thread_is_reported(caplog: pytest.LogCaptureFixture) -> None:

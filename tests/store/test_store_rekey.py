@@ -302,6 +302,15 @@ def test_a_credential_opens_what_it_made_and_nothing_else(state_dir, source):
         ConversationStore.open(state_dir, replace(given, secret="hello"))
 
 
+def test_whoever_forgets_to_name_the_credential_is_told_to(state_dir, source):
+    filled(ConversationStore.open(state_dir, replace(source, kind="credential", secret="ab" * 32))).close()
+    source.directory.mkdir(parents=True, mode=0o700)
+    source.file.write_text("cd" * 32 + "\n")
+    source.file.chmod(0o600)
+    with pytest.raises(StoreError, match='set store.key = "credential"'):
+        ConversationStore.open(state_dir, source)
+
+
 def test_a_key_file_may_move_into_a_credential(database, state_dir, source):
     digits = source.file.read_text()
     source.file.unlink()

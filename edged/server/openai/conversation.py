@@ -20,7 +20,7 @@ from edged.events import (
     ToolResult,
 )
 from edged.server.openai.forms import form_of
-from edged.server.openai.schema import AudioPart, ChatMessage, ChatRequest, GenerationOptions, ImagePart
+from edged.server.openai.schema import AudioPart, ChatMessage, ChatRequest, GenerationOptions, ImagePart, TextPart
 from edged.server.openai.tools import calls_of, tool_use_of, with_results_joined
 
 _DATA_URL = re.compile(r"data:(image/[a-z0-9.+-]{1,40});base64,", re.IGNORECASE)
@@ -93,7 +93,7 @@ def _message(message: ChatMessage, number: int) -> Message:
     return Message(role=_ROLES[message.role], parts=(*parts, *calls))
 
 
-def _part(part: object, place: str) -> Part:
+def _part(part: TextPart | ImagePart | AudioPart, place: str) -> Part:
     if isinstance(part, ImagePart):
         head = _DATA_URL.match(part.image_url.url)
         if head is None:
@@ -104,7 +104,7 @@ def _part(part: object, place: str) -> Part:
     if isinstance(part, AudioPart):
         data = _decoded(part.input_audio.data, f"{place}.input_audio.data")
         return Audio(data=data, media_type=_AUDIO_TYPES[part.input_audio.format])
-    return Text(text=part.text)  # type: ignore[attr-defined]  # the third and last kind
+    return Text(text=part.text)
 
 
 def _decoded(text: str, field: str) -> bytes:
