@@ -307,7 +307,7 @@ def test_whoever_forgets_to_name_the_credential_is_told_to(state_dir, source):
     source.directory.mkdir(parents=True, mode=0o700)
     source.file.write_text("cd" * 32 + "\n")
     source.file.chmod(0o600)
-    with pytest.raises(StoreError, match='set store.key = "credential"'):
+    with pytest.raises(StoreError, match=r'set store\.key = "credential"'):
         ConversationStore.open(state_dir, source)
 
 
