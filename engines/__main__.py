@@ -104,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     training.add_argument("model", metavar="NAME", help=", ".join(NAMES))
     training.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     training.add_argument("--minutes", type=float, metavar="M", help="stop in between after so long")
+    training.add_argument("--within", type=float, metavar="M", help="be at the end after so many minutes of steps")
     training.add_argument("--from", dest="begin_from", type=Path, metavar="DIR", help="a checkpoint to begin with")
     training.add_argument("--tokens", type=_count, metavar="N", help="to learn from, for a model of a package")
     training.set_defaults(run=_train)
@@ -150,6 +151,7 @@ def _train(options: argparse.Namespace) -> None:
         name=options.model,
         device=options.device,
         minutes=options.minutes,
+        within=options.within,
         begin_from=options.begin_from,
         tokens=options.tokens,
     )

@@ -23,6 +23,8 @@ class TrainOrder:
     device: str = "cpu"
     minutes: float | None = None
     """Stop in between after so long; None trains to the end."""
+    within: float | None = None
+    """Be at the end after so many minutes of steps instead of after the planned ones. Of the nano."""
     begin_from: Path | None = None
     """A checkpoint whose weights to begin with, where nothing was trained yet. Of the nano."""
     tokens: int | None = None
@@ -49,6 +51,7 @@ def train(order: TrainOrder, say: Callable[[str], object]) -> None:
         checkpoint=folder / "checkpoint",
         device=order.device,
         minutes=order.minutes,
+        within=order.within,
         begin_from=order.begin_from,
         is_compiled=order.device == "cpu",
     )

@@ -16,7 +16,7 @@ Samples = NDArray[np.float32]
 """One channel, -1 to 1.  # (samples,)"""
 Mel = NDArray[np.float32]
 """Loudness of each band in each frame: about -1 (silence) to 2.  # (mel_bins, frames)"""
-_FLOOR = 1e-8
+FLOOR = 1e-8
 """Least power: what is quieter is silence."""
 
 
@@ -57,10 +57,10 @@ def log_mel(samples: Samples, mel_format: MelFormat = AUTOGLM_PHONE) -> Mel:
     padded = np.zeros(frames * hop + window - hop, np.float32)
     padded[: len(samples)] = samples
     cut = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]  # (frames, window)
-    spectrum = np.fft.rfft(cut * _hann(window), n=mel_format.transform)
+    spectrum = np.fft.rfft(cut * hann(window), n=mel_format.transform)
     power = spectrum.real**2 + spectrum.imag**2
     bands = power.astype(np.float32) @ mel_filters(mel_format)
-    return np.ascontiguousarray((np.log10(np.maximum(bands, _FLOOR)).T + 4) / 4, np.float32)
+    return np.ascontiguousarray((np.log10(np.maximum(bands, FLOOR)).T + 4) / 4, np.float32)
 
 
 @functools.cache
@@ -77,6 +77,6 @@ def mel_filters(mel_format: MelFormat) -> NDArray[np.float32]:
 
 
 @functools.cache
-def _hann(window: int) -> NDArray[np.float32]:
-    """Periodic: the next period would begin right after it."""
+def hann(window: int) -> NDArray[np.float32]:
+    """The window function, periodic: the next period would begin right after it."""
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)).astype(np.float32)

@@ -36,7 +36,7 @@ class AudioTower(nn.Module):
     def encode(self, mel: Tensor) -> Tensor:
         """A state for every four frames.  # (batch, frames / 4, hidden)"""
         x = functional.gelu(self.conv2(functional.gelu(self.conv1(mel)))).transpose(1, 2)
-        x = x + sinusoids(*x.shape[1:]).to(x)
+        x = x + sinusoids(x.shape[1], x.shape[2], x.device)
         for block in self.blocks:
             x = block(x)
         normed: Tensor = self.norm(x)

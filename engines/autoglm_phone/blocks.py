@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import cast
 
 import torch
@@ -62,7 +63,8 @@ def projector(width: int, hidden_size: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(width, hidden_size), nn.GELU(), nn.Linear(hidden_size, hidden_size))
 
 
-def sinusoids(states: int, channels: int) -> Tensor:
+@functools.cache
+def sinusoids(states: int, channels: int, device: torch.device) -> Tensor:
     """Positions that need no weights: sines in the first half of the channels, cosines in the second.
 
     (states, channels). Source: Vaswani et al. 2017, arXiv:1706.03762, in the layout of Whisper.
@@ -70,4 +72,4 @@ def sinusoids(states: int, channels: int) -> Tensor:
     half = channels // 2
     frequencies = torch.pow(10000.0, -torch.arange(half) / (half - 1))
     angles = torch.arange(states)[:, None] * frequencies
-    return torch.cat((angles.sin(), angles.cos()), dim=1)
+    return torch.cat((angles.sin(), angles.cos()), dim=1).to(device)

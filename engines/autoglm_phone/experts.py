@@ -11,6 +11,8 @@ from torch.nn import functional
 from .config import TextConfig
 
 _ROWS = 64
+_ROOM = 4
+"""Times an even share of the tokens."""
 
 
 class Expert(nn.Module):
@@ -43,18 +45,31 @@ class MixtureOfExperts(nn.Module):
             self.router_logits = functional.linear(flat.float(), self.router.weight)
         best, choice = self.router_logits.topk(self.chosen, dim=-1)
         order = choice.flatten().argsort(stable=True)  # choices, expert by expert
+        mine = choice.flatten()[order]
         tokens = order // self.chosen
-        counts = torch.bincount(choice.flatten(), minlength=len(self.experts))
-        room = _rounded(int(counts.max()))
-        starts = torch.arange(len(self.experts), device=x.device) * room
-        places = (
-            torch.arange(len(order), device=x.device) + (starts - counts.cumsum(0) + counts)[choice.flatten()[order]]
-        )
-        rows = flat.new_zeros(len(self.experts) * room, flat.shape[1]).index_copy(0, places, flat[tokens])
-        outputs = self._through(rows.view(len(self.experts), room, -1)).flatten(0, 1)[places]
+        counts = torch.zeros(len(self.experts), dtype=torch.long, device=x.device)
+        counts = counts.scatter_add(0, mine, torch.ones_like(mine))
+        room = self._room(counts, len(flat))
+        within = torch.arange(len(order), device=x.device) - (counts.cumsum(0) - counts)[mine]
+        places = torch.where(within < room, mine * room + within, len(self.experts) * room)  # the last is for the rest
+        if torch.is_autocast_enabled(x.device.type):
+            flat = flat.to(torch.get_autocast_dtype(x.device.type))  # once, not for each product
+        rows = flat.new_zeros(len(self.experts) * room + 1, flat.shape[1])
+        rows = rows.index_copy(0, places, flat.index_select(0, tokens))
+        outputs = self._through(rows[:-1].view(len(self.experts), room, -1)).flatten(0, 1)
+        outputs = torch.cat((outputs, outputs.new_zeros(1, flat.shape[1]))).index_select(0, places)
         weights = best.softmax(-1).flatten()[order, None]
         mixed = torch.zeros_like(flat, dtype=torch.float32).index_add(0, tokens, outputs.float() * weights)
         return mixed.view_as(x)
+
+    def _room(self, counts: Tensor, tokens: int) -> int:
+        """Rows for each expert: as many as the busiest one needs.
+
+        While a GPU learns, as many as is likely, lest it waits to be asked; what is beyond that passes no expert.
+        """
+        if _waits(counts) or not self.training:
+            return _rounded(int(counts.max()))
+        return min(_rounded(_ROOM * tokens * self.chosen // len(self.experts)), tokens)
 
     def _through(self, rows: Tensor) -> Tensor:
         """All experts at once, each its own rows: three products for all.  # (experts, rows, hidden) to the same"""
@@ -69,9 +84,15 @@ class MixtureOfExperts(nn.Module):
 
         counted: (tokens,) of bool, which tokens are no padding. Source: Switch Transformers, arXiv:2101.03961, eq. 4.
         """
-        logits = self.router_logits[counted]
-        share = functional.one_hot(logits.topk(self.chosen, dim=-1).indices, logits.shape[1]).float().mean((0, 1))
-        return logits.shape[1] * (share * logits.softmax(-1).mean(0)).sum()
+        logits, weights = self.router_logits, (counted / counted.sum())[:, None]
+        choice = logits.topk(self.chosen, dim=-1).indices
+        share = (torch.zeros_like(logits).scatter(1, choice, 1 / self.chosen) * weights).sum(0)
+        return logits.shape[1] * (share * (logits.softmax(-1) * weights).sum(0)).sum()
+
+
+def _waits(x: Tensor) -> bool:
+    """Whether it costs nothing to look at a number, as on a CPU."""
+    return not x.is_cuda
 
 
 def _rounded(rows: int) -> int:

@@ -120,7 +120,7 @@ class AutoGLMPhone(nn.Module):
         x = model.embed_tokens(torch.where(types == TEXT, tokens, 0)).float()
         for kind, tower, given in ((IMAGE, model.visual, pixels), (AUDIO, model.audio, mels)):
             if given is not None:
-                x = x.masked_scatter((types == kind)[..., None], tower(given).to(x.dtype))
+                x = _placed(x, types == kind, tower(given).flatten(0, 1))
         masks = tuple((types == kind).to(x.dtype)[..., None] for kind in (IMAGE, AUDIO))
         turns = rotary_turns(tokens.shape[1], text.head_dim, text.rope_theta, tokens.device)
         for layer in model.layers:
@@ -134,6 +134,15 @@ class AutoGLMPhone(nn.Module):
     def mixtures(self) -> list[MixtureOfExperts]:
         """The experts of every layer."""
         return [cast(MixtureOfExperts, layer.mlp) for layer in self.model.layers]
+
+
+def _placed(x: Tensor, is_there: Tensor, embeddings: Tensor) -> Tensor:
+    """The embeddings where the mask (batch, tokens) says, in its order; as many as there are such places.
+
+    Like masked_scatter, whose gradient asks a GPU how many they are.
+    """
+    places = (~is_there).flatten().to(torch.uint8).argsort(stable=True)[: len(embeddings)]
+    return x.flatten(0, 1).index_copy(0, places, embeddings.to(x.dtype)).view_as(x)
 
 
 def rotary_turns(tokens: int, head_dim: int, theta: float, device: torch.device) -> tuple[Tensor, Tensor]:

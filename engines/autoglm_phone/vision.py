@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -53,11 +55,12 @@ class VisionTower(nn.Module):
 
     def encode(self, pixels: Tensor) -> Tensor:
         """A state for each stride x stride pixels.  # (batch, rows, columns, hidden)"""
+        pixels = pixels.contiguous(memory_format=torch.channels_last)  # as fast kernels of convolutions want them
         for index, convolution in enumerate(self.stem):
             convolved = convolution(functional.gelu(pixels) if index else pixels)
             pixels = pixels + convolved if index >= STRIDED else convolved
         batch, wide, rows, columns = pixels.shape
-        x = pixels.flatten(2).transpose(1, 2) + self.positions(rows, columns)
+        x = pixels.flatten(2).transpose(1, 2).float() + self.positions(rows, columns)
         for block in self.blocks:
             x = block(x)
         states: Tensor = self.norm(x).view(batch, rows, columns, wide)
@@ -67,6 +70,11 @@ class VisionTower(nn.Module):
         """The table, resampled bicubically to a picture of so many states.  # (rows * columns, hidden)"""
         side, wide = self.config.position_side, self.config.hidden_size
         table = self.position_embedding.weight.view(side, side * wide)
-        high = torch.from_numpy(cubic_weights(np.arange(rows), rows, side)).to(table)
-        broad = torch.from_numpy(cubic_weights(np.arange(columns), columns, side)).to(table)
+        high, broad = (_resampling(count, side, table.device) for count in (rows, columns))
         return torch.matmul(broad, (high @ table).view(rows, side, wide)).reshape(rows * columns, wide)
+
+
+@functools.cache
+def _resampling(count: int, side: int, device: torch.device) -> Tensor:
+    """Weights of a table's sides in so many states.  # float32 (count, side)"""
+    return torch.from_numpy(cubic_weights(np.arange(count), count, side)).float().to(device)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import IterableDataset
 
-from edged.audio.mel import log_mel
+from edged.audio.mel import AUTOGLM_PHONE, log_mel
 from engines.autoglm_phone.model import AUDIO, IMAGE, TEXT
 
 from . import charts, dialogues, hints, menus, pictures, speech
@@ -25,20 +25,25 @@ from .canvas import SIZES, Look, Picture
 from .samples import Part, Sample, Sound, Turn
 from .tokenizer import ASSISTANT, END, USER, tokenizer
 
-STRIDE, FRAMES = 32, 8
-"""Pixels of a token's side, mel frames of a token."""
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+STRIDE = 32
+"""Pixels of a token's side."""
 _SECONDS = {"word": (1.6, 2.0), "number": (2.0, 2.4), "command": (3.2,), "asking": (2.4,)}
+_LENGTHS = {"menu": 128, "picture": 128, "several": 128, "sound": 112, "both": 144, "text": 80}
+"""Tokens of a draft's rows: few shapes, since a GPU records a step for each. Longer samples are left out."""
 Mixture = Mapping[str, float]
 """How often each kind of batch comes; what is in one of them has about the same length."""
 EVERYTHING: Mixture = MappingProxyType(
-    {"menu": 0.16, "picture": 0.32, "several": 0.03, "sound": 0.3, "both": 0.15, "text": 0.04}
+    {"menu": 0.24, "picture": 0.34, "several": 0.07, "sound": 0.17, "both": 0.14, "text": 0.04}
 )
 SENSES: Mixture = MappingProxyType({"menu": 0.25, "picture": 0.4, "sound": 0.35})
 _Maker = Callable[[random.Random, Look], Sample]
 _PICTURED: tuple[tuple[_Maker, float], ...] = (
-    (pictures.reading, 0.55),
-    (pictures.naming, 0.26),
-    (charts.charting, 0.19),
+    (pictures.reading, 0.5),
+    (pictures.naming, 0.22),
+    (charts.charting, 0.28),
 )
 
 
@@ -55,7 +60,7 @@ class Batch:
     used: Tensor
     """False for padding.  # (samples, tokens)"""
     pixels: Tensor | None
-    """uint8 (pictures, 3, height, width)"""
+    """From 0 to 255.  # uint8 or float32 (pictures, 3, height, width)"""
     mels: Tensor | None
     """(recordings, mel bins, frames)"""
     cells: Tensor | None
@@ -78,9 +83,46 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same in another memory."""
-        given = {field.name: getattr(self, field.name) for field in fields(self)}
-        moved: dict[str, Any] = {name: value.to(device) for name, value in given.items() if isinstance(value, Tensor)}
-        return replace(self, **moved)
+        return _mapped(self, lambda value: value.to(device))
+
+
+_Tensors = TypeVar("_Tensors", bound="DataclassInstance")
+
+
+def _mapped(given: _Tensors, change: Callable[[Tensor], Tensor]) -> _Tensors:
+    named = {field.name: getattr(given, field.name) for field in fields(given)}
+    return replace(given, **{name: change(value) for name, value in named.items() if isinstance(value, Tensor)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A batch as other processes draw it: what a camera and a microphone do to it comes later."""
+
+    seed: int
+    """Of what they do."""
+    tokens: Tensor
+    """This and the next three: as in a batch."""
+    types: Tensor
+    targets: Tensor
+    used: Tensor
+    pixels: Tensor | None
+    """uint8 (pictures, 3, height, width)"""
+    marks: Tensor | None
+    """x, y and number of what is drawn, then zeros.  # (pictures, marks, 3)"""
+    tilts: Tensor | None
+    """Degrees.  # (pictures,)"""
+    utterances: Tensor | None
+    """Of the corpus.  # (recordings,)"""
+    length: int
+    """Samples of a recording."""
+
+    def pin_memory(self) -> Draft:
+        """The same where a GPU can fetch it from; PyTorch's loader calls this by its name."""
+        return _mapped(self, Tensor.pin_memory)
+
+    def to(self, device: torch.device) -> Draft:
+        """The same in another memory."""
+        return _mapped(self, lambda value: value.to(device, non_blocking=True))
 
 
 class Encoder:
@@ -112,6 +154,10 @@ class Encoder:
                 rows += [(token, TEXT, True) for token in (*self.text(turn.answer), self._end)]
         return rows
 
+    def length(self, sample: Sample) -> int:
+        """Tokens of a conversation."""
+        return len(self.rows(sample.turns))
+
     def _part(self, part: Part) -> list[tuple[int, int, bool]]:
         if isinstance(part, str):
             return [(token, TEXT, False) for token in self.text(part)]
@@ -125,7 +171,7 @@ def media_tokens(part: Picture | Sound) -> int:
     if isinstance(part, Picture):
         height, width = len(part.pixels), len(part.pixels[0])
         return (height // STRIDE) * (width // STRIDE)
-    return len(spectrum(part).T) // FRAMES
+    return AUTOGLM_PHONE.tokens(len(part.samples))
 
 
 def spectrum(sound: Sound) -> NDArray[np.float32]:
@@ -136,73 +182,95 @@ def spectrum(sound: Sound) -> NDArray[np.float32]:
 def collate(encoder: Encoder, samples: Sequence[Sample]) -> Batch:
     """One batch; pictures and recordings in the order of their tokens."""
     rows = [encoder.rows(sample.turns) for sample in samples]
-    longest = -(-max(map(len, rows)) // 16) * 16
-    tokens, types = torch.zeros(len(rows), longest, dtype=torch.long), torch.zeros(len(rows), longest, dtype=torch.long)
-    targets, used = torch.full((len(rows), longest), -100), torch.zeros(len(rows), longest, dtype=torch.bool)
-    for index, row in enumerate(rows):
-        numbers, kinds, answered = (torch.tensor(column) for column in zip(*row, strict=True))
-        tokens[index, : len(row)], types[index, : len(row)], used[index, : len(row)] = numbers, kinds, True
-        targets[index, : len(row) - 1] = torch.where(answered, numbers, -100)[1:]
-    media = [part for sample in samples for turn in sample.turns for part in turn.parts]
-    seen = [part for part in media if isinstance(part, Picture)]
-    heard = [part for part in media if isinstance(part, Sound)]
+    seen, heard = _media(samples)
     return Batch(
-        tokens=tokens,
-        types=types,
-        targets=targets,
-        used=used,
-        pixels=torch.from_numpy(np.stack([part.pixels for part in seen])).permute(0, 3, 1, 2).contiguous()
-        if seen
-        else None,
+        **_tensors(rows, -(-max(map(len, rows)) // 16) * 16),
+        pixels=_pixels(seen) if seen else None,
         mels=torch.from_numpy(np.stack([spectrum(part) for part in heard])) if heard else None,
-        cells=torch.stack([hints.cells(part, STRIDE // 2) for part in seen]) if seen else None,
-        said=pad_sequence([hints.letters(part) for part in heard], batch_first=True) if heard else None,
+        cells=None,
+        said=None,
     )
 
 
+def drafted(encoder: Encoder, samples: Sequence[Sample], tokens: int, seed: int) -> Draft:
+    """Samples whose pictures are still to be photographed, and whose recordings to be made; rows of so many tokens."""
+    seen, heard = _media(samples)
+    marks = [torch.tensor(hints.numbered(part.marks)).view(-1, 3) for part in seen]
+    return Draft(
+        seed=seed,
+        **_tensors([encoder.rows(sample.turns) for sample in samples], tokens),
+        pixels=_pixels(seen) if seen else None,
+        marks=pad_sequence(marks, batch_first=True) if seen else None,
+        tilts=torch.tensor([part.tilt for part in seen]) if seen else None,
+        utterances=torch.tensor([part.utterance for part in heard]) if heard else None,
+        length=len(heard[0].samples) if heard else 0,
+    )
+
+
+def _media(samples: Sequence[Sample]) -> tuple[list[Picture], list[Sound]]:
+    media = [part for sample in samples for turn in sample.turns for part in turn.parts]
+    return [part for part in media if isinstance(part, Picture)], [part for part in media if isinstance(part, Sound)]
+
+
+def _pixels(pictures: Sequence[Picture]) -> Tensor:
+    return torch.from_numpy(np.stack([part.pixels for part in pictures])).permute(0, 3, 1, 2).contiguous()
+
+
+def _tensors(rows: Sequence[Sequence[tuple[int, int, bool]]], length: int) -> dict[str, Tensor]:
+    """Fields that batches and drafts share, padded to that length."""
+    shape = (len(rows), length)
+    tokens, types = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    targets, used = np.full(shape, -100, np.int64), np.zeros(shape, np.bool_)
+    for index, row in enumerate(rows):
+        numbers, kinds, answered = np.array(row, np.int64).T
+        tokens[index, : len(row)], types[index, : len(row)], used[index, : len(row)] = numbers, kinds, True
+        targets[index, : len(row) - 1] = np.where(answered, numbers, -100)[1:]
+    found = {"tokens": tokens, "types": types, "targets": targets, "used": used}
+    return {name: torch.from_numpy(value) for name, value in found.items()}
+
+
 def normalised(pixels: Tensor) -> Tensor:
-    """uint8 pixels as the eyes read them: mean and deviation 0.5."""
+    """Pixels from 0 to 255 as the eyes read them: mean and deviation 0.5."""
     return pixels.float() / 127.5 - 1
 
 
-class TrainingBatches(IterableDataset[Batch]):
-    """Batches without end, each of its seed and number alone: whoever goes on at a number gets what would have come."""
+class Drafts(IterableDataset[Draft]):
+    """Drafts without end, each of its seed and number alone: whoever goes on at a number gets what would have come."""
 
     def __init__(
         self, corpus: speech.Corpus, look: Look, *, seed: int, size: int, first: int = 0, mixture: Mixture = EVERYTHING
     ) -> None:
-        """first: number of the batch to begin with."""
+        """first: number of the draft to begin with."""
         self._corpus, self._look, self._seed, self._size, self._first = corpus, look, seed, size, first
         self._mixture = mixture
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Draft]:
         worker = torch.utils.data.get_worker_info()
         start, step = (worker.id, worker.num_workers) if worker else (0, 1)
         encoder = Encoder()
         for number in itertools.count(self._first + start, step):
             rng = random.Random(f"{self._seed}/{number}")
-            yield collate(encoder, draw(rng, self._corpus, self._look, self._size, self._mixture))
+            kind = rng.choices(list(self._mixture), list(self._mixture.values()))[0]
+            make = _maker(kind, rng, self._corpus, replace(self._look, sizes=(rng.choice(SIZES),)))
+            fitting = (one for _ in iter(int, 1) if encoder.length(one := make()) <= _LENGTHS[kind])
+            samples = list(itertools.islice(fitting, self._size // 2 if kind == "several" else self._size))
+            yield drafted(encoder, samples, _LENGTHS[kind], number)
 
 
-def draw(
-    rng: random.Random, corpus: speech.Corpus, look: Look, size: int, mixture: Mixture = EVERYTHING
-) -> list[Sample]:
-    """Samples of one kind that fit a batch."""
-    look = replace(look, sizes=(rng.choice(SIZES),))
-    match rng.choices(list(mixture), list(mixture.values()))[0]:
+def _maker(kind: str, rng: random.Random, corpus: speech.Corpus, look: Look) -> Callable[[], Sample]:
+    """What makes samples of one kind that fit a batch."""
+    match kind:
         case "menu":
-            return [menus.ordering(rng, look) for _ in range(size)]
+            return partial(menus.ordering, rng, look)
         case "picture":
-            makers = rng.choices([maker for maker, _ in _PICTURED], [share for _, share in _PICTURED], k=size)
-            return [maker(rng, look) for maker in makers]
+            makers, shares = [maker for maker, _ in _PICTURED], [share for _, share in _PICTURED]
+            return lambda: rng.choices(makers, shares)[0](rng, look)
         case "several":
-            return [pictures.several(rng, look) for _ in range(size // 2)]
+            return partial(pictures.several, rng, look)
         case "sound":
             task = rng.choices(("word", "number", "command"), (0.6, 0.15, 0.25))[0]
-            seconds = rng.choice(_SECONDS[task])
-            return [speech.listening(rng, corpus, look, task, seconds) for _ in range(size)]
+            return partial(speech.listening, rng, corpus, look, task, rng.choice(_SECONDS[task]))
         case "both":
-            ask = partial(speech.asking, rng, corpus, look, rng.choice(_SECONDS["asking"]))
-            return [ask() for _ in range(size)]
+            return partial(speech.asking, rng, corpus, look, rng.choice(_SECONDS["asking"]))
         case _:
-            return [dialogues.talking(rng) for _ in range(size)]
+            return partial(dialogues.talking, rng)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Literal
 
 import numpy as np
@@ -38,6 +38,8 @@ class Picture:
 
     pixels: Pixels
     marks: tuple[Mark, ...] = ()
+    tilt: float = 0
+    """Degrees that a camera may tilt it by, of one that is not photographed yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,8 @@ class Look:
     """What pictures are made with."""
 
     fonts: Fonts
-    noise: Noise
+    noise: Noise | None
+    """None where pictures stay as they are drawn and voices as they are spoken, to be disturbed in batches later."""
     sizes: tuple[tuple[int, int], ...] = SIZES
     """(height, width) to choose from."""
 
@@ -91,8 +94,9 @@ def lettered(
     """Write a line of text; where each of its letters came to stand."""
     draw.text(place, text, fill=fill, font=font, anchor=anchor)
     left, top, _, bottom = draw.textbbox(place, text, font=font, anchor=anchor)
-    ends = [draw.textlength(text[:length], font=font) for length in range(len(text) + 1)]
-    middles = [(start + end) / 2 for start, end in pairwise(ends)]
+    ends = list(accumulate((font.getlength(letter) for letter in text), initial=0.0))
+    kerned = draw.textlength(text, font=font) / max(ends[-1], 1)
+    middles = [kerned * (start + end) / 2 for start, end in pairwise(ends)]
     return [
         Mark(x=left + middle, y=(top + bottom) / 2, name=letter)
         for letter, middle in zip(text, middles, strict=True)
@@ -106,6 +110,8 @@ def photographed(
     """Tilted by up to so many degrees, brought to its size, unsharp, unevenly lit and noisy, each now and then."""
     angle = 0.0
     drawn = image.size
+    if look.noise is None:
+        return _as_drawn(image, marks, size, tilt)
     if tilt and rng.random() < 0.5:
         angle = rng.uniform(-tilt, tilt)
         border = tuple(rng.randint(0, 255) for _ in range(3)) if rng.random() < 0.5 else image.getpixel((0, 0))
@@ -122,6 +128,13 @@ def photographed(
     if rng.random() < 0.4:
         pixels = _noisy(noise, pixels, look.noise)
     return Picture(pixels=np.clip(pixels, 0, 255).astype(np.uint8), marks=tuple(marks))
+
+
+def _as_drawn(image: Image.Image, marks: list[Mark], size: tuple[int, int], tilt: float) -> Picture:
+    scale = image.size[1] // size[0]
+    reduced = image.reduce(scale) if scale > 1 else image
+    placed = tuple(Mark(x=mark.x / scale, y=mark.y / scale, name=mark.name) for mark in marks)
+    return Picture(pixels=np.asarray(reduced), marks=placed, tilt=tilt)
 
 
 def _moved(

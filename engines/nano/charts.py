@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 from .canvas import Look, Mark, Picture, blank, lettered, paper, photographed
+from .fonts import resized
 from .pictures import HUES
 from .samples import Sample, Turn
 
@@ -32,7 +33,7 @@ def chart(rng: random.Random, look: Look) -> tuple[Picture, dict[str, int]]:
     colours = [colours[0]] * count if rng.random() < 0.4 else colours
     slot = 0.92 * wide / count
     longest = max(draw.textlength(text, font=font) for text in (*labels, *map(str, values)))
-    font = font.font_variant(size=max(9 * scale, int(font.size * min(1.0, 0.95 * slot / longest))))
+    font = resized(font, max(9 * scale, int(font.size * min(1.0, 0.95 * slot / longest))))
     marks: list[Mark] = []
     for index, (label, value) in enumerate(zip(labels, values, strict=True)):
         middle = 0.04 * wide + (index + 0.5) * slot

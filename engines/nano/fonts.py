@@ -49,6 +49,11 @@ class Fonts:
         return _font(rng.choice(rng.choice(self.families)), round(pixels))
 
 
+def resized(font: ImageFont.FreeTypeFont, pixels: int) -> ImageFont.FreeTypeFont:
+    """The same face in another size; opening its file again would take longer than drawing with it."""
+    return _font(font.path, pixels) if isinstance(font.path, str) else font.font_variant(size=pixels)
+
+
 @functools.cache
 def _families(names: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
     files = sorted(path for path in FOLDER.rglob("*") if path.suffix in (".ttf", ".otf", ".t1"))

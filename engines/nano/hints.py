@@ -6,6 +6,7 @@ training has the two layers that read towers' states; what is shipped does not.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 
 import torch
@@ -14,9 +15,8 @@ from torch.nn import functional
 
 from engines.autoglm_phone.config import PhoneConfig
 
-from .canvas import Picture
+from .canvas import Mark
 from .pictures import HUES, SHAPES
-from .samples import Sound
 
 _LETTERS = [chr(code) for code in range(33, 127)]
 NAMES = ("", *_LETTERS, *(f"{hue} {shape}" for hue in HUES for shape in SHAPES))
@@ -41,11 +41,11 @@ class Hints(nn.Module):
         weights[0] = _NOTHING_WEIGHT
         self.register_buffer("weights", weights)
 
-    def of_pictures(self, states: Tensor, cells: Tensor) -> tuple[Tensor, float]:
+    def of_pictures(self, states: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
         """Loss, and the share of marks that are named rightly. cells: (pictures, rows, columns), numbers of NAMES."""
         logits, numbers = self.seen(states).float().flatten(0, 2), cells.flatten()
         is_marked = numbers > 0
-        right = (logits.argmax(-1) == numbers)[is_marked].float().mean().item() if is_marked.any() else 0.0
+        right = ((logits.argmax(-1) == numbers) & is_marked).sum() / is_marked.sum().clamp(min=1)
         return functional.cross_entropy(logits, numbers, self.weights), right
 
     def of_recordings(self, states: Tensor, said: Tensor) -> Tensor:
@@ -53,9 +53,12 @@ class Hints(nn.Module):
 
         said: numbers of the letters, then zeros  # (recordings, letters)
         """
-        log_probabilities = self.said(states).float().log_softmax(-1).transpose(0, 1)  # (states, recordings, letters)
-        lengths = torch.full((len(said),), states.shape[1])
-        return functional.ctc_loss(log_probabilities, said, lengths, (said > 0).sum(1), zero_infinity=True)
+        log_probabilities = self.said(states).float().log_softmax(-1)
+        if _waits(states):
+            lengths = torch.full((len(said),), states.shape[1])
+            found = log_probabilities.transpose(0, 1)
+            return functional.ctc_loss(found, said, lengths, (said > 0).sum(1), zero_infinity=True)
+        return ctc_loss(log_probabilities, said)
 
     def spelled(self, states: Tensor) -> list[list[int]]:
         """The letters that are likeliest at each time, as CTC reads them: repeated ones and blanks left out."""
@@ -63,17 +66,44 @@ class Hints(nn.Module):
         return [[letter for letter, _ in groupby(row) if letter] for row in likeliest]
 
 
-def cells(picture: Picture, stride: int) -> Tensor:
-    """The number of what is in each stride x stride pixels; the last of several.  # (rows, columns)"""
-    rows, columns = picture.pixels.shape[0] // stride, picture.pixels.shape[1] // stride
-    grid = torch.zeros(rows, columns, dtype=torch.long)
-    for mark in picture.marks:
-        row, column = int(mark.y // stride), int(mark.x // stride)
-        if 0 <= row < rows and 0 <= column < columns:
-            grid[row, column] = _NUMBERS.get(mark.name, 0)
-    return grid
+def _waits(x: Tensor) -> bool:
+    """Whether it costs nothing to look at a number, as on a CPU."""
+    return not x.is_cuda
 
 
-def letters(sound: Sound) -> Tensor:
-    """Numbers of what is said."""
-    return torch.tensor([_SAID[letter] for letter in sound.words])
+def numbered(marks: Sequence[Mark]) -> list[tuple[float, float, int]]:
+    """x and y of each, and the number of its name."""
+    return [(mark.x, mark.y, _NUMBERS.get(mark.name, 0)) for mark in marks]
+
+
+def spelling(text: str) -> Tensor:
+    """Numbers of the letters of what is said."""
+    return torch.tensor([_SAID[letter] for letter in text])
+
+
+def ctc_loss(log_probabilities: Tensor, said: Tensor) -> Tensor:
+    """PyTorch's with `zero_infinity`, in operations that do not ask a GPU for lengths and hence can be recorded.
+
+    log_probabilities: (recordings, states, letters); said: (recordings, letters), numbers, then zeros.
+    """
+    states = log_probabilities.shape[1]
+    labels = torch.stack((torch.zeros_like(said), said), -1).flatten(1)
+    labels = functional.pad(labels, (0, 1))  # blank, letter, blank, ... blank
+    emitted = log_probabilities.gather(2, labels[:, None].expand(-1, states, -1))
+    # A letter may follow the one before it without a blank, if it is another.
+    leaps = functional.pad((labels[:, 2:] != labels[:, :-2]) & (labels[:, 2:] > 0), (2, 0))
+    never = emitted.new_full((), _NEVER)
+    is_first = torch.arange(labels.shape[1], device=said.device) < 2
+    paths = torch.where(is_first, emitted[:, 0], never)
+    for state in range(1, states):
+        one = functional.pad(paths[:, :-1], (1, 0), value=_NEVER)
+        two = torch.where(leaps, functional.pad(paths[:, :-2], (2, 0), value=_NEVER), never)
+        paths = torch.stack((paths, one, two)).logsumexp(0) + emitted[:, state]
+    lengths = (said > 0).sum(1)
+    ends = paths.gather(1, torch.stack((2 * lengths, (2 * lengths - 1).clamp(min=0)), 1))
+    loss = -ends.logsumexp(1)
+    return torch.where(loss < -_NEVER / 2, loss / lengths.clamp(min=1), 0.0).mean()
+
+
+_NEVER = -1e5
+"""A log probability of 0 that gradients survive."""

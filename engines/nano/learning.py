@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from engines.autoglm_phone.model import AutoGLMPhone
+from engines.qat.recorded import Figures
 
 from .batches import Batch, normalised
 from .evaluate import accuracy
@@ -29,7 +30,7 @@ class Learner(nn.Module):
         self.model = AutoGLMPhone(nano_config())
         self.hints = Hints(self.model.config)
 
-    def hinted(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+    def hinted(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of what the towers' last states say of this batch, and figures."""
         loss = torch.zeros((), device=self.device)
         found = {}
@@ -38,7 +39,7 @@ class Learner(nn.Module):
             loss = loss + seen
         if batch.said is not None:
             heard = self.hints.of_recordings(self.model.model.audio.states, batch.said)
-            found["letters loss"] = heard.item()
+            found["letters loss"] = heard.detach()
             loss = loss + heard
         return loss, found
 
@@ -54,10 +55,9 @@ class SensesTask:
     def __init__(self, development: Sequence[Batch]) -> None:
         self._development = development
 
-    def loss(self, module: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, float]]:
+    def loss(self, module: nn.Module, batch: Batch) -> tuple[Tensor, Figures]:
         """Of the towers alone."""
         learner = cast(Learner, module)
-        batch = batch.to(learner.device)
         self._sense(learner, batch)
         return learner.hinted(batch)
 
@@ -66,9 +66,9 @@ class SensesTask:
         learner = cast(Learner, module)
         marks, spelled = [], []
         for batch in self._development:
-            self._sense(learner, batch.to(learner.device))
-            _, found = learner.hinted(batch.to(learner.device))
-            marks += [found["marks right"]] if "marks right" in found else []
+            self._sense(learner, batch)
+            _, found = learner.hinted(batch)
+            marks += [found["marks right"].item()] if "marks right" in found else []
             if batch.said is not None:
                 heard = learner.hints.spelled(learner.model.model.audio.states)
                 spelled += [said[said > 0].tolist() == letters for said, letters in zip(batch.said, heard, strict=True)]
@@ -89,27 +89,28 @@ class AnswerTask:
     def __init__(self, development: Sequence[Question], teacher: AutoGLMPhone | None = None) -> None:
         self._development, self._teacher = development, teacher
 
-    def loss(self, module: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, float]]:
+    def loss(self, module: nn.Module, batch: Batch) -> tuple[Tensor, Figures]:
         """Cross-entropy of the answers, hints, the load of the experts, and the divergence from the teacher."""
         learner = cast(Learner, module)
-        batch = batch.to(learner.device)
-        counted = batch.targets >= 0
-        targets = batch.targets[counted]
-        logits = answer_logits(learner.model, batch, counted)
-        entropy = functional.cross_entropy(logits, targets)
+        is_answer = batch.targets >= 0
+        answers = is_answer.sum()
+        logits = all_logits(learner.model, batch)
+        entropy = functional.cross_entropy(logits.flatten(0, 1), batch.targets.flatten())
+        is_right = (logits.argmax(-1) == batch.targets) & is_answer
         balance = torch.stack([each.load_balance(batch.used.flatten()) for each in learner.model.mixtures()]).mean()
         hinted, found = learner.hinted(batch)
         found |= {
-            f"{batch.kind} loss": entropy.item(),
-            f"{batch.kind} tokens right": (logits.argmax(-1) == targets).float().mean().item(),
-            "balance": balance.item(),
+            f"{batch.kind} loss": entropy.detach(),
+            f"{batch.kind} tokens right": is_right.sum() / answers,
+            "balance": balance.detach(),
         }
         loss = entropy + _BALANCE * balance + hinted
         if self._teacher is not None:
             with torch.no_grad():
-                expected = answer_logits(self._teacher, batch, counted).log_softmax(-1)
-            divergence = functional.kl_div(logits.log_softmax(-1), expected, reduction="batchmean", log_target=True)
-            found["divergence"] = divergence.item()
+                expected = all_logits(self._teacher, batch).log_softmax(-1)
+            differences = functional.kl_div(logits.log_softmax(-1), expected, reduction="none", log_target=True)
+            divergence = (differences.sum(-1) * is_answer).sum() / answers
+            found["divergence"] = divergence.detach()
             loss = loss + divergence
         return loss, found
 
@@ -119,8 +120,7 @@ class AnswerTask:
         return {f"{task} exact": round(score.accuracy, 4) for task, score in scores.items()}
 
 
-def answer_logits(model: AutoGLMPhone, batch: Batch, counted: Tensor) -> Tensor:
-    """Scores at the places that are followed by a token of an answer.  # float32 (places, vocabulary)"""
+def all_logits(model: AutoGLMPhone, batch: Batch) -> Tensor:
+    """Scores of the token that follows each.  # float32 (samples, tokens, vocabulary)"""
     pixels = None if batch.pixels is None else normalised(batch.pixels)
-    states = model(batch.tokens, batch.types, pixels, batch.mels)
-    return model.logits(states[counted]).float()
+    return model.logits(model(batch.tokens, batch.types, pixels, batch.mels)).float()

@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 
 from .canvas import Look, Picture, blank, lettered, paper, photographed
+from .fonts import resized
 from .samples import Sample, Turn
 
 _MANNERS = (
@@ -51,7 +52,7 @@ def menu(rng: random.Random, look: Look) -> tuple[Picture, list[Dish]]:
     font = look.fonts.pick(rng, min(0.75 * step, 0.11 * high))
     room = (0.8 if in_columns else 0.92) * wide
     longest = max(draw.textlength(line, font=font) for line in lines)
-    font = font.font_variant(size=max(9 * scale, int(font.size * min(1.0, room / longest))))
+    font = resized(font, max(9 * scale, int(font.size * min(1.0, room / longest))))
     left = rng.uniform(0.02, 0.06) * wide
     marks = lettered(draw, (left, 0.3 * step), rng.choice(_TITLES), fill=ink, font=font)
     for index, (line, dish) in enumerate(zip(lines, dishes, strict=True)):

@@ -11,6 +11,7 @@ from PIL import ImageDraw
 
 from . import vocabulary
 from .canvas import Colour, Look, Mark, Picture, blank, lettered, paper, photographed
+from .fonts import resized
 from .samples import Sample, Turn
 
 READING = (
@@ -45,7 +46,7 @@ def written(rng: random.Random, look: Look) -> tuple[Picture, str]:
     font = look.fonts.pick(rng, rng.uniform(0.1, 0.45) * high)
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
     if right - left > 0.94 * wide:
-        font = font.font_variant(size=max(8, int(font.size * 0.94 * wide / (right - left))))
+        font = resized(font, max(8, int(font.size * 0.94 * wide / (right - left))))
         left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
     x = rng.uniform(0.03 * wide, max(0.03 * wide, 0.97 * wide - (right - left)))
     y = rng.uniform(0.03 * high, max(0.03 * high, 0.97 * high - (bottom - top)))

@@ -18,6 +18,8 @@ class Sound:
     """-1 to 1 at 16 kHz."""
     words: str
     """What is said in it."""
+    utterance: int | None = None
+    """Which one of the corpus is to be recorded; `samples` are silence until then."""
 
 
 Part = str | Picture | Sound

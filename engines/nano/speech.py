@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from .canvas import Look
 from .charts import chart
 from .pictures import shapes, written
 from .samples import Sample, Sound, Turn
-from .voices import STYLES, Samples, Style, Voice, manner, say
+from .voices import SAMPLE_RATE, STYLES, Samples, Style, Voice, manner, say
 
 TRANSCRIBING = ("What was said?", "What did you hear?", "Transcribe the recording.", "录音里说了什么？")
 FEELING = ("How does the speaker sound?", "What is the mood of the speaker?", "说话人听起来怎么样？")
@@ -61,14 +61,17 @@ class Utterance:
     text: str
     style: Style
     samples: Samples
+    number: int = 0
+    """Its place in its corpus, which gives it."""
 
 
 class Corpus:
     """Utterances by their words."""
 
     def __init__(self, utterances: list[Utterance]) -> None:
+        self.utterances = [replace(utterance, number=number) for number, utterance in enumerate(utterances)]
         self.by_text: dict[str, list[Utterance]] = {}
-        for utterance in utterances:
+        for utterance in self.utterances:
             self.by_text.setdefault(utterance.text, []).append(utterance)
 
     def pick(self, rng: random.Random, texts: tuple[str, ...]) -> Utterance:
@@ -120,7 +123,10 @@ def _corpus(orders: list[tuple[str, Voice, Style]], samples: list[Samples]) -> C
 
 
 def recorded(rng: random.Random, utterance: Utterance, look: Look, seconds: float) -> Sound:
-    """As a microphone hears it."""
+    """As a microphone hears it, or as it is to be heard in a batch."""
+    if look.noise is None:
+        silence = np.broadcast_to(np.float32(0), int(seconds * SAMPLE_RATE))
+        return Sound(samples=silence, words=utterance.text, utterance=utterance.number)
     noise = np.random.default_rng(rng.getrandbits(32))
     return Sound(samples=acoustics.heard(noise, utterance.samples, look.noise, seconds), words=utterance.text)
 

@@ -7,7 +7,7 @@ import os
 import random
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from engines.qat.muon import Muon
 from engines.qat.training import Plan, Task, Trainer
 
 from . import speech
-from .batches import EVERYTHING, SENSES, Batch, Mixture, TrainingBatches
+from .batches import EVERYTHING, SENSES, Batch, Draft, Drafts, Mixture
 from .canvas import Look
 from .curves import draw_curves
 from .export import quantize_nano, read_checkpoint, write_checkpoint
@@ -31,12 +31,13 @@ from .fonts import TRAINING as TRAINING_FONTS
 from .fonts import Fonts
 from .heldout import Question, makers, questions
 from .learning import AnswerTask, Learner, SensesTask
+from .studio import Studio
 from .voices import TRAINING as TRAINING_VOICES
 
 SEED = 7
-BATCH_SIZE = 128
+BATCH_SIZES = {"cpu": 128, "cuda": 256}
 """Samples of a batch."""
-VOICES_PER_PHRASE = 150
+VOICES_PER_PHRASE = 240
 _DEVELOPMENT = 32
 """Questions of each task, made as those of training are, that show how it goes."""
 
@@ -51,11 +52,14 @@ class Phase:
     """Learning rate of Muon."""
     of_others: float
     """Learning rate of AdamW."""
+    share: float
+    """Of the time for the whole, where that is limited."""
     mixture: Mixture
 
 
 TOWERS = Phase(
     name="towers",
+    share=0.1,
     plan=Plan(steps=300, batches=2, warmup=40, decay=0.3),
     of_matrices=4e-3,
     of_others=2e-3,
@@ -63,6 +67,7 @@ TOWERS = Phase(
 )
 FLOAT = Phase(
     name="float",
+    share=0.68,
     plan=Plan(steps=3000, batches=2, warmup=60, decay=0.45),
     of_matrices=4e-3,
     of_others=2e-3,
@@ -70,6 +75,7 @@ FLOAT = Phase(
 )
 INT4 = Phase(
     name="int4",
+    share=0.22,
     plan=Plan(steps=300, batches=2, warmup=20, decay=0.8),
     of_matrices=1e-3,
     of_others=5e-4,
@@ -90,25 +96,36 @@ class Settings:
     """Stop in between after so long; the same command goes on from there."""
     begin_from: Path | None = None
     """An INT4 checkpoint whose weights are learned on from, where there is no state yet."""
+    within: float | None = None
+    """Be at the end after so many minutes of training, however far that leads."""
     is_compiled: bool = True
     """Compile what has fixed shapes; on a CPU that takes three minutes and then saves a third of the time."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Material:
-    """What is spoken, and what is drawn with."""
+    """What is spoken, and what is drawn with, on the device that trains."""
 
-    corpus: speech.Corpus
-    look: Look
+    def __init__(self, corpus: speech.Corpus, fonts: Fonts, device: str) -> None:
+        self._corpus, self._fonts, self._device = corpus, fonts, device
+        self._studio = Studio(corpus, torch.device(device))
 
-    def batches(self, mixture: Mixture, first: int) -> TrainingBatches:
-        """From number `first` on."""
-        return TrainingBatches(self.corpus, self.look, seed=SEED, size=BATCH_SIZE, first=first, mixture=mixture)
+    def batches(self, mixture: Mixture, first: int) -> Iterator[Batch]:
+        """From number `first` on, drawn by other processes."""
+        return map(self._studio.batch, _loaded(self.drafts(mixture, first), self._device))
+
+    def drafts(self, mixture: Mixture, first: int) -> Drafts:
+        """The same before anything happens to them."""
+        look = Look(fonts=self._fonts, noise=None)
+        return Drafts(self._corpus, look, seed=SEED, size=BATCH_SIZES[self._device], first=first, mixture=mixture)
+
+    def looked_at(self) -> list[Batch]:
+        """Some that are never learned from."""
+        return [self._studio.batch(draft) for draft in islice(self.drafts(SENSES, 10**9), 8)]
 
     def development(self) -> list[Question]:
         """Some questions of each task."""
         found: list[Question] = []
-        for task, make in makers(self.corpus, self.look).items():
+        for task, make in makers(self._corpus, Look(fonts=self._fonts, noise="training")).items():
             rng = random.Random(f"development {task}")
             asked = (one for _ in iter(int, 1) for one in questions(make(rng)) if one.task == task)
             found += [next(asked) for _ in range(_DEVELOPMENT)]
@@ -132,14 +149,13 @@ def _trained(settings: Settings, say: Callable[[str], object]) -> bool:
     """Whether it reached the end."""
     torch.manual_seed(SEED)
     corpus = speech.spoken(TRAINING_VOICES, 1, VOICES_PER_PHRASE, settings.folder / "speech-training.npz")
-    material = Material(corpus=corpus, look=Look(fonts=Fonts(TRAINING_FONTS), noise="training"))
+    material = Material(corpus, Fonts(TRAINING_FONTS), settings.device)
     learner = Learner().to(settings.device)
     if settings.begin_from is not None:
         learner.model.load_state_dict(read_checkpoint(settings.begin_from).state_dict())
     config = learner.model.config
     say(f"{config.parameters / 1e6:.1f} M parameters, {config.active_parameters / 1e6:.1f} M active a token")
-    looked_at = list(islice(iter(material.batches(SENSES, 10**9)), 8))
-    if not _run(TOWERS, learner, SensesTask(looked_at), settings, material):
+    if not _run(TOWERS, learner, SensesTask(material.looked_at()), settings, material):
         return False
     development = material.development()
     if not _run(FLOAT, learner, AnswerTask(development), settings, material):
@@ -157,19 +173,32 @@ def _trained(settings: Settings, say: Callable[[str], object]) -> bool:
 def _run(phase: Phase, learner: Learner, task: Task[Batch], settings: Settings, material: Material) -> bool:
     """Whether the phase reached its end; at once where it had before."""
     place = settings.folder / phase.name
-    trainer = Trainer(learner, task, _optimizers(learner, phase), phase.plan, place, is_portable=True)
-    if trainer.step >= phase.plan.steps:
+    plan = phase.plan
+    if settings.within is not None:
+        plan = replace(plan, seconds=60 * settings.within * phase.share, evaluate_every=1000)
+    trainer = Trainer(learner, task, _optimizers(learner, phase), plan, place, is_portable=True)
+    if trainer.is_done:
         return True
     if settings.is_compiled:
         _compile(learner.model)
     batches = material.batches(phase.mixture, trainer.step * phase.plan.batches)
-    workers = 1 if settings.device == "cpu" else max((os.cpu_count() or 2) - 2, 1)
-    return trainer.run(_loaded(batches, workers), minutes=settings.minutes)
+    return trainer.run(batches, minutes=settings.minutes)
 
 
-def _loaded(batches: TrainingBatches, workers: int) -> Iterator[Batch]:
-    """Drawn and spoken by other processes, in the same order by any number of them."""
-    return iter(DataLoader(batches, batch_size=None, num_workers=workers, prefetch_factor=4, worker_init_fn=_as_worker))
+def _loaded(drafts: Drafts, device: str, workers: int | None = None) -> Iterator[Draft]:
+    """Drawn by other processes, in the same order by any number of them."""
+    if workers is None:
+        workers = 1 if device == "cpu" else max((os.cpu_count() or 2) - 2, 1)
+    return iter(
+        DataLoader(
+            drafts,
+            batch_size=None,
+            num_workers=workers,
+            prefetch_factor=4,
+            worker_init_fn=_as_worker,
+            pin_memory=device != "cpu",
+        )
+    )
 
 
 def _as_worker(worker: int) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 from types import FrameType
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from tqdm import tqdm
 from edged.errors import CheckpointError
 
 from .checkpoints import load_state, optimizer_tensors, restore_optimizer, save_state
+from .recorded import Figures, Gradients, RecordedGradients
 
 Batch = TypeVar("Batch")
 _Batch = TypeVar("_Batch", contravariant=True)
@@ -32,8 +33,8 @@ _LOG_STEPS = 20
 class Task(Protocol[_Batch]):
     """What is trained."""
 
-    def loss(self, module: nn.Module, batch: _Batch) -> tuple[Tensor, Mapping[str, float]]:
-        """The loss of one batch and figures for the log, by name."""
+    def loss(self, module: nn.Module, batch: _Batch) -> tuple[Tensor, Figures]:
+        """The loss of one batch and figures for the log, by name. On a GPU it must not wait for the GPU."""
         ...
 
     def evaluate(self, module: nn.Module) -> Mapping[str, float]:
@@ -46,6 +47,8 @@ class Plan:
     """How long and how fast."""
 
     steps: int
+    seconds: float | None = None
+    """Be at the end after so long instead, however many steps that were: the rate then falls with the clock."""
     batches: int = 1
     """Batches whose gradients make one step."""
     warmup: int = 50
@@ -56,9 +59,13 @@ class Plan:
     """Largest norm of the gradients."""
     evaluate_every: int = 200
 
-    def rate(self, step: int, since_start: int) -> float:
-        """Share of the full rate at a step; since_start: steps since momentum was empty."""
-        left = (self.steps - step) / max(self.steps * self.decay, 1)
+    def reached(self, step: int, seconds: float) -> float:
+        """Share of the way that is behind, 1 at the end."""
+        return seconds / self.seconds if self.seconds else step / self.steps
+
+    def rate(self, reached: float, since_start: int) -> float:
+        """Share of the full rate; reached: share of the way, since_start: steps since momentum was empty."""
+        left = (1 - reached) / max(self.decay, 1 / self.steps)
         return min(1.0, (since_start + 1) / max(self.warmup, 1), max(left, 0.02))
 
 
@@ -90,8 +97,17 @@ class Trainer(Generic[Batch]):
         self._rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
         self._momentum_from = 0
         self._log: list[str] = []
-        self._figures: defaultdict[str, list[float]] = defaultdict(list)
+        self._figures: defaultdict[str, list[Tensor | float]] = defaultdict(list)
+        kind = RecordedGradients if self.device.type == "cuda" else Gradients
+        self._gradients: Gradients[Batch] = kind(
+            [parameter for parameter in module.parameters() if parameter.requires_grad], self._loss
+        )
         self._resume()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it is at the end of its plan."""
+        return self.plan.reached(self.step, self.seconds) >= 1
 
     def run(self, batches: Iterator[Batch], *, minutes: float | None = None) -> bool:
         """Train to the end, or for that long, or until SIGTERM or Ctrl-C; whether it reached the end.
@@ -99,17 +115,15 @@ class Trainer(Generic[Batch]):
         The batches must begin with number `step * plan.batches`.
         """
         started = saved = time.monotonic()
-        bar = tqdm(total=self.plan.steps, initial=self.step, desc=self.folder.name, unit="step", disable=None)
+        total = None if self.plan.seconds else self.plan.steps
+        bar = tqdm(total=total, initial=self.step, desc=self.folder.name, unit="step", disable=None)
         with bar, _asked_to_stop() as stop:
-            while self.step < self.plan.steps:
+            while not self.is_done:
                 began = time.monotonic()
-                figures = self._one(batches)
+                self._one(batches)
                 self.seconds += time.monotonic() - began
-                for name, value in figures.items():
-                    self._figures[name].append(value)
-                bar.set_postfix(loss=f"{figures['loss']:.3f}", refresh=False)
                 bar.update()
-                self._report()
+                self._report(bar)
                 now = time.monotonic()
                 if stop.is_set() or (minutes is not None and now - started > minutes * 60):
                     break
@@ -117,34 +131,36 @@ class Trainer(Generic[Batch]):
                     self.save()
                     saved = now
         self.save()
-        return self.step >= self.plan.steps
+        return self.is_done
 
-    def _one(self, batches: Iterator[Batch]) -> dict[str, float]:
+    def _one(self, batches: Iterator[Batch]) -> None:
         """One step."""
-        rate = self.plan.rate(self.step, self.step - self._momentum_from)
+        reached = self.plan.reached(self.step, self.seconds)
+        rate = self.plan.rate(reached, self.step - self._momentum_from)
         for optimizer, rates in zip(self.optimizers, self._rates, strict=True):
             for group, full in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = full * rate
-        figures: dict[str, float] = {"loss": 0.0}
+        self._gradients.clear()
         for _ in range(self.plan.batches):
-            with torch.autocast(self.device.type, torch.bfloat16):
-                loss, found = self.task.loss(self.module, next(batches))
-            (loss / self.plan.batches).backward()  # type: ignore[no-untyped-call]  # torch's own
-            figures["loss"] += loss.item() / self.plan.batches
-            figures |= found
+            for name, value in self._gradients.add(next(batches)).items():
+                self._figures[name].append(value)
         nn.utils.clip_grad_norm_(self.module.parameters(), self.plan.clip)
         for optimizer in self.optimizers:
             optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
         self.step += 1
-        return figures
 
-    def _report(self) -> None:
+    def _loss(self, batch: Batch) -> tuple[Tensor, Figures]:
+        """Of the mean over the batches of a step."""
+        loss, figures = self.task.loss(self.module, batch)
+        return loss / self.plan.batches, {"loss": loss.detach(), **figures}
+
+    def _report(self, bar: tqdm[NoReturn]) -> None:
         if self.step % _LOG_STEPS == 0:
-            means = {name: round(mean(values), 4) for name, values in self._figures.items()}
+            means = {name: round(mean(map(float, values)), 4) for name, values in self._figures.items()}
             self._write(means | {"seconds": round(self.seconds)})
+            bar.set_postfix(loss=f"{means['loss']:.3f}", refresh=False)
             self._figures.clear()
-        if self.step % self.plan.evaluate_every == 0 or self.step == self.plan.steps:
+        if self.step % self.plan.evaluate_every == 0 or self.is_done:
             self.evaluate()
 
     def evaluate(self) -> None:

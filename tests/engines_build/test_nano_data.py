@@ -16,11 +16,12 @@ from hypothesis import strategies as some
 
 from engines.autoglm_phone.model import AUDIO, IMAGE, TEXT
 from engines.nano import acoustics, charts, dialogues, fonts, heldout, hints, menus, pictures, speech, tokenizer, voices
-from engines.nano.batches import Encoder, TrainingBatches, collate, media_tokens
+from engines.nano.batches import Drafts, Encoder, collate, media_tokens
 from engines.nano.canvas import SIZES, Look, Mark, Picture, blank, photographed
 from engines.nano.samples import Sample, Sound
 
 PLAIN = Look(fonts=fonts.Fonts((), with_default=True), noise="training")
+DRAWN = dataclasses.replace(PLAIN, noise=None)
 """Draws with Pillow's own font: no system package is needed."""
 MAKERS = (pictures.reading, pictures.naming, pictures.several, charts.charting, menus.ordering)
 
@@ -61,12 +62,13 @@ def test_every_letter_of_a_word_is_marked_in_its_order() -> None:
         assert [mark.x for mark in picture.marks] == sorted(mark.x for mark in picture.marks)
 
 
-def test_cells_name_what_lies_in_them() -> None:
-    picture, _ = pictures.written(random.Random(1), PLAIN)
-    grid = hints.cells(picture, 16)
-    for mark in picture.marks:
-        assert grid[int(mark.y // 16), int(mark.x // 16)] > 0
-    assert int((grid > 0).sum()) <= len(picture.marks)
+def test_what_is_drawn_for_a_camera_is_marked_where_it_is() -> None:
+    picture, text = pictures.written(random.Random(1), DRAWN)
+    marks = hints.numbered(picture.marks)
+    assert [hints.NAMES[number] for _, _, number in marks] == list(text)
+    inks = [picture.pixels[max(int(y) - 12, 0) : int(y) + 12, int(x) - 12 : int(x) + 12] for x, y, _ in marks]
+    assert sum(int(ink.max()) - int(ink.min()) > 60 for ink in inks) > 0.7 * len(inks)
+    assert picture.tilt == 7
 
 
 def test_what_is_asked_can_be_said_with_the_tokens_there_are() -> None:
@@ -108,7 +110,6 @@ def test_a_batch_says_which_token_is_what() -> None:
     assert int((batch.types == AUDIO).sum()) == sum(map(media_tokens, sounds))
     assert batch.pixels is not None and batch.pixels.shape == (5, 3, 160, 288)
     assert batch.mels is not None and batch.mels.shape[:2] == (5, 80)
-    assert batch.cells is not None and batch.cells.shape == (5, 10, 18)
     end = tokenizer.tokenizer().get_vocab()[tokenizer.END]
     for row, sample in zip(range(5), samples, strict=True):
         answer = batch.targets[row][batch.targets[row] >= 0].tolist()
@@ -120,15 +121,15 @@ def test_a_batch_says_which_token_is_what() -> None:
 
 def test_batches_depend_on_their_number_alone() -> None:
     corpus = murmuring((*speech.WORDS, *speech.PAIRS, *speech.NUMBERS, *speech.COMMANDS, *speech.QUESTIONS))
-    first = list(itertools.islice(TrainingBatches(corpus, PLAIN, seed=5, size=2), 4))
-    later = next(iter(TrainingBatches(corpus, PLAIN, seed=5, size=2, first=3)))
+    first = list(itertools.islice(Drafts(corpus, DRAWN, seed=5, size=2), 4))
+    later = next(iter(Drafts(corpus, DRAWN, seed=5, size=2, first=3)))
     assert torch.equal(first[3].tokens, later.tokens) and torch.equal(first[3].targets, later.targets)
 
 
 def test_drawing_leaves_the_threads_of_training_alone() -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
-    next(iter(TrainingBatches(murmuring(), PLAIN, seed=5, size=2, mixture={"picture": 1.0})))
+    next(iter(Drafts(murmuring(), DRAWN, seed=5, size=2, mixture={"picture": 1.0})))
     assert torch.get_num_threads() == 2
     torch.set_num_threads(before)
 

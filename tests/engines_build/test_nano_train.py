@@ -10,15 +10,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_nano_data import PLAIN, murmuring
+from test_nano_data import DRAWN, murmuring
 from test_nano_judge import tiny_nano
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from edged.errors import InvalidInput
 from engines.__main__ import main
-from engines.nano import learning, pictures, speech, train, voices
-from engines.nano.batches import Encoder, TrainingBatches, collate
+from engines.autoglm_phone import experts
+from engines.nano import batches, hints, learning, pictures, speech, train, voices
+from engines.nano.batches import Batch, Drafts, Encoder, drafted
 from engines.nano.export import read_checkpoint
 from engines.nano.fonts import Fonts
+from engines.nano.studio import Studio
 from engines.qat.checkpoints import load_state
 from engines.qat.training import Plan
 from engines.train import NAMES
@@ -31,12 +34,18 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> train.Settings:
     monkeypatch.setattr(learning, "nano_config", lambda: config)
     monkeypatch.setattr(speech, "spoken", lambda *_: murmuring(everything))
     monkeypatch.setattr(train, "Fonts", lambda _: Fonts((), with_default=True))
-    monkeypatch.setattr(train, "BATCH_SIZE", 4)
+    monkeypatch.setattr(train, "BATCH_SIZES", {"cpu": 4})
     monkeypatch.setattr(train, "_DEVELOPMENT", 1)
     for name in ("TOWERS", "FLOAT", "INT4"):
         phase = getattr(train, name)
         monkeypatch.setattr(train, name, dataclasses.replace(phase, plan=Plan(steps=2, batches=1, warmup=1)))
     return train.Settings(folder=tmp_path / "training", checkpoint=tmp_path / "checkpoint", is_compiled=False)
+
+
+def read(*seeds: int) -> Batch:
+    """A batch of pictures with something written."""
+    drawn = [pictures.reading(random.Random(seed), DRAWN) for seed in seeds]
+    return Studio(murmuring(("yes",)), torch.device("cpu")).batch(drafted(Encoder(), drawn, 128, 1))
 
 
 def log_of(settings: train.Settings) -> list[dict[str, object]]:
@@ -76,15 +85,15 @@ def test_a_gpu_that_is_not_there_is_missed_in_a_line(name: str, capsys: pytest.C
 
 def test_any_number_of_workers_draws_the_same(settings: train.Settings) -> None:
     corpus = speech.spoken(voices.TRAINING, 1, 1, None)
-    batches = TrainingBatches(corpus, PLAIN, seed=5, size=2)
-    alone, together = (list(islice(train._loaded(batches, workers), 5)) for workers in (1, 2))
+    batches = Drafts(corpus, DRAWN, seed=5, size=2)
+    alone, together = (list(islice(train._loaded(batches, "cpu", workers), 5)) for workers in (1, 2))
     for one, other in zip(alone, together, strict=True):
         assert torch.equal(one.tokens, other.tokens) and torch.equal(one.targets, other.targets)
 
 
 def test_hints_reach_the_towers_and_nothing_else(settings: train.Settings) -> None:
     learner = learning.Learner()
-    batch = collate(Encoder(), [pictures.reading(random.Random(seed), PLAIN) for seed in (2, 2)])
+    batch = read(2, 2)
     loss, found = learning.SensesTask([]).loss(learner, batch)
     loss.backward()
     assert 0 <= found["marks right"] <= 1
@@ -98,13 +107,13 @@ def test_one_batch_can_be_learned_by_heart(settings: train.Settings) -> None:
     torch.manual_seed(0)
     learner = learning.Learner()
     task = learning.AnswerTask([])
-    batch = collate(Encoder(), [pictures.reading(random.Random(seed), PLAIN) for seed in (2, 2, 2)])
+    batch = read(2, 2, 2)
     optimizers = train._optimizers(learner, train.FLOAT)
     losses = []
     for _ in range(100):
         loss, found = task.loss(learner, batch)
         loss.backward()
-        losses.append(found["picture loss"])
+        losses.append(float(found["picture loss"]))
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -116,7 +125,7 @@ def test_a_quantized_student_learns_from_its_teacher(settings: train.Settings) -
     teacher, student = learning.Learner(), learning.Learner()
     student.load_state_dict(teacher.state_dict())
     train.quantize_nano(student.model)
-    batch = collate(Encoder(), [pictures.reading(random.Random(seed), PLAIN) for seed in (2, 2)])
+    batch = read(2, 2)
     _, found = learning.AnswerTask([], teacher.model).loss(student, batch)
     assert 0 < found["divergence"] < 1, "four bits are near, and not the same"
     _, found = learning.AnswerTask([], teacher.model).loss(teacher, batch)
@@ -127,3 +136,35 @@ def test_a_missing_checkpoint_is_named_before_anything_is_done(settings: train.S
     with pytest.raises(InvalidInput, match="nothing: no checkpoint to begin with"):
         train.train(dataclasses.replace(settings, begin_from=tmp_path / "nothing"), print)
     assert not settings.folder.exists()
+
+
+@pytest.mark.parametrize("kind", ["picture", "sound", "both"])
+@pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight")
+def test_no_step_on_a_gpu_waits_for_it(settings: train.Settings, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tensors without numbers stand for a GPU's: whoever asks for one fails, and so would recording a step."""
+    corpus = speech.spoken(voices.TRAINING, 1, 1, None)
+    batch = Studio(corpus, torch.device("cpu")).batch(
+        next(iter(Drafts(corpus, DRAWN, seed=5, size=4, mixture={kind: 1.0})))
+    )
+    learning.AnswerTask([]).loss(learning.Learner(), batch)  # constants come to be
+    monkeypatch.setattr(experts, "_waits", lambda _: False)
+    monkeypatch.setattr(hints, "_waits", lambda _: False)
+    monkeypatch.setattr(torch.nn.init, "trunc_normal_", lambda weight, **_: weight)
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        learner, teacher = learning.Learner(), learning.Learner()
+        train.quantize_nano(learner.model)
+        batch = batches._mapped(batch, mode.from_tensor)
+        loss, _ = learning.AnswerTask([], teacher.model).loss(learner, batch)
+        loss.backward()
+        loss, _ = learning.SensesTask([]).loss(learner, batch)
+        loss.backward()
+    with pytest.raises(DataDependentOutputException), mode:
+        loss.item()
+
+
+def test_the_clock_can_end_a_phase(settings: train.Settings) -> None:
+    said: list[str] = []
+    train.train(dataclasses.replace(settings, within=0.01), said.append)
+    assert said[-1].startswith("to build it")
+    seconds = [row["seconds"] for row in log_of(settings) if "seconds" in row]
+    assert all(value <= 1 for value in seconds), "0.6 s for all three phases, and the step that goes beyond them"
