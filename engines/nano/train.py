@@ -148,6 +148,9 @@ def train(settings: Settings, say: Callable[[str], object]) -> None:
 def _trained(settings: Settings, say: Callable[[str], object]) -> bool:
     """Whether it reached the end."""
     torch.manual_seed(SEED)
+    if settings.device == "cuda":
+        torch.backends.cudnn.benchmark = True
+        torch.backends.cuda.enable_cudnn_sdp(False)  # its kernels are planned anew for each shape
     corpus = speech.spoken(TRAINING_VOICES, 1, VOICES_PER_PHRASE, settings.folder / "speech-training.npz")
     material = Material(corpus, Fonts(TRAINING_FONTS), settings.device)
     learner = Learner().to(settings.device)

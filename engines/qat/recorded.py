@@ -105,13 +105,16 @@ class RecordedGradients(Gradients[Batch]):
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, self._pool, self._beside, "thread_local"):
             figures = self._run(held)
-            values = torch.stack([torch.as_tensor(value, device=self._device).float() for value in figures.values()])
+            values = torch.stack([self._number(value) for value in figures.values()])
         torch._foreach_copy_(self._buffers, kept)
         for parameter, gradient in zip(self._parameters, before, strict=True):
             parameter.grad = gradient
         return _Recording(
             graph=graph, inputs=list(_tensors(held).values()), names=list(figures), figures=values, moved=moved
         )
+
+    def _number(self, value: Tensor | float) -> Tensor:
+        return value.float() if isinstance(value, Tensor) else torch.full((), value, device=self._device)
 
     def _run(self, batch: Batch) -> Figures:
         with torch.autocast(self._device.type, torch.bfloat16, cache_enabled=False):
