@@ -31,19 +31,22 @@ if TYPE_CHECKING:
 STRIDE = 32
 """Pixels of a token's side."""
 _SECONDS = {"word": (1.6, 2.0), "number": (2.0, 2.4), "command": (3.2,), "asking": (2.4,)}
-_LENGTHS = {"menu": 128, "picture": 128, "several": 128, "sound": 112, "both": 144, "text": 80}
+_LENGTHS = {"menu": 128, "lines": 192, "picture": 128, "several": 128, "sound": 112, "both": 144, "text": 80}
 """Tokens of a draft's rows: few shapes, since a GPU records a step for each. Longer samples are left out."""
+_LARGE = ("several", "lines")
+"""Kinds of which half as many make a batch."""
 Mixture = Mapping[str, float]
 """How often each kind of batch comes; what is in one of them has about the same length."""
 EVERYTHING: Mixture = MappingProxyType(
-    {"menu": 0.24, "picture": 0.34, "several": 0.07, "sound": 0.17, "both": 0.14, "text": 0.04}
+    {"menu": 0.21, "lines": 0.06, "picture": 0.34, "several": 0.07, "sound": 0.16, "both": 0.13, "text": 0.03}
 )
 SENSES: Mixture = MappingProxyType({"menu": 0.25, "picture": 0.4, "sound": 0.35})
 _Maker = Callable[[random.Random, Look], Sample]
 _PICTURED: tuple[tuple[_Maker, float], ...] = (
     (pictures.reading, 0.5),
     (pictures.naming, 0.22),
-    (charts.charting, 0.28),
+    (charts.charting, 0.21),
+    (charts.listing, 0.07),
 )
 
 
@@ -253,7 +256,7 @@ class Drafts(IterableDataset[Draft]):
             kind = rng.choices(list(self._mixture), list(self._mixture.values()))[0]
             make = _maker(kind, rng, self._corpus, replace(self._look, sizes=(rng.choice(SIZES),)))
             fitting = (one for _ in iter(int, 1) if encoder.length(one := make()) <= _LENGTHS[kind])
-            samples = list(itertools.islice(fitting, self._size // 2 if kind == "several" else self._size))
+            samples = list(itertools.islice(fitting, self._size // 2 if kind in _LARGE else self._size))
             yield drafted(encoder, samples, _LENGTHS[kind], number)
 
 
@@ -262,6 +265,8 @@ def _maker(kind: str, rng: random.Random, corpus: speech.Corpus, look: Look) -> 
     match kind:
         case "menu":
             return partial(menus.ordering, rng, look)
+        case "lines":
+            return partial(menus.reading, rng, look)
         case "picture":
             makers, shares = [maker for maker, _ in _PICTURED], [share for _, share in _PICTURED]
             return lambda: rng.choices(makers, shares)[0](rng, look)

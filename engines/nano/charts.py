@@ -45,6 +45,14 @@ def chart(rng: random.Random, look: Look) -> tuple[Picture, dict[str, int]]:
     return photographed(rng, image, marks, size, look, tilt=2), dict(zip(labels, values, strict=True))
 
 
+def listing(rng: random.Random, look: Look) -> Sample:
+    """All values in their order: nothing is asked so, but it teaches to read all of a chart."""
+    picture, bars = chart(rng, look)
+    ask = rng.choice(("What are the values?", "都是多少？"))
+    answer = ", ".join(f"{label} {value}" for label, value in bars.items())
+    return Sample(task="values", turns=(Turn(parts=(picture, ask), answer=answer),))
+
+
 def charting(rng: random.Random, look: Look) -> Sample:
     """Which bar is the highest, how high is another?"""
     picture, bars = chart(rng, look)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .canvas import Look, Picture, blank, lettered, paper, photographed
 from .fonts import resized
+from .pictures import READING
 from .samples import Sample, Turn
 
 _MANNERS = (
@@ -31,8 +32,13 @@ class Dish:
     price: int
     is_spicy: bool
 
+    @property
+    def words(self) -> str:
+        """All but the price."""
+        return f"{self.name}{' (spicy)' if self.is_spicy else ''}"
 
-def menu(rng: random.Random, look: Look) -> tuple[Picture, list[Dish]]:
+
+def menu(rng: random.Random, look: Look) -> tuple[Picture, str, list[Dish]]:
     """Two to four dishes under a title, as a photograph."""
     size = rng.choice(look.sizes)
     scale = 2
@@ -45,30 +51,36 @@ def menu(rng: random.Random, look: Look) -> tuple[Picture, list[Dish]]:
         Dish(name=name, price=price, is_spicy=rng.random() < 0.4) for name, price in zip(names, prices, strict=True)
     ]
     in_columns = rng.random() < 0.4
-    lines = [
-        f"{dish.name}{' (spicy)' if dish.is_spicy else ''}{'' if in_columns else f' {dish.price}'}" for dish in dishes
-    ]
+    lines = [dish.words if in_columns else f"{dish.words} {dish.price}" for dish in dishes]
     step = high * rng.uniform(0.8, 0.94) / (len(dishes) + 1)
     font = look.fonts.pick(rng, min(0.75 * step, 0.11 * high))
     room = (0.8 if in_columns else 0.92) * wide
     longest = max(draw.textlength(line, font=font) for line in lines)
     font = resized(font, max(9 * scale, int(font.size * min(1.0, room / longest))))
     left = rng.uniform(0.02, 0.06) * wide
-    marks = lettered(draw, (left, 0.3 * step), rng.choice(_TITLES), fill=ink, font=font)
+    title = rng.choice(_TITLES)
+    marks = lettered(draw, (left, 0.3 * step), title, fill=ink, font=font)
     for index, (line, dish) in enumerate(zip(lines, dishes, strict=True)):
         y = (index + 1.15) * step
         marks += lettered(draw, (left, y), line, fill=ink, font=font)
         if in_columns:
             marks += lettered(draw, (0.97 * wide, y), str(dish.price), fill=ink, font=font, anchor="ra")
-    return photographed(rng, image, marks, size, look, tilt=3), dishes
+    return photographed(rng, image, marks, size, look, tilt=3), title, dishes
 
 
 def ordering(rng: random.Random, look: Look) -> Sample:
     """How much is a dish, is it spicy, which one costs so much?"""
-    picture, dishes = menu(rng, look)
+    picture, _, dishes = menu(rng, look)
     turns = [Turn(parts=(words,), answer=answer) for words, answer in _asked(rng, dishes)]
     turns[0] = Turn(parts=(picture, *turns[0].parts), answer=turns[0].answer)
     return Sample(task="menu", turns=tuple(turns))
+
+
+def reading(rng: random.Random, look: Look) -> Sample:
+    """What is written, line by line: nothing is asked so, but it teaches to read all of a menu."""
+    picture, title, dishes = menu(rng, look)
+    lines = [title, *(f"{dish.words} {dish.price}" for dish in dishes)]
+    return Sample(task="lines", turns=(Turn(parts=(picture, rng.choice(READING)), answer="\n".join(lines)),))
 
 
 def _asked(rng: random.Random, dishes: list[Dish]) -> list[tuple[str, str]]:

@@ -118,14 +118,14 @@ def test_noise_is_as_far_below_the_speech_as_it_says() -> None:
     assert heard.min() > -36 and heard.max() < -7
 
 
-@pytest.mark.parametrize("kind", ["menu", "picture", "several", "sound", "both", "text"])
+@pytest.mark.parametrize("kind", list(batches.EVERYTHING))
 def test_a_draft_becomes_the_same_batch_again(kind: str) -> None:
     corpus = murmuring(EVERYTHING)
     studio = Studio(corpus, torch.device("cpu"))
     draft = next(iter(batches.Drafts(corpus, DRAWN, seed=5, size=4, mixture={kind: 1.0})))
     one, other = studio.batch(draft), studio.batch(draft)
     another = studio.batch(replace(draft, seed=draft.seed + 1))
-    assert draft.tokens.shape == (2 if kind == "several" else 4, batches._LENGTHS[kind])
+    assert draft.tokens.shape == (2 if kind in batches._LARGE else 4, batches._LENGTHS[kind])
     for name in ("pixels", "mels", "cells", "said"):
         value = getattr(one, name)
         if value is not None:
