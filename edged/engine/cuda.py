@@ -102,7 +102,9 @@ class CudaBuffer:
     def read(self, target: Array) -> None:
         """See Buffer."""
         array = target if target.flags.c_contiguous and target.dtype == self.dtype else np.empty(self.shape, self.dtype)
-        self._copy(array.ctypes.data, self.pointer)
+        call("cudaSetDevice", self.device)
+        size = ctypes.c_size_t(self.nbytes)  # what goes to the host is there when the call returns
+        call("cudaMemcpy", ctypes.c_void_p(array.ctypes.data), ctypes.c_void_p(self.pointer), size, _ANY_DIRECTION)
         if array is not target:
             np.copyto(target, array)
 
@@ -132,6 +134,26 @@ class CudaBuffer:
         # Copies between devices, and small ones to a device, may still be under way, and ONNX Runtime's
         # stream does not wait for the one they are in.
         call("cudaDeviceSynchronize")
+
+
+def pinned(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+    """An array of the host that a GPU copies to by itself, several times as fast as through the driver's own buffer.
+
+    An ordinary one where the system grants no such memory.
+    """
+    size, pointer = math.prod(shape) * np.dtype(dtype).itemsize, ctypes.c_void_p()
+    try:
+        call("cudaMallocHost", ctypes.byref(pointer), ctypes.c_size_t(max(1, size)))
+    except EdgedError:
+        return np.empty(shape, dtype)
+    memory = (ctypes.c_byte * size).from_address(pointer.value or 0)
+    weakref.finalize(memory, _free_pinned, pointer.value or 0).atexit = False
+    return np.frombuffer(memoryview(memory), dtype).reshape(shape)
+
+
+def _free_pinned(pointer: int) -> None:
+    with contextlib.suppress(EdgedError):  # the device may be gone
+        call("cudaFreeHost", ctypes.c_void_p(pointer))
 
 
 def _allocate(device: int, size: int) -> int:

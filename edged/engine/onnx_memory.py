@@ -18,11 +18,15 @@ import onnxruntime
 from numpy.typing import DTypeLike, NDArray
 
 from edged.engine.buffer import Buffer, Host, HostBuffer
+from edged.engine.cuda import pinned
 from edged.engine.onnx_stage import HIDDEN_IN, HIDDEN_OUT, ROUTER_LOGITS, TYPES_IN, OnnxStage
 from edged.engine.session import Logits
 
 NO_GRAPH = -1
 """As gpu_graph_id: this run neither records nor replays a CUDA graph."""
+_TOKEN, _PLACES, _BEFORE, _NUMBERS = 0, 4, 8, 9
+"""Where a decode step finds its token, that token's position in three axes and how many came before it, in one buffer:
+a GPU takes as long to be given one number as to be given nine. Each begins where kernels may read 32 bytes at once."""
 
 
 class OnnxMemory:
@@ -63,6 +67,7 @@ class StageMemory:
         self.cache: Buffer = stage.device.zeros(stage.cache_shape(capacity), stage.activations)
         """Key and value of each layer in turn.  # (2 * layers, kv_heads, capacity, head_dim)"""
         self._seqlens_k: Buffer = stage.device.zeros((1,), np.int32)
+        self._numbers: Buffer = stage.device.zeros((_NUMBERS,), np.int64)
         total_shape = (1,) * len(stage.inputs["total_sequence_length"].shape)
         self._total = Host().zeros(total_shape, np.int32)
         self._prefill_options: onnxruntime.RunOptions | None = None
@@ -72,7 +77,9 @@ class StageMemory:
             self._decode_total = Host().zeros(total_shape, np.int32)
             self._record_steps(capacity)
         self._prefill = self._bind_cache(self._total)
+        _bind_input(self._prefill, "seqlens_k", self._seqlens_k, self.stage)
         self._decode = self._bind_cache(self._decode_total)
+        self._bind_number("seqlens_k", _BEFORE, (1,), np.int32)  # the lower half of it
         self._fixed: dict[str, Buffer] = {}
         """Inputs and outputs of a decode step, by name."""
         self._handed_over: Buffer | None = None
@@ -91,7 +98,6 @@ class StageMemory:
 
     def _bind_cache(self, total: HostBuffer) -> onnxruntime.IOBinding:
         binding = self.stage.session.io_binding()
-        _bind_input(binding, "seqlens_k", self._seqlens_k, self.stage)
         _bind_input(binding, "total_sequence_length", total)
         shape = (1, *self.cache.shape[1:])
         tensor_bytes = math.prod(shape) * self.cache.dtype.itemsize
@@ -105,14 +111,14 @@ class StageMemory:
         stage = self.stage
         hidden = (1, 1, stage.manifest.hidden_size)
         if before is None:
-            self._fix("input_ids", (1, 1), np.int64)
+            self._bind_number("input_ids", _TOKEN, (1, 1), np.int64)
         elif stage.device == before.stage.device:
             self._fixed[HIDDEN_IN] = before._fixed[HIDDEN_OUT]
         else:
             self._fix(HIDDEN_IN, hidden, stage.activations)
             self._handed_over = before._fixed[HIDDEN_OUT]
         if "position_ids" in stage.inputs:
-            self._fix("position_ids", (3, 1), np.int64)
+            self._bind_number("position_ids", _PLACES, (3, 1), np.int64)
         if TYPES_IN in stage.inputs:  # what is decoded is text, which is 0
             self._fix(TYPES_IN, (1, 1), np.int64)
         if "embeddings" in stage.inputs:
@@ -130,25 +136,26 @@ class StageMemory:
             bind = _bind_input if name in stage.inputs else _bind_output
             bind(self._decode, name, buffer, stage)
 
+    def _bind_number(self, name: str, place: int, shape: tuple[int, ...], dtype: DTypeLike) -> None:
+        where = self._numbers.pointer + place * self._numbers.dtype.itemsize
+        self._decode.bind_input(name, *self.stage.place, np.dtype(dtype).type, shape, where)
+
     def _fix(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Buffer:
         self._fixed[name] = self.stage.device.zeros(shape, dtype)
         return self._fixed[name]
 
     def _host_copy(self, buffer: Buffer) -> NDArray[np.float32]:
         """Where the host reads what a decode step has written there."""
-        return buffer.array if isinstance(buffer, HostBuffer) else np.empty(buffer.shape, buffer.dtype)
+        return buffer.array if isinstance(buffer, HostBuffer) else pinned(buffer.shape, buffer.dtype)
 
     def decode(self, position: int, token: int, shift: int) -> None:
         """Compute one token, or what the stage before made of it."""
-        self._seqlens_k.write(position)
+        place = position + shift
+        self._numbers.write(np.array([token, 0, 0, 0, place, place, place, 0, position]))
         if self._decode_total is self._total:
             self._total.write(position + 1)
-        if self.stage.layers.is_first:
-            self._fixed["input_ids"].write(token)
-        elif self._handed_over is not None:
+        if self._handed_over is not None:
             self._fixed[HIDDEN_IN].copy(self._handed_over)
-        if "position_ids" in self._fixed:
-            self._fixed["position_ids"].write(position + shift)
         self.stage.session.run_with_iobinding(self._decode, self._decode_options)
         if self.stage.load is not None:
             if not isinstance(scores := self._fixed[ROUTER_LOGITS], HostBuffer):

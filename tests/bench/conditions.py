@@ -16,6 +16,9 @@ def processor() -> str:
 
 
 def commit() -> str:
-    """Of the working tree; ends in -dirty when that differs."""
+    """Of the working tree; ends in -dirty when that differs. Unknown where there is no repository, or no Git."""
     command = ["git", "describe", "--always", "--dirty"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    try:
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

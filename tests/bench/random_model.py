@@ -125,6 +125,11 @@ def phone_9b() -> Architecture:
     return _text_model(FULL_SIZE)
 
 
+def phone_9b_of_text() -> Architecture:
+    """The same without its adapters, which add nothing to text: what they cost a token."""
+    return replace(phone_9b(), adapter_ranks=())
+
+
 def nano() -> Architecture:
     """The text model of autoglm-phone-nano."""
     text = replace(
@@ -157,6 +162,21 @@ def tiny_phone() -> Architecture:
         vision_adapter_rank=32,
         audio_adapter_rank=32,
         max_position_embeddings=8192,
+    )
+    return _text_model(replace(FULL_SIZE, text=text))
+
+
+def wide_phone() -> Architecture:
+    """A small one whose experts are wide and many enough for the kernels that a GPU keeps for single tokens."""
+    text = replace(
+        FULL_SIZE.text,
+        vocab_size=512,
+        hidden_size=1024,
+        num_hidden_layers=2,
+        num_attention_heads=8,
+        num_experts=8,
+        moe_intermediate_size=1024,
+        max_position_embeddings=256,
     )
     return _text_model(replace(FULL_SIZE, text=text))
 

@@ -26,14 +26,18 @@ def test_a_tiny_model_on_the_cpu(capsys: pytest.CaptureFixture[str], tmp_path: P
     assert said.startswith("CPU: this tries the program, it measures no GPU")
     assert [match[1] for match in ROW.finditer(said)] == ["32"]
     assert "onnxruntime CPU" in said
+    assert re.search(
+        r'^"tiny" = "[\d.]+ / [\d.]+ ms after 128 / 4,000, [\d.]+ GB \(CPU: .+ --shape tiny .+`\)"$', said, re.M
+    )
     assert not list(tmp_path.iterdir())
 
 
 def test_a_tiny_mixture_on_the_cpu(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """Kept, and found again by the next run, which only decodes."""
+    """Written, kept, and found again by the next runs, of which the second only decodes."""
     asked = ["--shape", "tiny-moe", "--device", "cpu", "--keep", str(tmp_path)]
-    gpu.main(asked)
+    gpu.main([*asked, "--write"])
     written = (tmp_path / "tiny-moe-64-float32/model.onnx").stat().st_mtime_ns
+    gpu.main(asked)
     gpu.main([*asked, "--decode-only"])
     said = capsys.readouterr().out
     assert [match[1] for match in ROW.finditer(said)] == ["64", "64"]
@@ -70,6 +74,19 @@ def test_without_a_gpu_it_says_so(capsys: pytest.CaptureFixture[str], monkeypatc
     with pytest.raises(SystemExit):
         gpu.main(["--shape", "tiny"])
     assert "no GPU can be used: there is none" in capsys.readouterr().err
+
+
+def test_a_profile_needs_a_gpu(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        gpu.main(["--shape", "tiny", "--device", "cpu", "--profile"])
+    assert "--profile listens to a GPU" in capsys.readouterr().err
+
+
+def test_text_alone_reads_less_than_with_adapters() -> None:
+    """What it leaves out are the adapters, and all that takes pictures and recordings in."""
+    whole, text = random_model.phone_9b(), random_model.phone_9b_of_text()
+    assert not text.sees and text.experts == whole.experts
+    assert 0 < whole.active_parameters - text.active_parameters < 0.05 * whole.active_parameters
 
 
 @pytest.mark.gpu

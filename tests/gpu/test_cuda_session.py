@@ -18,10 +18,10 @@ from edged.engine.cuda import CudaBuffer, CudaDevice
 from edged.engine.gpu import find_gpus
 from edged.engine.manifest import Manifest, describe_files
 from edged.engine.onnx_session import OnnxSession
-from edged.engine.open_session import open_session
+from edged.engine.open_session import UNPROVED, open_session
 from edged.errors import DeviceUnavailable
 from engines.checkpoint import open_checkpoint
-from engines.graph.integer_weights import IntegerWeights
+from engines.graph.integer_weights import FLOAT_INPUTS, IntegerWeights
 from engines.graph.stages import write_stages
 from engines.recipe import load_recipe
 from tests.engines_build.tiny_checkpoints import CONTEXT, manifest_of, save_folder, session, tiny_model, tokens_of
@@ -52,7 +52,8 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Manife
 def built(folder: Path, model_type: str = "llama", **settings: Any) -> tuple[Path, Manifest, OnnxSession]:
     checkpoint = open_checkpoint(save_folder(tiny_model(model_type, **settings), folder / "checkpoint"))
     storage = load_recipe("cpu").format
-    on_cpu = session(checkpoint, folder / "engine", lambda file: IntegerWeights(file, storage), "float16")
+    # No GPU rounds inputs to INT8, so the CPU must not either.
+    on_cpu = session(checkpoint, folder / "engine", lambda file: IntegerWeights(file, storage, FLOAT_INPUTS), "float16")
     return folder / "engine", manifest_of(checkpoint, "float16"), on_cpu
 
 
@@ -192,7 +193,7 @@ def test_the_configuration_chooses_the_gpu_and_float32_is_refused(tmp_path: Path
     folder, manifest, _ = built(tmp_path, num_hidden_layers=2)
     manifest = replace(manifest, files=describe_files(folder))
     opened = open_session(folder, manifest, EngineConfig(device="cuda"))
-    assert opened.session.device.startswith("onnxruntime CUDA, GPU 0") and not opened.remark
+    assert opened.session.device.startswith("onnxruntime CUDA, GPU 0") and opened.remark == UNPROVED
     single = replace(manifest, graph=replace(manifest.graph, activations="float32"))
     with pytest.raises(DeviceUnavailable, match="GPUs need float16"):
         open_session(folder, single, EngineConfig(device="cuda"))
