@@ -83,9 +83,9 @@ class _StraightThrough(torch.autograd.Function):
 class FakeQuantized(nn.Module):
     """What a matrix is computed with, as a parametrization of `weight`."""
 
-    def __init__(self, weight: Tensor, block_size: int, *, learned_scales: bool) -> None:
+    def __init__(self, scale: Tensor, *, learned_scales: bool) -> None:
         super().__init__()
-        self.scale = nn.Parameter(best_scales(weight, block_size), requires_grad=learned_scales)
+        self.scale = nn.Parameter(scale, requires_grad=learned_scales)
 
     def forward(self, weight: Tensor) -> Tensor:
         """The weights that the integers stand for, in float32."""
@@ -94,18 +94,24 @@ class FakeQuantized(nn.Module):
 
 
 def quantize_module(
-    module: nn.Module, is_chosen: Callable[[str], bool], block_size: int, *, learned_scales: bool
+    module: nn.Module,
+    is_chosen: Callable[[str], bool],
+    block_size: int,
+    *,
+    learned_scales: bool,
+    scales: Callable[[Tensor, int], Tensor] = best_scales,
 ) -> list[str]:
     """Compute the chosen linear layers with four bits from here on; the names of their weights.
 
     is_chosen: by the name of a layer in the module. Blocks are `block_size` inputs, or all where there are fewer.
+    scales: those of a weight to begin with, by the size of its blocks.
     """
     chosen = [
         (name, layer) for name, layer in module.named_modules() if isinstance(layer, nn.Linear) and is_chosen(name)
     ]
     for _, layer in chosen:
         size = min(block_size, layer.in_features)
-        fake = FakeQuantized(layer.weight, size, learned_scales=learned_scales)
+        fake = FakeQuantized(scales(layer.weight, size), learned_scales=learned_scales)
         parametrize.register_parametrization(layer, "weight", fake)
     return [f"{name}.weight" for name, _ in chosen]
 

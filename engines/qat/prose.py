@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import sysconfig
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from pydoc_data.topics import topics
@@ -46,11 +46,13 @@ def passages() -> Iterator[str]:
         yield from _docstrings(sorted(files))
 
 
-def prose(tokenizer: Tokenizer, length: int, kept: Path) -> NDArray[np.uint32]:
-    """Texts of `length` tokens cut from the passages, in a fixed random order; kept in a file.  # (texts, length)"""
+def prose(
+    tokenizer: Tokenizer, length: int, kept: Path, source: Callable[[], Iterator[str]] = passages
+) -> NDArray[np.uint32]:
+    """Texts of `length` tokens cut from a source, in a fixed random order; kept in a file.  # (texts, length)"""
     if not kept.is_file():
         tokens: list[int] = []
-        for batch in _batches(passages(), 512):
+        for batch in _batches(source(), 512):
             for encoding in tokenizer.encode_batch_fast(batch, add_special_tokens=False):
                 tokens += encoding.ids
         texts = np.array(tokens[: len(tokens) // length * length], np.uint32).reshape(-1, length)

@@ -37,12 +37,22 @@ def student(
     table = Rounding(bits=8, block_size=32)
     format_ = IntegerFormat(linear=linear, minimum={}, embedding=table, head=table)
     scaled, quantize = prepared(checkpoint, format_, calibration, progress)
-    model = Decoder(scaled, positions)
-    quantize_module(model, lambda name: True, block_size, learned_scales=True)
+    model = blank(scaled, positions, block_size)
     with torch.no_grad():
         for layer, blocks in _rounded(scaled, model, quantize, linear):
             _begin(layer, blocks)
     return model
+
+
+def blank(checkpoint: Checkpoint, positions: int, block_size: int) -> Decoder:
+    """The same without integers that mean anything: all scales are 1, until they come from elsewhere."""
+    model = Decoder(checkpoint, positions)
+    quantize_module(model, lambda name: True, block_size, learned_scales=True, scales=_ones)
+    return model
+
+
+def _ones(weight: Tensor, block_size: int) -> Tensor:
+    return torch.ones(weight.shape[0], weight.shape[1] // block_size)
 
 
 def calibration_of(method: Method) -> Calibration:

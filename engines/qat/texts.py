@@ -16,6 +16,7 @@ from tqdm import tqdm
 from engines.checkpoint import Checkpoint
 
 from .decoder import Decoder
+from .novels import novels
 from .prose import prose
 from .sampling import LENGTH, sampled, user_turn
 
@@ -40,6 +41,17 @@ class Texts:
             chosen = self.training[order[place * size : (place + 1) * size]]
             yield torch.from_numpy(chosen.astype(np.int64))
             number += 1
+
+
+def written(checkpoint: Checkpoint, folder: Path) -> NDArray[np.uint32]:
+    """Texts by people, kept in the folder: novels and documentation in turn, then what is left.  # (texts, LENGTH)"""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = Tokenizer.from_str(checkpoint.vocabulary.tokenizer)
+    told = prose(tokenizer, LENGTH, folder / "novels.npy", novels)
+    explained = prose(tokenizer, LENGTH, folder / "prose.npy")
+    both = min(len(told), len(explained))
+    in_turn = np.stack([told[:both], explained[:both]], axis=1).reshape(-1, LENGTH)
+    return np.concatenate([in_turn, told[both:], explained[both:]])
 
 
 def texts(

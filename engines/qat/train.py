@@ -1,7 +1,12 @@
-"""Trains a packaged model anew at symmetric four bits: `python -m engines train smollm2-135m-int4`."""
+"""Trains a packaged model anew at symmetric four bits: `python -m engines train smollm2-135m-int4`.
+
+On a CPU it is a loop over texts that are drawn beforehand; on a GPU a `Course` that draws as it learns, and ends by the
+clock.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,29 +15,39 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from edged.errors import CheckpointError
 from engines.calibrate import Method
 from engines.checkpoint import Checkpoint, open_checkpoint
 from engines.gate import read_text
 from engines.recipe import Recipe
 
+from .checkpoints import load_state, save_state
+from .course import Course, Sizes
 from .curve import draw_curve
 from .decoder import Decoder
 from .distillation import Distillation
+from .flat import FlatStudent
 from .folder import write_checkpoint
-from .sampling import LENGTH
-from .start import calibration_of, student
-from .texts import Texts, texts
+from .forward import weights_of
+from .sampling import LENGTH, user_turn
+from .start import blank, calibration_of, student
+from .texts import Texts, texts, written
 from .training import Plan, Trainer
 
 SEED = 11
-RATES = {"cpu": 6e-5, "cuda": 1e-4}
-"""Of AdamW, for weights and norms. With the small batches of a CPU, 4e-4 leads away from the teacher within five steps
+RATE = 6e-5
+"""Of AdamW on a CPU, for weights and norms: with its small batches 4e-4 leads away from the teacher within five steps
 (2026-11-26)."""
 SCALE_RATE = 1e-5
 """For scales, of which most are between 0.02 and 0.14."""
 TOKENS = {"cpu": 2**18, "cuda": 50_000_000}
-"""To learn from where nothing is said: an hour or so on either."""
-TEXTS_PER_BATCH = {"cpu": 2, "cuda": 32}
+"""To learn from where nothing is said."""
+MINUTES = 60.0
+"""Of a course where nothing is said: fewer, where that many tokens take less."""
+TEXTS_PER_BATCH = 2
+ROOMY = 48e9
+"""Bytes of a GPU's memory that the usual sizes fit in; with fewer, SMALL is taken."""
+SMALL = Sizes(batch=8, drawn=256, written=64, room=4_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,21 +66,16 @@ class Settings:
     """To learn from, each once."""
     device: str = "cpu"
     minutes: float | None = None
-    """Stop in between after so long; the same command goes on from there."""
+    """Stop in between after so long; the same command goes on from there. On a GPU, be at the end after so long."""
     method: Method = "awq+gptq"
     """What training begins with."""
     rate: float | None = None
-    """None takes that of the device."""
-
-    @property
-    def batch(self) -> int:
-        """Texts of a step."""
-        return TEXTS_PER_BATCH[self.device]
+    """None takes the usual one. On a CPU."""
 
     @property
     def plan(self) -> Plan:
         """Each token once, the rate falling nearly all the way."""
-        steps = max(self.tokens // (LENGTH * self.batch), 1)
+        steps = max(self.tokens // (LENGTH * TEXTS_PER_BATCH), 1)
         return Plan(steps=steps, warmup=max(steps // 30, 3), decay=0.9, evaluate_every=max(steps // 6, 1))
 
 
@@ -73,49 +83,115 @@ def train(settings: Settings, say: Callable[[str], object]) -> None:
     """To the end, or as far as there is time for. Raises CheckpointError, InvalidInput."""
     torch.manual_seed(SEED)
     checkpoint = open_checkpoint(settings.source)
-    teacher = Decoder(checkpoint, LENGTH).to(settings.device).eval().requires_grad_(False)
-    found = _texts(settings, checkpoint, teacher, say)
-    trainer = _trainer(settings, checkpoint, teacher, found, say)
-    if trainer.step == 0:
-        trainer.evaluate()
-    is_done = trainer.run(found.batches(settings.batch, trainer.step), minutes=settings.minutes)
-    curve = draw_curve(trainer.log_path)
-    if not is_done:
-        say("stopped in between: the same command goes on from there")
+    if settings.device == "cuda":
+        torch.backends.cuda.enable_cudnn_sdp(False)  # its kernels are planned anew for each shape
+        free, _ = torch.cuda.mem_get_info()
+        take_course(settings, checkpoint, torch.bfloat16, Sizes() if free > ROOMY else SMALL, say)
+    else:
+        _train_on_cpu(settings, checkpoint, say)
+    curve = draw_curve(settings.folder / "log.jsonl")
     say(f"{curve}; the best so far: {settings.checkpoint}; to build it: python -m engines build {settings.recipe.name}")
 
 
-def _texts(settings: Settings, checkpoint: Checkpoint, teacher: Decoder, say: Callable[[str], object]) -> Texts:
-    """Drawn by the teacher in bfloat16."""
-    is_large = settings.device == "cuda"
-    writer = Decoder(checkpoint, LENGTH).to(teacher.table.device, torch.bfloat16).eval()
-    return texts(checkpoint, writer, settings.tokens, settings.folder / "texts", say, batch=256 if is_large else 32)
+def take_course(
+    settings: Settings, checkpoint: Checkpoint, kind: torch.dtype, sizes: Sizes, say: Callable[[str], object]
+) -> None:
+    """As long as settings say. What was reached is the state that the next call begins with.
+
+    kind: of matrices in products. Raises CheckpointError, InvalidInput.
+    """
+    began, state = time.monotonic(), settings.folder / "state"
+    module, step = _student(settings, checkpoint, state, say)
+    module = module.to(settings.device)
+    teacher = Decoder(checkpoint, LENGTH).to(settings.device).eval().requires_grad_(False)
+    people = written(checkpoint, settings.folder / "texts")
+    say(f"{len(people) * LENGTH:,} tokens by people, {time.monotonic() - began:.1f} s")
+    course = Course(
+        weights_of(teacher, kind),
+        FlatStudent(module, kind),
+        lambda held_out: _distillation(settings, checkpoint, teacher, module, held_out),
+        people,
+        user_turn(checkpoint),
+        settings.folder,
+        say,
+        sizes,
+    )
+    course.step = step
+    course.run(began + 60 * (MINUTES if settings.minutes is None else settings.minutes), settings.tokens)
+    _save(state, module, course.step)
+
+
+def _student(
+    settings: Settings, checkpoint: Checkpoint, state: Path, say: Callable[[str], object]
+) -> tuple[Decoder, int]:
+    """As it was left, or as it begins, and then kept at once; and the steps it has behind it."""
+    block_size = settings.recipe.format.linear.block_size
+    found = load_state(state)
+    if found is not None:
+        say("going on from what was reached")
+        model = blank(checkpoint, LENGTH, block_size)
+        weights = {
+            name.removeprefix("module|"): value for name, value in found[0].items() if name.startswith("module|")
+        }
+        try:
+            model.load_state_dict(weights)
+        except RuntimeError as exc:
+            raise CheckpointError(f"{state}: the state of another model; delete it to begin again") from exc
+        return model, int(found[1]["step"])
+    model = _beginner(settings, checkpoint, say)
+    _save(state, model, 0)
+    return model, 0
+
+
+def _save(state: Path, module: Decoder, step: int) -> None:
+    tensors = {f"module|{name}": value for name, value in module.state_dict().items()}
+    save_state(state, tensors, {"step": step, "seconds": 0.0})
+
+
+def _train_on_cpu(settings: Settings, checkpoint: Checkpoint, say: Callable[[str], object]) -> None:
+    teacher = Decoder(checkpoint, LENGTH).eval().requires_grad_(False)
+    writer = Decoder(checkpoint, LENGTH).to(torch.bfloat16).eval()
+    found = texts(checkpoint, writer, settings.tokens, settings.folder / "texts", say, batch=32)
+    trainer = _trainer(settings, checkpoint, teacher, found, say)
+    if trainer.step == 0:
+        trainer.evaluate()
+    if not trainer.run(found.batches(TEXTS_PER_BATCH, trainer.step), minutes=settings.minutes):
+        say("stopped in between: the same command goes on from there")
 
 
 def _trainer(
     settings: Settings, checkpoint: Checkpoint, teacher: Decoder, found: Texts, say: Callable[[str], object]
 ) -> Trainer[Tensor]:
-    recipe = settings.recipe
-    block_size = recipe.format.linear.block_size
     state = settings.folder / "state"
-    is_new = not state.is_dir()
-    say(f"beginning with weights by {settings.method}" if is_new else "going on from what was reached")
-    calibration = calibration_of(settings.method if is_new else "round")  # the state has other weights
-    with tqdm(total=calibration.passes(checkpoint.architecture) * len(teacher.layers), disable=None) as bar:
-        model = student(checkpoint, LENGTH, block_size, calibration, bar.update).to(settings.device)
+    if state.is_dir():
+        say("going on from what was reached")
+        model = blank(checkpoint, LENGTH, settings.recipe.format.linear.block_size)
+    else:
+        model = _beginner(settings, checkpoint, say)
+    task = _distillation(settings, checkpoint, teacher, model, torch.from_numpy(found.held_out.astype("int64")))
+    return Trainer(model, task, [_optimizer(model, settings.rate or RATE)], settings.plan, state)
+
+
+def _beginner(settings: Settings, checkpoint: Checkpoint, say: Callable[[str], object]) -> Decoder:
+    say(f"beginning with weights by {settings.method}")
+    calibration = calibration_of(settings.method)
+    total = calibration.passes(checkpoint.architecture) * checkpoint.architecture.layers
+    with tqdm(total=total, disable=None) as bar:
+        return student(checkpoint, LENGTH, settings.recipe.format.linear.block_size, calibration, bar.update)
+
+
+def _distillation(
+    settings: Settings, checkpoint: Checkpoint, teacher: Decoder, model: Decoder, held_out: Tensor
+) -> Distillation:
+    """That writes the best student's checkpoint."""
+    recipe = settings.recipe
 
     def keep(module: nn.Module) -> None:
-        write_checkpoint(settings.checkpoint, model, checkpoint, block_size)
+        write_checkpoint(settings.checkpoint, model, checkpoint, recipe.format.linear.block_size)
 
     reported = read_text(recipe.text, checkpoint.vocabulary.tokenizer, LENGTH)
-    task = Distillation(
-        teacher,
-        torch.from_numpy(found.held_out.astype("int64")),
-        [torch.tensor(segment) for segment in reported.segments],
-        keep,
-        settings.folder,
-    )
-    return Trainer(model, task, [_optimizer(model, settings.rate or RATES[settings.device])], settings.plan, state)
+    segments = [torch.tensor(segment) for segment in reported.segments]
+    return Distillation(teacher, held_out, segments, keep, settings.folder)
 
 
 def _optimizer(model: nn.Module, rate: float) -> torch.optim.Optimizer:

@@ -89,7 +89,6 @@ def test_scaled_rotary_positions_are_refused(tmp_path: Path) -> None:
 
 
 def _settings(folder: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> qat.Settings:
-    monkeypatch.setitem(qat.TEXTS_PER_BATCH, "cpu", 2)
     texts = folder / "texts"
     texts.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(1)

@@ -1,0 +1,249 @@
+"""What trains on a GPU, on the CPU: the forward pass, drawing, gradients, and a course from end to end."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_checkpoints import VOCAB_SIZE, save_folder, tiny_model
+from torch import Tensor
+from torch.nn import functional
+
+from edged.errors import CheckpointError, InvalidInput
+from engines.checkpoint import Checkpoint, open_checkpoint
+from engines.checkpoint.int4 import Int4Tensor
+from engines.qat import course as module_of_course
+from engines.qat import novels as module_of_novels
+from engines.qat.author import Author, beginnings
+from engines.qat.checkpoints import load_state
+from engines.qat.course import Sizes
+from engines.qat.decoder import Decoder
+from engines.qat.divergence import divergence
+from engines.qat.fake_quant import exported
+from engines.qat.flat import FlatStudent
+from engines.qat.forward import forward, weights_of
+from engines.qat.lessons import Lessons
+from engines.qat.sampling import LENGTH
+from engines.qat.start import calibration_of, student
+from engines.qat.texts import written
+from engines.qat.train import Settings, take_course
+from engines.recipe import load_recipe
+
+BLOCK = 32
+SHORT = 64
+SIZES = Sizes(batch=2, drawn=10, written=2, room=24, rates=(1e-3, 1e-2), trial=10, trial_share=0.2, seconds_between=0.2)
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts that take a tiny model no time."""
+    for module in ("train", "texts"):
+        monkeypatch.setattr(f"engines.qat.{module}.LENGTH", SHORT)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    model = tiny_model("llama", hidden_size=64, max_position_embeddings=LENGTH)
+    return open_checkpoint(save_folder(model, tmp_path_factory.mktemp("float") / "model"))
+
+
+def _tokens(*shape: int) -> Tensor:
+    return torch.randint(VOCAB_SIZE, shape, generator=torch.Generator().manual_seed(2))
+
+
+def test_the_forward_pass_is_the_decoders(checkpoint: Checkpoint) -> None:
+    model = Decoder(checkpoint, 64)
+    with torch.no_grad():
+        expected, found = model(_tokens(3, 40)), forward(weights_of(model, torch.float32), _tokens(3, 40))
+        halved = forward(weights_of(model, torch.bfloat16), _tokens(3, 40))
+
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert halved.dtype is torch.bfloat16 and (halved - expected).norm() < 0.03 * expected.norm()
+
+
+def test_models_with_more_than_that_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="this qwen3 is trained on a CPU only: it has norms of heads"):
+        weights_of(Decoder(open_checkpoint(save_folder(tiny_model("qwen3"), tmp_path / "model")), 8), torch.float32)
+
+
+def test_what_is_drawn_comes_with_the_states_that_reading_it_gives(checkpoint: Checkpoint) -> None:
+    weights = weights_of(Decoder(checkpoint, 160).requires_grad_(False), torch.float32)
+    author = Author(weights, 6, 160)
+
+    author.draw(beginnings(6, 160, VOCAB_SIZE, [5, 6, 7], torch.Generator().manual_seed(0)))
+    first = author.tokens.clone()
+    author.draw(beginnings(6, 160, VOCAB_SIZE, [5, 6, 7], torch.Generator().manual_seed(1)))
+
+    assert author.tokens[2:4, :3].tolist() == [[5, 6, 7], [5, 6, 7]]
+    assert not torch.equal(first[:, 3:], author.tokens[:, 3:])
+    assert torch.allclose(author.states, forward(weights, author.tokens), atol=1e-4)
+
+
+def test_tokens_are_drawn_by_their_probability_and_not_below_the_least(checkpoint: Checkpoint) -> None:
+    author = Author(weights_of(Decoder(checkpoint, 8), torch.float32), 20_000, 1)
+    probabilities = torch.tensor([0.6, 0.3, 0.08, 0.02])
+
+    drawn = author._drawn(probabilities.log().expand(20_000, 4))
+
+    freely, above = (torch.bincount(drawn[start::2], minlength=4) / 10_000 for start in (0, 1))
+    assert torch.allclose(freely, probabilities, atol=0.02)
+    assert torch.allclose(above, torch.tensor([0.6, 0.3, 0.08, 0.0]) / 0.98, atol=0.02) and above[3] == 0
+
+
+def test_its_gradients_are_those_of_the_module(checkpoint: Checkpoint) -> None:
+    teacher = Decoder(checkpoint, 32).requires_grad_(False)
+    module = student(checkpoint, 32, BLOCK, calibration_of("round"), lambda count: None)
+    flat = FlatStudent(module, torch.float32)
+    expected = teacher(_tokens(2, 32)).flatten(0, 1)
+
+    states = module(_tokens(2, 32)).flatten(0, 1)
+    truth, ours = (module.logits(each).log_softmax(-1) for each in (expected, states))
+    loss = functional.kl_div(ours, truth, reduction="sum", log_target=True) / len(states)
+    loss.backward()  # type: ignore[no-untyped-call]
+    found = forward(flat.computing, _tokens(2, 32)).flatten(0, 1)
+    distance, slope = divergence(found.detach(), expected, flat.computing.head, slope=True)
+    flat.gather(torch.autograd.grad(found, flat.leaves, slope))
+
+    assert distance.item() == pytest.approx(loss.item(), rel=1e-5)
+    scales = torch.cat([fake.scale.grad.flatten() for _, fake in flat._matrices() if fake.scale.grad is not None])
+    weights = torch.cat(
+        [original.grad.view(-1, BLOCK) for original, _ in flat._matrices() if original.grad is not None]
+    )
+    assert _is_same(flat.scales.grad, scales * flat._base)
+    assert _is_same(flat.weights.grad, weights * flat._base[:, None])
+    assert _is_same(
+        flat.norms.grad, torch.cat([norm.grad for norm in flat._norms() if norm.grad is not None]) * flat._first
+    )
+
+
+def _is_same(found: Tensor | None, expected: Tensor) -> bool:
+    return found is not None and bool((found - expected).abs().max() < 1e-5 * expected.abs().max())
+
+
+def test_what_it_stores_is_what_it_computes_with(checkpoint: Checkpoint) -> None:
+    module = student(checkpoint, 32, BLOCK, calibration_of("round"), lambda count: None)
+    flat = FlatStudent(module, torch.float32)
+    before = {name: q.copy() for name, (q, _) in exported(module).items()}
+    with torch.no_grad():
+        flat.weights.add_(torch.randn(flat.weights.shape, generator=torch.Generator().manual_seed(0)))
+        flat.scales.mul_(1.01)
+        flat.norms.mul_(1.1)
+    flat.spread()
+
+    with torch.no_grad():
+        states, found = flat.store()(_tokens(2, 32)), forward(flat.computing, _tokens(2, 32))
+
+    after = exported(module)
+    assert torch.allclose(found, states, atol=1e-4)
+    assert all((after[name][0] != q).any() for name, q in before.items())
+
+
+def test_new_lessons_come_once_and_old_ones_again() -> None:
+    texts = torch.arange(12)[:, None]
+    lessons = Lessons(8, texts[:1], texts[:1, :, None].float())
+    generator = torch.Generator().manual_seed(0)
+
+    def learned(new: Tensor, size: int) -> list[int]:
+        lessons.add(new, new[..., None].float())
+        batches = list(lessons.round(size, 0.5, generator))
+        assert all(torch.equal(tokens.float(), states[..., 0]) for tokens, states in batches)
+        return sorted(int(text) for tokens, _ in batches for text in tokens)
+
+    assert learned(texts[:4], 2) == [0, 1, 2, 3]
+    second = learned(texts[4:8], 2)
+    assert set(second) >= {4, 5, 6, 7} and len(second) == 6 and set(second) <= set(range(8))
+    third = learned(texts[8:], 2)  # in the places of the first four
+    assert set(third) >= {8, 9, 10, 11} and set(third) <= set(range(4, 12)) and len(third) == 6
+
+
+@pytest.mark.usefixtures("short")
+def test_a_course_ends_and_goes_on(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    settings = _settings(tmp_path, checkpoint, steps=50)
+    said: list[str] = []
+
+    take_course(settings, checkpoint, torch.float32, SIZES, said.append)
+    state = load_state(tmp_path / "state")
+    take_course(settings, checkpoint, torch.float32, SIZES, said.append)
+
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    judged = [line for line in lines if "kl" in line]
+    best = json.loads((tmp_path / "best.json").read_text())
+    assert state is not None and state[1]["step"] == 50
+    assert (judged[0]["step"], judged[-1]["step"]) == (0, 100)
+    assert best["held out kl"] == min(line["held out kl"] for line in judged) < judged[0]["held out kl"]
+    assert any("steps at 0.01: divergence" in line for line in said) and "going on from what was reached" in said
+    trained = open_checkpoint(settings.checkpoint)
+    assert isinstance(trained.tensors["layers.0.q.weight"], Int4Tensor)
+
+
+@pytest.mark.usefixtures("short")
+def test_who_is_led_astray_comes_back(checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module_of_course, "_WORSE", 0.5)
+    said: list[str] = []
+
+    sizes = replace(SIZES, seconds_between=0)
+    take_course(_settings(tmp_path, checkpoint, steps=30), checkpoint, torch.float32, sizes, said.append)
+
+    assert any("led astray" in line and "half the rate" in line for line in said)
+
+
+@pytest.mark.usefixtures("short")
+def test_the_state_of_another_model_is_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    take_course(
+        _settings(tmp_path, checkpoint, steps=10**9, minutes=0), checkpoint, torch.float32, SIZES, lambda line: None
+    )
+    other = open_checkpoint(
+        save_folder(tiny_model("llama", hidden_size=96, max_position_embeddings=LENGTH), tmp_path / "other")
+    )
+
+    with pytest.raises(CheckpointError, match="the state of another model"):
+        take_course(_settings(tmp_path, other, steps=10**9, minutes=0), other, torch.float32, SIZES, lambda line: None)
+
+
+def _settings(folder: Path, checkpoint: Checkpoint, *, steps: int, minutes: float = 9) -> Settings:
+    (folder / "texts").mkdir(exist_ok=True)
+    texts = np.random.default_rng(1).integers(0, VOCAB_SIZE, (24, SHORT), dtype=np.uint32)
+    np.save(folder / "texts" / "prose.npy", texts)
+    return Settings(
+        recipe=load_recipe("smollm2-135m-int4"),
+        folder=folder,
+        checkpoint=folder / "checkpoint",
+        source=checkpoint.path,
+        tokens=steps * SIZES.batch * SHORT,
+        minutes=minutes,
+        method="round",
+    )
+
+
+def _string(text: str | None) -> bytes:
+    raw = b"" if text is None else text.encode()
+    return (0x40009).to_bytes(4, "big") + (-1 if text is None else len(raw)).to_bytes(4, "big", signed=True) + raw
+
+
+def test_novels_come_from_a_package_of_r(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checkpoint: Checkpoint
+) -> None:
+    lines = ["EMMA", "", "Emma Woodhouse, handsome,", "clever, and rich", None, "", "had lived"]
+    header = b"X\n" + b"".join(number.to_bytes(4, "big") for number in (3, 0x040201, 0x030500, 5)) + b"UTF-8"
+    vector = header + (16).to_bytes(4, "big") + len(lines).to_bytes(4, "big") + b"".join(map(_string, lines))
+    other = header + (13).to_bytes(4, "big") + (0).to_bytes(4, "big")
+    database = b"".join(len(value).to_bytes(4, "big") + zlib.compress(value) for value in (other, vector))
+    (tmp_path / "Rdata.rdb").write_bytes(database)
+
+    monkeypatch.setattr(module_of_novels, "PLACE", tmp_path / "Rdata.rdb")
+    found = list(module_of_novels.novels())
+    assert [text for text in found if text.strip()] == [
+        "EMMA\n\nEmma Woodhouse, handsome, clever, and rich\n\nhad lived\n\n"
+    ]
+
+
+def test_novels_and_documentation_come_in_turn(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    np.save(tmp_path / "novels.npy", np.zeros((2, LENGTH), np.uint32))
+    np.save(tmp_path / "prose.npy", np.ones((4, LENGTH), np.uint32))
+
+    assert written(checkpoint, tmp_path)[:, 0].tolist() == [0, 1, 0, 1, 1, 1]
