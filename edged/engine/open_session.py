@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 UNPROVED = "edged's makers have not run it on such a GPU yet, compare answers with those of engine.device = cpu"
 """Said by `edged status` of everything but the CPU, until somebody has (README.md)."""
+PROVED = frozenset({"sm90"})
+"""Kinds of GPU on which tests/gpu have passed, of CUDA sessions alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +56,15 @@ def open_session(folder: Path, manifest: Manifest, config: EngineConfig) -> Open
     if chosen.device == "tensorrt":
         return _tensorrt(folder, manifest, gpus.found[chosen.indices[0]], chosen.indices[0])
     devices = _devices(chosen.device, chosen.indices)
+    if chosen.device == "cuda":
+        used = {gpus.found[index].capability for index in chosen.indices}
+        remark = "" if used <= PROVED else UNPROVED
     session = OnnxSession(folder, manifest, max_seq_len=config.max_seq_len, threads=config.threads, devices=devices)
     return Opened(
         session=session,
         devices=devices,
         kv_bytes_per_token=manifest.kv_bytes_per_token,
-        remark=UNPROVED if chosen.device == "cuda" else remark,
+        remark=remark,
     )
 
 

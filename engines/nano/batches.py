@@ -43,10 +43,11 @@ EVERYTHING: Mixture = MappingProxyType(
 SENSES: Mixture = MappingProxyType({"menu": 0.25, "picture": 0.4, "sound": 0.35})
 _Maker = Callable[[random.Random, Look], Sample]
 _PICTURED: tuple[tuple[_Maker, float], ...] = (
-    (pictures.reading, 0.5),
-    (pictures.naming, 0.22),
-    (charts.charting, 0.21),
-    (charts.listing, 0.07),
+    (pictures.reading, 0.45),
+    (pictures.naming, 0.2),
+    (charts.charting, 0.15),
+    (charts.comparing, 0.15),
+    (charts.listing, 0.05),
 )
 
 
@@ -264,7 +265,7 @@ def _maker(kind: str, rng: random.Random, corpus: speech.Corpus, look: Look) -> 
     """What makes samples of one kind that fit a batch."""
     match kind:
         case "menu":
-            return partial(menus.ordering, rng, look)
+            return lambda: rng.choice((menus.ordering, menus.finding))(rng, look)
         case "lines":
             return partial(menus.reading, rng, look)
         case "picture":

@@ -16,6 +16,9 @@ _LABELS = (
 )  # fmt: skip
 
 
+HIGHEST, LOWEST = ("Which bar is the highest?", "哪一项最高？"), ("Which bar is the lowest?", "哪一项最低？")
+
+
 def chart(rng: random.Random, look: Look) -> tuple[Picture, dict[str, int]]:
     """Two to four bars with their values above and labels below, and value by label."""
     size = rng.choice(look.sizes)
@@ -53,6 +56,19 @@ def listing(rng: random.Random, look: Look) -> Sample:
     return Sample(task="values", turns=(Turn(parts=(picture, ask), answer=answer),))
 
 
+def comparing(rng: random.Random, look: Look) -> Sample:
+    """Which bar is the highest, which the lowest: what takes longest to learn of a chart."""
+    picture, bars = chart(rng, look)
+    asked = [
+        (rng.choice(HIGHEST), max(bars, key=bars.__getitem__)),
+        (rng.choice(LOWEST), min(bars, key=bars.__getitem__)),
+    ]
+    rng.shuffle(asked)
+    turns = [Turn(parts=(words,), answer=answer) for words, answer in asked]
+    turns[0] = Turn(parts=(picture, *turns[0].parts), answer=turns[0].answer)
+    return Sample(task="chart", turns=tuple(turns))
+
+
 def charting(rng: random.Random, look: Look) -> Sample:
     """Which bar is the highest, how high is another?"""
     picture, bars = chart(rng, look)
@@ -60,8 +76,8 @@ def charting(rng: random.Random, look: Look) -> Sample:
     highest, lowest = max(bars, key=bars.__getitem__), min(bars, key=bars.__getitem__)
     asked = [
         (rng.choice((f"What is the value of {label}?", f"How high is {label}?", f"{label}是多少？")), str(bars[label])),
-        (rng.choice(("Which bar is the highest?", "哪一项最高？")), highest),
-        (rng.choice(("Which bar is the lowest?", "哪一项最低？")), lowest),
+        (rng.choice(HIGHEST), highest),
+        (rng.choice(LOWEST), lowest),
         (rng.choice(("How many bars are there?", "有几个柱子？")), str(len(bars))),
     ]
     turns = [Turn(parts=(words,), answer=answer) for words, answer in rng.sample(asked, 2)]

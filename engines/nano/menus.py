@@ -83,6 +83,19 @@ def reading(rng: random.Random, look: Look) -> Sample:
     return Sample(task="lines", turns=(Turn(parts=(picture, rng.choice(READING)), answer="\n".join(lines)),))
 
 
+def finding(rng: random.Random, look: Look) -> Sample:
+    """Which dishes cost so much: what takes longest to learn of a menu."""
+    picture, _, dishes = menu(rng, look)
+    asked = [(_which(rng, dish), dish.name) for dish in rng.sample(dishes, 2)]
+    turns = [Turn(parts=(words,), answer=answer) for words, answer in asked]
+    turns[0] = Turn(parts=(picture, *turns[0].parts), answer=turns[0].answer)
+    return Sample(task="menu", turns=tuple(turns))
+
+
+def _which(rng: random.Random, dish: Dish) -> str:
+    return f"哪道菜{dish.price}元？" if rng.random() < 0.3 else f"Which dish costs {dish.price}?"
+
+
 def _asked(rng: random.Random, dishes: list[Dish]) -> list[tuple[str, str]]:
     """Three of what can be asked."""
     priced, judged, found = rng.choice(dishes), rng.choice(dishes), rng.choice(dishes)

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .forward import Weights, behind_attention, heads, normed
-from .graphs import Work, captured
+from .graphs import Recorder, Work
 
 LEAST = (0.0, 0.05)
 """Of the likeliest token's probability: what is less likely is not drawn (min-p, arXiv:2407.01082). One text in
@@ -43,9 +43,10 @@ class Author:
         self._place = torch.zeros(1, device=device, dtype=torch.int64)
         self._least = torch.tensor(LEAST, device=device).repeat(math.ceil(texts / len(LEAST)))[:texts, None]
         self._steps: list[tuple[int, Work]] = []
+        recorder = Recorder(device, say)
         for start in range(0, length, _ROOM):
             stop = min(start + _ROOM, length)
-            self._steps.append((stop - start, captured(partial(self._step, stop), device, say)))
+            self._steps.append((stop - start, recorder.captured(partial(self._step, stop))))
 
     @torch.no_grad()
     def draw(self, given: Tensor) -> None:

@@ -23,7 +23,7 @@ from .distillation import Distillation
 from .divergence import divergence
 from .flat import FlatStudent
 from .forward import Weights, forward
-from .graphs import captured
+from .graphs import Recorder
 from .lessons import Lessons
 
 _LOG_STEPS = 20
@@ -97,7 +97,7 @@ class Course:
         held_out = self._held_out(people[:_HELD_OUT])
         self._exam = held_out, self._read(held_out)
         self._task = task(held_out)
-        self._compute = captured(self._computed, self._device, say)
+        self._compute = Recorder(self._device, say).captured(self._computed)
         self._best: tuple[float, list[Tensor]] = (math.inf, [])
 
     def run(self, until: float, tokens: int) -> None:

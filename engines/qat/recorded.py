@@ -5,13 +5,15 @@ A training step of a small model is thousands of kernels of a few microseconds; 
 
 from __future__ import annotations
 
-import warnings
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+from .graphs import Recorder, Work
 
 Batch = TypeVar("Batch")
 Figures = Mapping[str, Tensor | float]
@@ -28,7 +30,7 @@ class Gradients(Generic[Batch]):
 
     def add(self, batch: Batch) -> Figures:
         """Of one batch; its figures."""
-        with torch.autocast(self._device.type, torch.bfloat16):
+        with torch.autocast(self._device.type, torch.bfloat16, cache_enabled=self._device.type == "cpu"):
             loss, figures = self._loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own
         return figures
@@ -41,7 +43,7 @@ class Gradients(Generic[Batch]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Recording:
-    graph: torch.cuda.CUDAGraph
+    run: Work
     inputs: list[Tensor]
     names: list[str]
     figures: Tensor
@@ -56,29 +58,19 @@ class RecordedGradients(Gradients[Batch]):
     def __init__(self, parameters: Sequence[nn.Parameter], loss: Loss) -> None:
         super().__init__(parameters, loss)
         self._recordings: dict[tuple[object, ...], _Recording] = {}
-        self._is_refused = False
-        """Whether a GPU or its driver would not record; each kernel is then launched by itself."""
-        self._pool = torch.cuda.graph_pool_handle()
+        self._recorder = Recorder(self._device, lambda text: print(text, file=sys.stderr))
         self._buffers = [torch.zeros_like(parameter) for parameter in parameters]
-        self._beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        """On which batches are tried and recorded: what is kept of a forward pass belongs to its stream."""
 
     def add(self, batch: Batch) -> Figures:
         """Of one batch; its figures, which are not there yet while the GPU computes."""
         tensors = _tensors(batch)
         shape = tuple((name, value.shape, value.dtype) for name, value in tensors.items())
-        if shape not in self._recordings and not self._is_refused:
-            try:
-                self._recordings[shape] = self._recorded(batch)
-            except RuntimeError as exc:
-                self._is_refused = True
-                warnings.warn(f"steps cannot be recorded, which makes them slow: {str(exc)[:200]}", stacklevel=1)
-        if self._is_refused:
-            return super().add(_with(batch, {name: value.to(self._device) for name, value in tensors.items()}))
+        if shape not in self._recordings:
+            self._recordings[shape] = self._recorded(batch)
         recording = self._recordings[shape]
         for held, given in zip(recording.inputs, tensors.values(), strict=True):
             held.copy_(given, non_blocking=True)
-        recording.graph.replay()
+        recording.run()
         for index in recording.moved:
             self._parameters[index].grad = self._buffers[index]
         return dict(zip(recording.names, recording.figures.clone().unbind(), strict=True))
@@ -89,38 +81,36 @@ class RecordedGradients(Gradients[Batch]):
         torch._foreach_zero_(self._buffers)
 
     def _recorded(self, batch: Batch) -> _Recording:
-        """Two runs of it choose kernels, then it is recorded; the gradients so far stay."""
+        """Computes the batch a few times; the gradients so far stay."""
         held = _with(batch, {name: value.to(self._device).clone() for name, value in _tensors(batch).items()})
         before = [parameter.grad for parameter in self._parameters]
         kept = [buffer.clone() for buffer in self._buffers]
+        found: dict[str, Tensor | float] = {}
+
+        def compute() -> None:
+            found.update(super(RecordedGradients, self).add(held))
+
         super().clear()
-        self._beside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(self._beside):
-            for _ in range(2):
-                self._run(held)
-        torch.cuda.current_stream().wait_stream(self._beside)
+        self._recorder.tried(compute)
         moved = [index for index, parameter in enumerate(self._parameters) if parameter.grad is not None]
-        for parameter, buffer in zip(self._parameters, self._buffers, strict=True):
-            parameter.grad = buffer
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, self._pool, self._beside, "thread_local"):
-            figures = self._run(held)
-            values = torch.stack([self._number(value) for value in figures.values()])
+        figures = torch.zeros(len(found), device=self._device)
+
+        def work() -> None:
+            for index in moved:
+                self._parameters[index].grad = self._buffers[index]
+            compute()
+            figures.copy_(torch.stack([self._number(value) for value in found.values()]))
+
+        run = self._recorder.captured(work)
         torch._foreach_copy_(self._buffers, kept)
         for parameter, gradient in zip(self._parameters, before, strict=True):
             parameter.grad = gradient
         return _Recording(
-            graph=graph, inputs=list(_tensors(held).values()), names=list(figures), figures=values, moved=moved
+            run=run, inputs=list(_tensors(held).values()), names=list(found), figures=figures, moved=moved
         )
 
     def _number(self, value: Tensor | float) -> Tensor:
         return value.float() if isinstance(value, Tensor) else torch.full((), value, device=self._device)
-
-    def _run(self, batch: Batch) -> Figures:
-        with torch.autocast(self._device.type, torch.bfloat16, cache_enabled=False):
-            loss, figures = self._loss(batch)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch's own
-        return figures
 
 
 def _tensors(batch: object) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import random
 from itertools import islice
@@ -168,3 +169,17 @@ def test_the_clock_can_end_a_phase(settings: train.Settings) -> None:
     assert said[-1].startswith("to build it")
     seconds = [row["seconds"] for row in log_of(settings) if "seconds" in row]
     assert all(value <= 1 for value in seconds), "0.6 s for all three phases, and the step that goes beyond them"
+
+
+@pytest.mark.parametrize("uses", [1, 3])
+def test_what_is_drawn_is_used_so_often_and_otherwise_each_time(uses: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "_HELD", 4)
+    draft = next(iter(Drafts(murmuring(), DRAWN, seed=5, size=2, mixture={"text": 1.0})))
+    drafts = [dataclasses.replace(draft, seed=seed) for seed in range(50)]
+    used = [one.seed for one in train._used(iter(drafts), uses)]
+    assert len(set(used)) == len(used) == (50 if uses == 1 else 50 * 3 - 4 * 2)
+    if uses == 1:
+        assert used == list(range(50))
+    else:
+        assert max(abs(a // 3 - b // 3) for a, b in itertools.pairwise(used)) > 1, "with others in between"
+        assert sum(seed // 3 < 40 for seed in used) > 110
