@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from edged.engine.buffer import Buffer, Host, HostBuffer
 from edged.engine.cuda import pinned
-from edged.engine.onnx_stage import HIDDEN_IN, HIDDEN_OUT, ROUTER_LOGITS, TYPES_IN, OnnxStage
+from edged.engine.onnx_stage import HIDDEN_IN, HIDDEN_OUT, MEDIA_IN, ROUTER_LOGITS, TYPES_IN, OnnxStage
 from edged.engine.session import Logits
 
 NO_GRAPH = -1
@@ -121,6 +121,8 @@ class StageMemory:
             self._bind_number("position_ids", _PLACES, (3, 1), np.int64)
         if TYPES_IN in stage.inputs:  # what is decoded is text, which is 0
             self._fix(TYPES_IN, (1, 1), np.int64)
+        if MEDIA_IN in stage.inputs:  # at an address, though nothing is read there
+            self._bind_number(MEDIA_IN, _TOKEN, (0,), np.int64)
         if "embeddings" in stage.inputs:
             self._fix("embeddings", hidden, stage.activations)
         if stage.load is not None:

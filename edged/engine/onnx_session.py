@@ -14,7 +14,7 @@ from edged.engine.buffer import Array, Device, Host
 from edged.engine.manifest import Manifest
 from edged.engine.onnx_loading import usable_cores
 from edged.engine.onnx_memory import OnnxMemories, OnnxMemory
-from edged.engine.onnx_stage import HIDDEN_IN, TYPES_IN, Layers, OnnxStage
+from edged.engine.onnx_stage import HIDDEN_IN, MEDIA_IN, TYPES_IN, Layers, OnnxStage
 from edged.engine.session import Logits, Sight
 
 
@@ -114,6 +114,7 @@ class OnnxSession:
         if graph.adapters:
             types = sight.types if sight else np.zeros(count, np.int64)
             inputs[TYPES_IN] = _value(np.ascontiguousarray(types.reshape(1, count), np.int64))
+            inputs[MEDIA_IN] = _value(np.flatnonzero(types))
         if graph.embeddings:
             embeddings = sight.embeddings.reshape(shape) if sight else np.zeros(shape, kind)
             inputs["embeddings"] = _value(np.ascontiguousarray(embeddings, kind))

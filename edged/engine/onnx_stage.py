@@ -20,6 +20,11 @@ HIDDEN_IN, HIDDEN_OUT = "hidden", "next_hidden"
 """Hidden states that one stage hands to the next.  # (1, tokens, hidden_size)"""
 TYPES_IN = "token_types"
 """What each token is part of, of a model with adapters.  # (1, tokens)"""
+MEDIA_IN = "media_index"
+"""Places in the chunk of the tokens that are no text, for adapters that compute no others; older engines have none.
+
+(media,)
+"""
 ROUTER_LOGITS = "router_logits"
 """What the router of each layer says, of a model with experts.  # (layers, tokens, experts)"""
 
@@ -91,7 +96,7 @@ def _check_signature(stage: OnnxStage, path: Path) -> None:
     inputs |= {"input_ids"} if layers.is_first else {HIDDEN_IN}
     inputs |= {"logits_index"} if layers.is_last else set()
     outputs = {"logits" if layers.is_last else HIDDEN_OUT, *(f"present.{name}" for name in layers.caches)}
-    inputs |= {TYPES_IN} if manifest.graph.adapters else set()
+    inputs |= {TYPES_IN, *({MEDIA_IN} & set(stage.inputs))} if manifest.graph.adapters else set()
     outputs |= {ROUTER_LOGITS} if manifest.graph.experts else set()
     inputs |= {"position_ids"} if manifest.graph.mrope else set()
     inputs |= {"embeddings"} if manifest.graph.embeddings and layers.is_first else set()

@@ -30,8 +30,11 @@ class Dialect(Protocol):
         """Rotary grouped-query attention from normed states to the output projection, appending to the cache."""
         ...
 
-    def adapters(self, x: str, layer: int) -> str:
-        """up(gates of the token's type * silu(down(x))), of all adapters together."""
+    def adapters(self, x: str, hidden: str, layer: int) -> tuple[str, str]:
+        """(norm, hidden) after all adapters together: up(gates of the token's type * silu(down(a norm of hidden))).
+
+        x: the norm that attention takes. Of text both stay as they are.
+        """
         ...
 
     def mlp(self, x: str, layer: int) -> str:
@@ -49,11 +52,10 @@ class Dialect(Protocol):
 def write_decoder(architecture: Architecture, dialect: Dialect, progress: Callable[[int], object]) -> None:
     """Write the whole model; `progress` is called with 1 after each layer."""
     hidden = dialect.embedding()
-    x = dialect.norm(hidden, first_norm(architecture, 0))
+    x = dialect.norm(hidden, "layers.0.attention_norm")
     for layer in range(architecture.layers):
         if architecture.adapts:
-            mixed = dialect.adapters(x, layer)
-            x, hidden = dialect.add_norm(mixed, hidden, f"layers.{layer}.attention_norm")
+            x, hidden = dialect.adapters(x, hidden, layer)
         mixed = dialect.attention(x, layer)
         if architecture.post_norms:
             mixed = dialect.norm(mixed, f"layers.{layer}.attention_post_norm")
@@ -62,12 +64,7 @@ def write_decoder(architecture: Architecture, dialect: Dialect, progress: Callab
         if architecture.post_norms:
             mixed = dialect.norm(mixed, f"layers.{layer}.mlp_post_norm")
         last = layer + 1 == architecture.layers
-        following = "norm" if last else first_norm(architecture, layer + 1)
+        following = "norm" if last else f"layers.{layer + 1}.attention_norm"
         x, hidden = dialect.add_norm(mixed, hidden, following)
         progress(1)
     dialect.head(x)
-
-
-def first_norm(architecture: Architecture, layer: int) -> str:
-    """The norm that a layer begins with."""
-    return f"layers.{layer}.adapter_norm" if architecture.adapts else f"layers.{layer}.attention_norm"

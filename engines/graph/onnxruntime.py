@@ -1,8 +1,8 @@
 """The dialect of ONNX Runtime's CPU and CUDA providers: fused attention, norms and integer products.
 
 Inputs: input_ids, logits_index, seqlens_k, total_sequence_length, past_key_values.N.{key,value}, where pictures or
-recordings can enter embeddings, and as the model wants it position_ids and token_types; outputs: logits,
-present.N.{key,value}, and with experts router_logits. Past and present may be the same memory.
+recordings can enter embeddings, and as the model wants it position_ids, or token_types and media_index; outputs:
+logits, present.N.{key,value}, and with experts router_logits. Past and present may be the same memory.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from onnx import TensorProto
 
-from edged.engine.onnx_stage import ROUTER_LOGITS, TYPES_IN
+from edged.engine.onnx_stage import MEDIA_IN, ROUTER_LOGITS, TYPES_IN
 from edged.engine.session import TokenType
 from engines.architecture import ADAPTERS, Architecture
 from engines.checkpoint import Checkpoint
@@ -77,7 +77,7 @@ class OnnxRuntimeDialect:
             else self._turns_of_positions(rope, positions, f"rope.{index}")
             for index, rope in enumerate(dict.fromkeys(self.architecture.ropes))
         }
-        self._gates = self._gates_of_chunk() if self.architecture.adapts else []
+        self._gates, self._places = self._media_of_chunk() if self.architecture.adapts else ([], "")
         self._router_logits: list[str] = []
 
     def embedding(self) -> str:
@@ -99,15 +99,7 @@ class OnnxRuntimeDialect:
 
     def add_norm(self, x: str, hidden: str, weight: str) -> tuple[str, str]:
         """See Dialect."""
-        outputs = [f"{weight}.out", "", "", f"{weight}.sum"]
-        self.file.node(
-            "SkipSimplifiedLayerNormalization",
-            [x, hidden, self._vector(weight)],
-            outputs if weight != "norm" else outputs[:1],  # nobody reads the last sum
-            domain=FUSED,
-            epsilon=self._room.epsilon(weight, self.architecture.norm_epsilon),
-        )
-        return f"{weight}.out", f"{weight}.sum"
+        return self._add_norm(x, hidden, weight, weight)
 
     def attention(self, x: str, layer: int) -> str:
         """See Dialect."""
@@ -130,15 +122,19 @@ class OnnxRuntimeDialect:
         )
         return self._linear(f"{name}.attention", f"{name}.o", layer, ("o",))
 
-    def adapters(self, x: str, layer: int) -> str:
-        """See Dialect. What is no part of a picture or a recording is multiplied by 0."""
+    def adapters(self, x: str, hidden: str, layer: int) -> tuple[str, str]:
+        """See Dialect. Rows of pictures and recordings are picked, and put back: for text nothing is computed."""
         name, file = f"layers.{layer}", self.file
-        low = self._linear(x, f"{name}.adapter_down", layer, [f"{adapter}.down" for adapter in ADAPTERS])
+        rows = file.node("Gather", [hidden, MEDIA_IN], f"{name}.media", axis=1)
+        low = self.norm(rows, f"{name}.adapter_norm")
+        low = self._linear(low, f"{name}.adapter_down", layer, [f"{adapter}.down" for adapter in ADAPTERS])
         low = file.node("QuickGelu", [low], f"{name}.adapter.activated", domain=FUSED, alpha=1.0)
         low = file.node("Mul", [low, self._gates[layer]], f"{name}.adapter.gated")
-        return self.weights.beside(
-            f"{name}.adapter_up", low, [self.tensors[f"{name}.{adapter}.up.weight"] for adapter in ADAPTERS]
-        )
+        up = [self.tensors[f"{name}.{adapter}.up.weight"] for adapter in ADAPTERS]
+        added = self.weights.beside(f"{name}.adapter_up", low, up)
+        normed, rows = self._add_norm(added, rows, f"{name}.attention_norm", f"{name}.adapted")
+        x = file.node("ScatterND", [x, self._places, normed], f"{name}.adapted.normed")
+        return x, file.node("ScatterND", [hidden, self._places, rows], f"{name}.adapted.hidden")
 
     def mlp(self, x: str, layer: int) -> str:
         """See Dialect."""
@@ -191,10 +187,11 @@ class OnnxRuntimeDialect:
         ]
         return self.weights.experts(f"{name}.experts", x, scores, experts, arch.experts_per_token)
 
-    def _gates_of_chunk(self) -> list[str]:
-        """For each layer, what the adapters of a token's type count, and 0 for those of others.  # (1, tokens, ranks)
+    def _media_of_chunk(self) -> tuple[list[str], str]:
+        """Of the tokens that are no text: for each layer what the adapters of a token's type count, and 0 for those of
+        others, (1, media, ranks); and where they stand, batch and token, (1, media, 2).
 
-        One table for all layers, so that a step picks its rows once.
+        One table for all layers, so that a chunk picks its rows once.
         """
         arch, file = self.architecture, self.file
         ranks = arch.adapter_ranks
@@ -204,10 +201,12 @@ class OnnxRuntimeDialect:
                 start = sum(ranks[:place])
                 gate = self.tensors[f"layers.{layer}.{adapter}.gate"].read()[0]
                 table[place + 1, layer, start : start + rank] = gate
-        rows = file.node("Gather", [file.number("adapter_gates", table.reshape(len(table), -1)), TYPES_IN], "gates")
+        types = file.node("Gather", [TYPES_IN, MEDIA_IN], "media.types", axis=1)
+        rows = file.node("Gather", [file.number("adapter_gates", table.reshape(len(table), -1)), types], "gates")
         names = [f"layers.{layer}.gates" for layer in range(arch.layers)]
         file.node("Split", [rows], names, axis=2, num_outputs=arch.layers)
-        return names
+        column = file.node("Unsqueeze", [MEDIA_IN, file.weight("outer_axes", np.array([0, 2]))], "media.column")
+        return names, file.node("Mul", [column, file.weight("second_place", np.array([0, 1]))], "media.places")
 
     def _linear(self, x: str, name: str, layer: int, parts: Sequence[str]) -> str:
         tensors = [self.tensors[f"layers.{layer}.{part}.weight"] for part in parts]
@@ -286,6 +285,18 @@ class OnnxRuntimeDialect:
             return rows
         return self.file.node("Mul", [rows, self.file.number("embedding.scale", np.float32(scale))], "embedding.scaled")
 
+    def _add_norm(self, x: str, hidden: str, weight: str, name: str) -> tuple[str, str]:
+        """As `add_norm`; the node's outputs begin with the name."""
+        outputs = [f"{name}.out", "", "", f"{name}.sum"]
+        self.file.node(
+            "SkipSimplifiedLayerNormalization",
+            [x, hidden, self._vector(weight)],
+            outputs if weight != "norm" else outputs[:1],  # nobody reads the last sum
+            domain=FUSED,
+            epsilon=self._room.epsilon(weight, self.architecture.norm_epsilon),
+        )
+        return f"{name}.out", f"{name}.sum"
+
     def _norm(self, x: str, weight: str, output: str) -> str:
         epsilon = self._room.epsilon(weight, self.architecture.norm_epsilon)
         # ONNX Runtime registers this operator of its own in the standard domain.
@@ -307,6 +318,7 @@ class OnnxRuntimeDialect:
             file.input("position_ids", TensorProto.INT64, [3, "tokens"])
         if arch.adapts:
             file.input(TYPES_IN, TensorProto.INT64, [1, "tokens"])
+            file.input(MEDIA_IN, TensorProto.INT64, ["media"])
         if arch.sees:
             file.input("embeddings", file.kind, [1, "tokens", arch.hidden_size])
         file.output("logits", TensorProto.FLOAT, [1, "positions", arch.vocab_size])

@@ -75,8 +75,7 @@ class _Graph:
 
     def _border(self, layer: int) -> NodeProto:
         """The node that ends the layer before this one."""
-        adapted = f"layers.{layer}.adapter_norm.out"
-        node = self.made_by[adapted if adapted in self.made_by else f"layers.{layer}.attention_norm.out"]
+        node = self.made_by[f"layers.{layer}.attention_norm.out"]
         assert node.op_type == _ADD_AND_NORM, "the dialect adds and norms in one node where a layer ends"
         return node
 

@@ -4,8 +4,9 @@ The fused graph is the one description of a model. Each of its operators that on
 written here in standard ones, everything else is taken over as it is, and weights are named a second
 time with another type and shape: not one integer or scale lies on the disk twice.
 
-Differences in the contract: no input total_sequence_length, no output router_logits, and attention masks what lies
-beyond the last token, so that the cache may hold any finite numbers there (a masked weight is 0, and 0 * NaN is NaN).
+Differences in the contract: no inputs total_sequence_length and media_index, no output router_logits, and attention
+masks what lies beyond the last token, so that the cache may hold any finite numbers there (a masked weight is 0, and
+0 * NaN is NaN).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from edged.errors import CheckpointError
 
+from .all_rows import compute_all_rows
 from .model_file import FUSED
 from .standard_experts import mixture
 
@@ -40,6 +42,7 @@ def write_standard(fused: Path, standard: Path) -> None:
     Raises CheckpointError naming an operator that has no standard form here.
     """
     model = onnx.load(fused, load_external_data=False)
+    compute_all_rows(model.graph)
     standard.write_bytes(Translation(model.graph, fused.parent).model().SerializeToString())
 
 
@@ -53,6 +56,7 @@ class Translation:
         self.nodes: list[NodeProto] = []
         self.weights: dict[str, TensorProto] = {}
         self.named: set[str] = set()
+        self.read_names = {name for node in graph.node for name in node.input}
         self.activations = next(
             item.type.tensor_type.elem_type for item in graph.input if item.name.startswith("past_key_values")
         )
@@ -229,7 +233,8 @@ def _norm(to: Translation, node: NodeProto, attributes: Mapping[str, Any]) -> No
 def _add_norm(to: Translation, node: NodeProto, attributes: Mapping[str, Any]) -> None:
     total = node.output[3] if len(node.output) > 3 else f"{node.output[0]}.sum"
     total = to.node("Add", node.input[:2], total)
-    to.node("RMSNormalization", [total, node.input[2]], node.output[0], axis=-1, epsilon=attributes["epsilon"])
+    if node.output[0] in to.read_names:
+        to.node("RMSNormalization", [total, node.input[2]], node.output[0], axis=-1, epsilon=attributes["epsilon"])
 
 
 def _block_means(to: Translation, node: NodeProto, attributes: Mapping[str, Any]) -> None:

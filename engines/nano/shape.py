@@ -1,4 +1,4 @@
-"""How large the nano is: 24 M parameters, 3.6 M of them for a token of text, 15 MB at 4 bits."""
+"""How large the nano is: 23 M parameters, 3.5 M of them for a token of text, 15 MB at 4 bits."""
 
 from __future__ import annotations
 

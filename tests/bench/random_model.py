@@ -26,6 +26,7 @@ from engines.graph.expert_weights import Expert, integer_experts
 from engines.graph.integer_weights import IntegerFormat, IntegerWeights
 from engines.graph.model_file import Activations, ModelFile
 from engines.graph.onnxruntime import OnnxRuntimeDialect
+from engines.nano.shape import nano_config
 from engines.quantize import Blocks, Rounding, packed
 from engines.rope import Rope, rope_from
 from engines.tensor import Bytes, Floats, Tensor
@@ -132,19 +133,7 @@ def phone_9b_of_text() -> Architecture:
 
 def nano() -> Architecture:
     """The text model of autoglm-phone-nano."""
-    text = replace(
-        FULL_SIZE.text,
-        vocab_size=640,
-        hidden_size=256,
-        num_hidden_layers=4,
-        num_attention_heads=4,
-        head_dim=64,
-        num_experts=16,
-        num_experts_per_tok=2,
-        moe_intermediate_size=384,
-        max_position_embeddings=1024,
-    )
-    return _text_model(replace(FULL_SIZE, text=text))
+    return _text_model(nano_config())
 
 
 def tiny_phone() -> Architecture:

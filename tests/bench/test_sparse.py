@@ -11,8 +11,8 @@ def test_few_experts_cost_less_than_all() -> None:
     """The bound itself is for a machine that does nothing else; the command prints it."""
     found = sparse.measure(random_model.nano(), turns=5, threads=1)
     assert 2 * min(found.sparse_ms) < min(found.dense_ms)
-    assert found.bound == pytest.approx(0.179 + 0.15, abs=0.001)
-    assert "3.59 of 20.11 million parameters active" in sparse.report(found)
+    assert found.bound == pytest.approx(0.222 + 0.15, abs=0.001)
+    assert "3.54 of 15.92 million parameters active" in sparse.report(found)
 
 
 def test_the_bound_is_judged() -> None:

@@ -126,7 +126,7 @@ def test_a_graph_without_its_router_is_refused(tmp_path: Path) -> None:
     manifest = manifest_of(checkpoint)
     for changed, message in (
         (replace(manifest.graph, experts=0, experts_per_token=0), "unknown router_logits"),
-        (replace(manifest.graph, adapters=False), "unknown token_types"),
+        (replace(manifest.graph, adapters=False), "unknown media_index, token_types"),
         (replace(manifest.graph, experts=9), r"its routers choose among \[2, 8\], unlike the manifest"),
     ):
         with pytest.raises(ArtefactError, match=message):

@@ -7,14 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from standard_run import CAPACITY, StandardRun
-from tiny_checkpoints import float_session, integer_session, relative_error, session
+from tiny_checkpoints import CONTEXT, float_session, integer_session, manifest_of, relative_error, session
 from tiny_phone import TYPES, a_sight, mixed_tokens, save_int4, save_phone, tiny_phone, torch_logits
 from variants import INT4
 
+from edged.engine import onnx_stage
+from edged.engine.onnx_memory import OnnxMemory
+from edged.engine.onnx_session import OnnxSession
 from edged.engine.session import Sight
 from engines.checkpoint import open_checkpoint
+from engines.graph.all_rows import compute_all_rows
 from engines.graph.integer_weights import FLOAT_INPUTS, IntegerWeights
 from engines.graph.standard import write_standard
 from engines.reference import Arrays, final_states, head_logits, numpy_arrays, torch_arrays
@@ -30,6 +35,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
 TOKENS = mixed_tokens(TYPES)
 CHUNKS = [(0, 5), (5, 9), (9, 10), (10, 17), (17, 18), (18, 19), (19, 20)]
 """The last three are decoded: they are text."""
+CHUNKINGS = {
+    "mixed": CHUNKS[:-3],
+    "each of one type": [(0, 3), (3, 7), (7, 8), (8, 11), (11, 13), (13, 15), (15, 16), (16, 17)],
+    "token by token": [(place, place + 1) for place in range(17)],
+}
+ORDERS = [[0] * 5, [1] * 5, [2] * 5, [0, 0, 1, 1, 2], [2, 2, 1, 0, 0], [1, 0, 2, 0, 1], [0, 2, 2, 2, 0]]
+"""Text alone, and pictures and recordings without it, before and behind it."""
 SIGHT = a_sight(TYPES)
 
 
@@ -110,12 +122,13 @@ def seen(sight: Sight, start: int, stop: int, kind: Any) -> dict[str, np.ndarray
     }
 
 
-def test_chunks_and_decoded_tokens_equal_one_pass(tmp_path: Path) -> None:
+@pytest.mark.parametrize("chunks", CHUNKINGS.values(), ids=CHUNKINGS)
+def test_chunks_and_decoded_tokens_equal_one_pass(chunks: list[tuple[int, int]], tmp_path: Path) -> None:
     model = tiny_phone()
     checkpoint = open_checkpoint(save_int4(model, tmp_path / "model"))
     engine = integer_session(checkpoint, tmp_path / "engine", INT4)
     memory, found = engine.allocate(), []
-    for start, stop in CHUNKS[:-3]:
+    for start, stop in chunks:
         part = Sight(
             positions=SIGHT.positions[:, start:stop],
             embeddings=SIGHT.embeddings[start:stop],
@@ -127,3 +140,54 @@ def test_chunks_and_decoded_tokens_equal_one_pass(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.concatenate(found), whole, atol=1e-4 * float(np.abs(whole).max()))
     text = engine.prefill(engine.allocate(), 0, TOKENS, range(len(TOKENS)), replace(SIGHT, types=0 * SIGHT.types))
     assert relative_error(text, whole) > 0.05, "types must matter"
+
+
+def test_prompts_of_one_kind_and_of_all_in_any_order_equal_the_pytorch_model(tmp_path: Path) -> None:
+    model = tiny_phone()
+    engine = float_session(open_checkpoint(save_phone(model, tmp_path / "model")), tmp_path / "engine")
+    for types in ORDERS:
+        tokens, sight = mixed_tokens(types), a_sight(types)
+        found = engine.prefill(engine.allocate(), 0, tokens, range(len(types)), sight)
+        assert relative_error(found, torch_logits(model, tokens, sight)[0]) < 1e-4, types
+
+
+@pytest.mark.parametrize("activations", ["float32", "float16"])
+def test_adapters_compute_the_rows_of_pictures_and_recordings_alone(
+    activations: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By what comes out of their first product: no row of a decoded token or of a prompt of text."""
+    checkpoint = open_checkpoint(save_int4(tiny_phone(), tmp_path / "model"))
+    session(checkpoint, tmp_path / "engine", lambda file: IntegerWeights(file, INT4), activations)
+    model = onnx.load(tmp_path / "engine" / "model.onnx", load_external_data=False)
+    name, kind = "layers.1.adapter_down.out", model.graph.input[-1].type.tensor_type.elem_type
+    model.graph.output.append(onnx.helper.make_tensor_value_info(name, kind, [1, "media", 48]))
+    (tmp_path / "engine" / "model.onnx").write_bytes(model.SerializeToString())
+    monkeypatch.setattr(onnx_stage, "_check_signature", lambda stage, path: None)
+    manifest = manifest_of(checkpoint, activations)
+    engine = OnnxSession(tmp_path / "engine", manifest, max_seq_len=CONTEXT, threads=1)
+    (part,) = engine.allocate().parts
+    memory = OnnxMemory([part])
+    for types, rows in ((TYPES, 10), ([0] * 20, 0), ([2] * 20, 20)):
+        part._prefill.bind_output(name)
+        engine.prefill(memory, 0, mixed_tokens(types), sight=a_sight(types))
+        assert [1, rows, 48] in [value.shape() for value in part._prefill.get_outputs()]
+    part._decode.bind_output(name)
+    engine.decode(memory, 20, 7)
+    assert [1, 0, 48] in [value.shape() for value in part._decode.get_outputs()]
+
+
+def test_an_engine_whose_adapters_compute_every_token_goes_on_working(tmp_path: Path) -> None:
+    """As they were written before there was an input media_index."""
+    checkpoint = open_checkpoint(save_int4(tiny_phone(), tmp_path / "model"))
+    engine = integer_session(checkpoint, tmp_path / "engine", INT4)
+    model = onnx.load(tmp_path / "engine" / "model.onnx", load_external_data=False)
+    compute_all_rows(model.graph)
+    assert "media_index" not in [value.name for value in model.graph.input]
+    (tmp_path / "engine" / "model.onnx").write_bytes(model.SerializeToString())
+    older = OnnxSession(tmp_path / "engine", manifest_of(checkpoint), max_seq_len=CONTEXT, threads=1)
+    results = []
+    for each in (engine, older):
+        memory = each.allocate()
+        seen = each.prefill(memory, 0, TOKENS, range(len(TOKENS)), SIGHT)
+        results.append(np.vstack([seen, each.decode(memory, len(TOKENS), 9)[None]]))
+    assert relative_error(results[1], results[0]) < 1e-3
