@@ -103,8 +103,8 @@ def _parser() -> argparse.ArgumentParser:
     training = commands.add_parser("train", help="make the weights of a model of this project")
     training.add_argument("model", metavar="NAME", help=", ".join(NAMES))
     training.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    training.add_argument("--minutes", type=float, metavar="M", help="stop in between after so long")
-    training.add_argument("--within", type=float, metavar="M", help="be at the end after so many minutes of steps")
+    training.add_argument("--minutes", type=_minutes, metavar="M", help="stop in between after so long")
+    training.add_argument("--within", type=_minutes, metavar="M", help="be at the end after so long")
     training.add_argument("--from", dest="begin_from", type=Path, metavar="DIR", help="a checkpoint to begin with")
     training.add_argument("--tokens", type=_count, metavar="N", help="to learn from, for a model of a package")
     training.set_defaults(run=_train)
@@ -162,6 +162,13 @@ def _count(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _minutes(text: str) -> float:
+    number = float(text)
+    if not 0 < number < 1e6:
+        raise argparse.ArgumentTypeError("must be more than 0")
     return number
 
 

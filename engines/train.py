@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,8 @@ class TrainOrder:
     minutes: float | None = None
     """Stop in between after so long; None trains to the end."""
     within: float | None = None
-    """Be at the end after so many minutes of steps instead of after the planned ones. Of the nano."""
+    """Be at the end after so many minutes of steps instead of after the planned ones; of a packaged model on a GPU,
+    after so many minutes in all."""
     begin_from: Path | None = None
     """A checkpoint whose weights to begin with, where nothing was trained yet. Of the nano."""
     tokens: int | None = None
@@ -50,7 +52,7 @@ def train(order: TrainOrder, say: Callable[[str], object]) -> None:
         folder=folder,
         checkpoint=folder / "checkpoint",
         device=order.device,
-        minutes=order.minutes,
+        until=None if order.minutes is None else time.monotonic() + 60 * order.minutes,
         within=order.within,
         begin_from=order.begin_from,
         is_compiled=order.device == "cpu",
@@ -68,6 +70,12 @@ def _require_device(device: str) -> None:
 def _train_packaged(order: TrainOrder, say: Callable[[str], object]) -> None:
     from .qat import train as qat
 
+    if order.begin_from is not None:
+        raise InvalidInput(f"--from is for autoglm-phone-nano: {order.name} begins with the weights of a package")
+    if order.within is not None and order.device == "cpu":
+        raise InvalidInput(
+            f"--within is for GPUs where {order.name} is trained: use --tokens, or --minutes to stop early"
+        )
     recipe, folder = load_recipe(order.name), FOLDER / order.name
     source = load_recipe(recipe.against).source
     assert source is not None, "recipes of this project"
@@ -79,6 +87,6 @@ def _train_packaged(order: TrainOrder, say: Callable[[str], object]) -> None:
         source=source.find(),
         tokens=tokens,
         device=order.device,
-        minutes=order.minutes,
+        minutes=order.minutes if order.within is None else order.within,
     )
     qat.train(settings, say)

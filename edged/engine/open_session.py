@@ -22,9 +22,10 @@ from edged.events import Image
 log = logging.getLogger(__name__)
 
 UNPROVED = "edged's makers have not run it on such a GPU yet, compare answers with those of engine.device = cpu"
-"""Said by `edged status` of everything but the CPU, until somebody has (README.md)."""
+"""Said by `edged status` of everything but the CPU and what is proved, until somebody has (README.md)."""
 PROVED = frozenset({"sm90"})
-"""Kinds of GPU on which tests/gpu have passed, of CUDA sessions alone."""
+"""Kinds of GPU on which tests/gpu have passed: of CUDA sessions on one GPU, but not of mixtures of experts, whose graph
+has changed since."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +58,8 @@ def open_session(folder: Path, manifest: Manifest, config: EngineConfig) -> Open
         return _tensorrt(folder, manifest, gpus.found[chosen.indices[0]], chosen.indices[0])
     devices = _devices(chosen.device, chosen.indices)
     if chosen.device == "cuda":
-        used = {gpus.found[index].capability for index in chosen.indices}
-        remark = "" if used <= PROVED else UNPROVED
+        used = [gpus.found[index].capability for index in chosen.indices]
+        remark = "" if len(used) == 1 and used[0] in PROVED and not manifest.graph.experts else UNPROVED
     session = OnnxSession(folder, manifest, max_seq_len=config.max_seq_len, threads=config.threads, devices=devices)
     return Opened(
         session=session,

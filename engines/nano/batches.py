@@ -85,10 +85,6 @@ class Batch:
             case _:
                 return "text"
 
-    def to(self, device: torch.device) -> Batch:
-        """The same in another memory."""
-        return _mapped(self, lambda value: value.to(device))
-
 
 _Tensors = TypeVar("_Tensors", bound="DataclassInstance")
 

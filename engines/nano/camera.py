@@ -13,6 +13,8 @@ from torch.nn import functional
 
 _BLURRED = 4
 """Every so manieth picture."""
+_RANK = 1 << 10
+"""More than there are names of marks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +121,3 @@ def _cells(marks: Tensor, rows: int, columns: int, stride: int) -> Tensor:
     places = torch.where(is_there, y * columns + x, 0)
     grid = torch.zeros(len(marks), rows * columns, dtype=torch.long, device=marks.device)
     return (grid.scatter_reduce(1, places, ranked, "amax") % _RANK).view(-1, rows, columns)
-
-
-_RANK = 1 << 10
-"""More than there are names of marks."""

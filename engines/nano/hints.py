@@ -26,6 +26,8 @@ _SAID = {letter: number for number, letter in enumerate(" abcdefghijklmnopqrstuv
 """0 is CTC's blank."""
 _NOTHING_WEIGHT = 0.03
 """Most cells hold nothing."""
+_NEVER = -1e5
+"""Logarithm of a probability of 0 that gradients survive."""
 
 
 class Hints(nn.Module):
@@ -103,7 +105,3 @@ def ctc_loss(log_probabilities: Tensor, said: Tensor) -> Tensor:
     ends = paths.gather(1, torch.stack((2 * lengths, (2 * lengths - 1).clamp(min=0)), 1))
     loss = -ends.logsumexp(1)
     return torch.where(loss < -_NEVER / 2, loss / lengths.clamp(min=1), 0.0).mean()
-
-
-_NEVER = -1e5
-"""A log probability of 0 that gradients survive."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
-import os
 import random
 import signal
+import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -17,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 from torch.utils.data import DataLoader
 
+from edged.engine.onnx_loading import usable_cores
 from edged.errors import InvalidInput
 from engines.autoglm_phone.model import AutoGLMPhone
 from engines.qat.muon import Muon
@@ -96,12 +98,12 @@ class Settings:
     checkpoint: Path
     """Where the INT4 checkpoint is written at the end."""
     device: str = "cpu"
-    minutes: float | None = None
-    """Stop in between after so long; the same command goes on from there."""
+    until: float | None = None
+    """Stop in between when `time.monotonic` says so; the same command goes on from there."""
     begin_from: Path | None = None
     """An INT4 checkpoint whose weights are learned on from, where there is no state yet."""
     within: float | None = None
-    """Be at the end after so many minutes of training, however far that leads."""
+    """Be at the end after so many minutes of steps, those of earlier calls among them, however far that leads."""
     is_compiled: bool = True
     """Compile what has fixed shapes; on a CPU that takes three minutes and then saves a third of the time."""
 
@@ -190,7 +192,8 @@ def _run(phase: Phase, learner: Learner, task: Task[Batch], settings: Settings, 
     if settings.is_compiled:
         _compile(learner.model)
     batches = material.batches(phase.mixture, trainer.step * phase.plan.batches)
-    return trainer.run(batches, minutes=settings.minutes)
+    left = None if settings.until is None else (settings.until - time.monotonic()) / 60
+    return trainer.run(batches, minutes=left)
 
 
 def _used(drafts: Iterator[Draft], uses: int) -> Iterator[Draft]:
@@ -207,7 +210,7 @@ def _used(drafts: Iterator[Draft], uses: int) -> Iterator[Draft]:
 def _loaded(drafts: Drafts, device: str, workers: int | None = None) -> Iterator[Draft]:
     """Drawn by other processes, in the same order by any number of them."""
     if workers is None:
-        workers = 1 if device == "cpu" else max((os.cpu_count() or 2) - 2, 1)
+        workers = 1 if device == "cpu" else max(usable_cores() - 2, 1)
     return iter(
         DataLoader(
             drafts,
@@ -251,6 +254,7 @@ def _optimizers(model: nn.Module, phase: Phase) -> list[torch.optim.Optimizer]:
 def _compile(model: AutoGLMPhone) -> None:
     """What is worth it: towers by the size of pictures and recordings, the rest of a layer for any length."""
     torch._dynamo.config.cache_size_limit = 64  # there is no public name for it
+    warnings.filterwarnings("ignore", "Dynamo detected a call to a .functools.lru_cache")  # constants: as it should
     for tower in (model.model.visual, model.model.audio):
         encode: Any = torch.compile(tower.encode, dynamic=False)
         tower.encode = encode  # type: ignore[method-assign]  # of this tower alone

@@ -61,7 +61,7 @@ class Plan:
 
     def reached(self, step: int, seconds: float) -> float:
         """Share of the way that is behind, 1 at the end."""
-        return seconds / self.seconds if self.seconds else step / self.steps
+        return step / self.steps if self.seconds is None else seconds / max(self.seconds, 1e-9)
 
     def rate(self, reached: float, since_start: int) -> float:
         """Share of the full rate; reached: share of the way, since_start: steps since momentum was empty."""
@@ -115,7 +115,7 @@ class Trainer(Generic[Batch]):
         The batches must begin with number `step * plan.batches`.
         """
         started = saved = time.monotonic()
-        total = None if self.plan.seconds else self.plan.steps
+        total = None if self.plan.seconds is not None else self.plan.steps
         bar = tqdm(total=total, initial=self.step, desc=self.folder.name, unit="step", disable=None)
         with bar, _asked_to_stop() as stop:
             while not self.is_done:
@@ -166,8 +166,10 @@ class Trainer(Generic[Batch]):
     def evaluate(self) -> None:
         """Log the task's figures of the module as it is."""
         eager = torch.compiler.set_stance("force_eager")  # other sizes of batches would be compiled for minutes
+        self.module.eval()
         with eager, torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16):
             self._write(self.task.evaluate(self.module))
+        self.module.train()
 
     def _write(self, figures: Mapping[str, float]) -> None:
         self._log.append(json.dumps({"run": self.folder.name, "step": self.step, **figures}))

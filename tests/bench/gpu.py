@@ -303,7 +303,8 @@ def main(arguments: list[str] | None = None) -> None:
         with _folder(options, folder_name) as folder:
             asked = {"decode_only": options.decode_only, "profile": options.profile}
             results.append(measure(name, block_size, device, activations, folder, **asked))
-        print(results[-1].profile, flush=True)
+        if options.profile:
+            print(results[-1].profile, flush=True)
     print(table(results, bytes_per_second))
     command = shlex.join(["python", "-m", "tests.bench.gpu", *(sys.argv[1:] if arguments is None else arguments)])
     print("\nFor measured.toml:", *(entry(each, _title(device), command) for each in results), sep="\n")

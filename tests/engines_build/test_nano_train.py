@@ -58,7 +58,7 @@ def log_of(settings: train.Settings) -> list[dict[str, object]]:
 def test_it_goes_on_from_phase_to_phase(settings: train.Settings, tmp_path: Path) -> None:
     said: list[str] = []
     for _ in range(20):
-        train.train(dataclasses.replace(settings, minutes=0), said.append)
+        train.train(dataclasses.replace(settings, until=0.0), said.append)
         if settings.checkpoint.exists():
             break
     assert "stopped in between: the same command goes on from there" in said
@@ -69,7 +69,7 @@ def test_it_goes_on_from_phase_to_phase(settings: train.Settings, tmp_path: Path
     assert not torch.equal(model.model.embed_tokens.weight, tiny_nano().model.embed_tokens.weight)
     assert (settings.folder / "curves.png").read_bytes().startswith(b"\x89PNG")
 
-    further = dataclasses.replace(settings, folder=tmp_path / "again", begin_from=settings.checkpoint, minutes=0)
+    further = dataclasses.replace(settings, folder=tmp_path / "again", begin_from=settings.checkpoint, until=0.0)
     train.train(further, said.append)
     begun = load_state(further.folder / "towers")
     assert begun is not None
@@ -163,12 +163,15 @@ def test_no_step_on_a_gpu_waits_for_it(settings: train.Settings, kind: str, monk
         loss.item()
 
 
-def test_the_clock_can_end_a_phase(settings: train.Settings) -> None:
+def test_the_clock_can_end_a_phase(settings: train.Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    train.train(dataclasses.replace(settings, within=0.01), said.append)
+    plan = dataclasses.replace(train.FLOAT.plan, steps=10**6)
+    monkeypatch.setattr(train, "FLOAT", dataclasses.replace(train.FLOAT, plan=plan))
+    train.train(dataclasses.replace(settings, within=0.02), said.append)
     assert said[-1].startswith("to build it")
-    seconds = [row["seconds"] for row in log_of(settings) if "seconds" in row]
-    assert all(value <= 1 for value in seconds), "0.6 s for all three phases, and the step that goes beyond them"
+    state = load_state(settings.folder / "float")
+    assert state is not None and state[1]["seconds"] >= 60 * 0.02 * train.FLOAT.share
+    assert 1 <= state[1]["step"] < 10**6
 
 
 @pytest.mark.parametrize("uses", [1, 3])
@@ -183,3 +186,22 @@ def test_what_is_drawn_is_used_so_often_and_otherwise_each_time(uses: int, monke
     else:
         assert max(abs(a // 3 - b // 3) for a, b in itertools.pairwise(used)) > 1, "with others in between"
         assert sum(seed // 3 < 40 for seed in used) > 110
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["smollm2-135m-int4", "--within", "5"], "--within is for GPUs where smollm2-135m-int4 is trained"),
+        (["smollm2-135m-int4", "--from", "here"], "--from is for autoglm-phone-nano"),
+        (["autoglm-phone-nano", "--within", "0"], "argument --within: must be more than 0"),
+        (["autoglm-phone-nano", "--minutes", "-3"], "argument --minutes: must be more than 0"),
+    ],
+)
+def test_what_a_training_cannot_be_told_is_refused(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        assert main(["train", *arguments]) == 1
+    except SystemExit as refused:
+        assert refused.code == 2
+    assert said in capsys.readouterr().err
