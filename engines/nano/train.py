@@ -60,12 +60,15 @@ class Phase:
     """Learning rate of AdamW."""
     share: float
     """Of the time for the whole, where that is limited."""
+    first: int
+    """Number of its first batch: no phase sees what another has seen."""
     mixture: Mixture
 
 
 TOWERS = Phase(
     name="towers",
     share=0.1,
+    first=0,
     plan=Plan(steps=300, batches=2, warmup=40, decay=0.3),
     of_matrices=4e-3,
     of_others=2e-3,
@@ -74,6 +77,7 @@ TOWERS = Phase(
 FLOAT = Phase(
     name="float",
     share=0.68,
+    first=10**6,
     plan=Plan(steps=3000, batches=2, warmup=60, decay=0.45),
     of_matrices=4e-3,
     of_others=2e-3,
@@ -82,6 +86,7 @@ FLOAT = Phase(
 INT4 = Phase(
     name="int4",
     share=0.22,
+    first=10**7,
     plan=Plan(steps=300, batches=2, warmup=20, decay=0.8),
     of_matrices=1e-3,
     of_others=5e-4,
@@ -191,7 +196,7 @@ def _run(phase: Phase, learner: Learner, task: Task[Batch], settings: Settings, 
         return True
     if settings.is_compiled:
         _compile(learner.model)
-    batches = material.batches(phase.mixture, trainer.step * phase.plan.batches)
+    batches = material.batches(phase.mixture, phase.first + trainer.step * phase.plan.batches)
     left = None if settings.until is None else (settings.until - time.monotonic()) / 60
     return trainer.run(batches, minutes=left)
 
