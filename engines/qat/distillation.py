@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -31,8 +32,10 @@ class Distillation:
         folder: Path,
     ) -> None:
         """held_out: texts that decide which student is the best, which `best` is told of  # (texts, tokens)
-        reported: texts that only the log speaks of, of any length; folder: for what the best one reached."""
+        reported: texts that only the log speaks of, of any length; folder: for what the best one reached, and on
+        which texts."""
         self._teacher, self._best, self._reached = teacher, best, folder / "best.json"
+        self._checksum = hashlib.sha256(held_out.cpu().numpy().tobytes()).hexdigest()[:16]
         self._held_out, self._reported = [text[None] for text in held_out], [text[None] for text in reported]
 
     def loss(self, module: nn.Module, batch: Tensor) -> tuple[Tensor, Mapping[str, float]]:
@@ -56,15 +59,22 @@ class Distillation:
         return functional.kl_div(ours, truth, reduction="sum", log_target=True)
 
     def evaluate(self, module: nn.Module) -> Mapping[str, float]:
-        """In the precision of training. The best student so far on the held out texts is kept."""
+        """In the precision that the caller has set. The best student so far on these held out texts is kept."""
         student = cast(Decoder, module)
         figures = {f"held out {name}": value for name, value in self._compared(student, self._held_out).items()}
         figures |= self._compared(student, self._reported)
-        divergence = figures["held out kl"]
-        if not self._reached.is_file() or divergence < json.loads(self._reached.read_text())["held out kl"]:
+        if self._is_better(figures["held out kl"]):
             self._best(student)
-            self._reached.write_text(json.dumps(figures) + "\n", encoding="utf-8")
+            reached = figures | {"held out texts": self._checksum}
+            self._reached.write_text(json.dumps(reached) + "\n", encoding="utf-8")
         return figures
+
+    def _is_better(self, divergence: float) -> bool:
+        """Than the best on the same texts: what was reached on others says nothing here."""
+        if not self._reached.is_file():
+            return True
+        best = json.loads(self._reached.read_text(encoding="utf-8"))
+        return best.get("held out texts") != self._checksum or divergence < float(best["held out kl"])
 
     def _compared(self, student: Decoder, texts: Sequence[Tensor]) -> dict[str, float]:
         """Perplexity of both, their divergence, and how often their likeliest token is the same."""

@@ -33,7 +33,8 @@ class Recorder:
     def captured(self, work: Work) -> Work:
         """What does the same as `work`, on a GPU in one launch; where that fails, `work` itself.
 
-        work: of the same tensors every time, none of which the CPU looks at; it has run by the time this returns.
+        work: of the same tensors every time, none of which the CPU looks at. On a GPU it has run a few times by the
+        time this returns. Raises torch.cuda.OutOfMemoryError.
         """
         if self._device.type != "cuda":
             return work
@@ -44,6 +45,8 @@ class Recorder:
         try:
             with torch.cuda.graph(graph, self._pool, self._beside, "thread_local"):  # other threads load batches
                 work()
+        except torch.cuda.OutOfMemoryError:
+            raise
         except RuntimeError as exc:
             self._say(f"every kernel is launched by itself, which is slower: {str(exc).splitlines()[0]}")
             return work

@@ -49,18 +49,24 @@ def passages() -> Iterator[str]:
 def prose(
     tokenizer: Tokenizer, length: int, kept: Path, source: Callable[[], Iterator[str]] = passages
 ) -> NDArray[np.uint32]:
-    """Texts of `length` tokens cut from a source, in a fixed random order; kept in a file.  # (texts, length)"""
-    if not kept.is_file():
-        tokens: list[int] = []
-        for batch in _batches(source(), 512):
-            for encoding in tokenizer.encode_batch_fast(batch, add_special_tokens=False):
-                tokens += encoding.ids
-        texts = np.array(tokens[: len(tokens) // length * length], np.uint32).reshape(-1, length)
+    """Texts of `length` tokens cut from a source, in a fixed random order; kept in a file if there are any.
+
+    # (texts, length)
+    """
+    if kept.is_file() and len(found := np.load(kept)):
+        return np.asarray(found, np.uint32)
+    tokens: list[int] = []
+    for batch in _batches(source(), 512):
+        for encoding in tokenizer.encode_batch_fast(batch, add_special_tokens=False):
+            tokens += encoding.ids
+    cut = np.array(tokens[: len(tokens) // length * length], np.uint32).reshape(-1, length)
+    texts = np.random.default_rng(0).permutation(cut)
+    if len(texts):
         beside = kept.with_suffix(".new")
         with beside.open("wb") as file:
-            np.save(file, np.random.default_rng(0).permutation(texts))
+            np.save(file, texts)
         beside.rename(kept)
-    return np.asarray(np.load(kept), np.uint32)
+    return texts
 
 
 def _library_files() -> Iterator[Path]:

@@ -43,11 +43,13 @@ class Texts:
             number += 1
 
 
-def written(checkpoint: Checkpoint, folder: Path) -> NDArray[np.uint32]:
+def written(checkpoint: Checkpoint, folder: Path, say: Callable[[str], object]) -> NDArray[np.uint32]:
     """Texts by people, kept in the folder: novels and documentation in turn, then what is left.  # (texts, LENGTH)"""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = Tokenizer.from_str(checkpoint.vocabulary.tokenizer)
     told = prose(tokenizer, LENGTH, folder / "novels.npy", novels)
+    if not len(told):
+        say("no novels: apt-get install r-cran-janeaustenr")
     explained = prose(tokenizer, LENGTH, folder / "prose.npy")
     both = min(len(told), len(explained))
     in_turn = np.stack([told[:both], explained[:both]], axis=1).reshape(-1, LENGTH)

@@ -6,9 +6,10 @@ clock.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -22,7 +23,7 @@ from engines.gate import read_text
 from engines.recipe import Recipe
 
 from .checkpoints import load_state, save_state
-from .course import Course, Sizes
+from .course import Course, Progress, Sizes
 from .curve import draw_curve
 from .decoder import Decoder
 from .distillation import Distillation
@@ -57,13 +58,13 @@ class Settings:
     recipe: Recipe
     """Of the engine to be; its format says how large blocks are, its gate on which text is reported."""
     folder: Path
-    """Texts, states, log and curve."""
+    """Texts, log, curve, and states: `state` is a CPU's, `course` a GPU's, and each begins with the other's weights."""
     checkpoint: Path
     """Where the best student lies."""
     source: Path
     """The float weights: of a file that has no others, those that its blocks stand for."""
     tokens: int
-    """To learn from, each once."""
+    """To learn from: on a CPU each once, on a GPU some again."""
     device: str = "cpu"
     minutes: float | None = None
     """Stop in between after so long; the same command goes on from there. On a GPU, be at the end after so long."""
@@ -74,7 +75,7 @@ class Settings:
 
     @property
     def plan(self) -> Plan:
-        """Each token once, the rate falling nearly all the way."""
+        """On a CPU: each token once, the rate falling nearly all the way."""
         steps = max(self.tokens // (LENGTH * TEXTS_PER_BATCH), 1)
         return Plan(steps=steps, warmup=max(steps // 30, 3), decay=0.9, evaluate_every=max(steps // 6, 1))
 
@@ -100,11 +101,12 @@ def take_course(
 
     kind: of matrices in products. Raises CheckpointError, InvalidInput.
     """
-    began, state = time.monotonic(), settings.folder / "state"
-    module, step = _student(settings, checkpoint, state, say)
+    began = time.monotonic()
+    module, progress = _student(settings, checkpoint, say)
+    torch.manual_seed(SEED + progress.step)  # so that no call draws what another has drawn
     module = module.to(settings.device)
     teacher = Decoder(checkpoint, LENGTH).to(settings.device).eval().requires_grad_(False)
-    people = written(checkpoint, settings.folder / "texts")
+    people = written(checkpoint, settings.folder / "texts", say)
     say(f"{len(people) * LENGTH:,} tokens by people, {time.monotonic() - began:.1f} s")
     course = Course(
         weights_of(teacher, kind),
@@ -115,37 +117,46 @@ def take_course(
         settings.folder,
         say,
         sizes,
+        progress,
+        lambda reached: _save(settings, module, reached),
     )
-    course.step = step
     course.run(began + 60 * (MINUTES if settings.minutes is None else settings.minutes), settings.tokens)
-    _save(state, module, course.step)
 
 
-def _student(
-    settings: Settings, checkpoint: Checkpoint, state: Path, say: Callable[[str], object]
-) -> tuple[Decoder, int]:
-    """As it was left, or as it begins, and then kept at once; and the steps it has behind it."""
-    block_size = settings.recipe.format.linear.block_size
-    found = load_state(state)
-    if found is not None:
-        say("going on from what was reached")
-        model = blank(checkpoint, LENGTH, block_size)
-        weights = {
-            name.removeprefix("module|"): value for name, value in found[0].items() if name.startswith("module|")
-        }
-        try:
-            model.load_state_dict(weights)
-        except RuntimeError as exc:
-            raise CheckpointError(f"{state}: the state of another model; delete it to begin again") from exc
-        return model, int(found[1]["step"])
+def _student(settings: Settings, checkpoint: Checkpoint, say: Callable[[str], object]) -> tuple[Decoder, Progress]:
+    """As it was left, or as it begins, and then kept at once."""
+    for name in ("state", "course"):  # a CPU's is the later one: a course that is saved removes it
+        found = _left(settings, checkpoint, name, say)
+        if found is not None:
+            return found
     model = _beginner(settings, checkpoint, say)
-    _save(state, model, 0)
-    return model, 0
+    _save(settings, model, Progress())
+    return model, Progress()
 
 
-def _save(state: Path, module: Decoder, step: int) -> None:
+def _left(
+    settings: Settings, checkpoint: Checkpoint, name: str, say: Callable[[str], object]
+) -> tuple[Decoder, Progress] | None:
+    """What a state holds, where there is one. Raises CheckpointError."""
+    folder = settings.folder / name
+    found = load_state(folder)
+    if found is None:
+        return None
+    say("going on from what was reached")
+    tensors, state = found
+    weights = {name.removeprefix("module|"): value for name, value in tensors.items() if name.startswith("module|")}
+    model = blank(checkpoint, LENGTH, settings.recipe.format.linear.block_size)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as exc:
+        raise CheckpointError(f"{folder}: the state of another model; delete it to begin again") from exc
+    return model, Progress(step=int(state["step"]), read=int(state.get("read", 0)))
+
+
+def _save(settings: Settings, module: Decoder, progress: Progress) -> None:
     tensors = {f"module|{name}": value for name, value in module.state_dict().items()}
-    save_state(state, tensors, {"step": step, "seconds": 0.0})
+    save_state(settings.folder / "course", tensors, asdict(progress))
+    shutil.rmtree(settings.folder / "state", ignore_errors=True)
 
 
 def _train_on_cpu(settings: Settings, checkpoint: Checkpoint, say: Callable[[str], object]) -> None:
@@ -166,6 +177,8 @@ def _trainer(
     if state.is_dir():
         say("going on from what was reached")
         model = blank(checkpoint, LENGTH, settings.recipe.format.linear.block_size)
+    elif (left := _left(settings, checkpoint, "course", say)) is not None:
+        model = left[0]
     else:
         model = _beginner(settings, checkpoint, say)
     task = _distillation(settings, checkpoint, teacher, model, torch.from_numpy(found.held_out.astype("int64")))

@@ -117,7 +117,7 @@ class Trainer(Generic[Batch]):
         started = saved = time.monotonic()
         total = None if self.plan.seconds is not None else self.plan.steps
         bar = tqdm(total=total, initial=self.step, desc=self.folder.name, unit="step", disable=None)
-        with bar, _asked_to_stop() as stop:
+        with bar, asked_to_stop() as stop:
             while not self.is_done:
                 began = time.monotonic()
                 self._one(batches)
@@ -215,7 +215,7 @@ class Trainer(Generic[Batch]):
 
 
 @contextmanager
-def _asked_to_stop() -> Iterator[threading.Event]:
+def asked_to_stop() -> Iterator[threading.Event]:
     """Set by SIGTERM and Ctrl-C, which would otherwise end the program in the middle of a step."""
     stop = threading.Event()
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import zlib
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,10 +19,9 @@ from edged.errors import CheckpointError, InvalidInput
 from engines.checkpoint import Checkpoint, open_checkpoint
 from engines.checkpoint.int4 import Int4Tensor
 from engines.qat import course as module_of_course
-from engines.qat import novels as module_of_novels
 from engines.qat.author import Author, beginnings
-from engines.qat.checkpoints import load_state
-from engines.qat.course import Sizes
+from engines.qat.checkpoints import load_state, save_state
+from engines.qat.course import Course, Sizes
 from engines.qat.decoder import Decoder
 from engines.qat.divergence import divergence
 from engines.qat.fake_quant import exported
@@ -30,7 +30,6 @@ from engines.qat.forward import forward, weights_of
 from engines.qat.lessons import Lessons
 from engines.qat.sampling import LENGTH
 from engines.qat.start import calibration_of, student
-from engines.qat.texts import written
 from engines.qat.train import Settings, take_course
 from engines.recipe import load_recipe
 
@@ -52,15 +51,15 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     return open_checkpoint(save_folder(model, tmp_path_factory.mktemp("float") / "model"))
 
 
-def _tokens(*shape: int) -> Tensor:
+def tokens(*shape: int) -> Tensor:
     return torch.randint(VOCAB_SIZE, shape, generator=torch.Generator().manual_seed(2))
 
 
 def test_the_forward_pass_is_the_decoders(checkpoint: Checkpoint) -> None:
     model = Decoder(checkpoint, 64)
     with torch.no_grad():
-        expected, found = model(_tokens(3, 40)), forward(weights_of(model, torch.float32), _tokens(3, 40))
-        halved = forward(weights_of(model, torch.bfloat16), _tokens(3, 40))
+        expected, found = model(tokens(3, 40)), forward(weights_of(model, torch.float32), tokens(3, 40))
+        halved = forward(weights_of(model, torch.bfloat16), tokens(3, 40))
 
     assert torch.allclose(found, expected, atol=1e-5)
     assert halved.dtype is torch.bfloat16 and (halved - expected).norm() < 0.03 * expected.norm()
@@ -99,13 +98,13 @@ def test_its_gradients_are_those_of_the_module(checkpoint: Checkpoint) -> None:
     teacher = Decoder(checkpoint, 32).requires_grad_(False)
     module = student(checkpoint, 32, BLOCK, calibration_of("round"), lambda count: None)
     flat = FlatStudent(module, torch.float32)
-    expected = teacher(_tokens(2, 32)).flatten(0, 1)
+    expected = teacher(tokens(2, 32)).flatten(0, 1)
 
-    states = module(_tokens(2, 32)).flatten(0, 1)
+    states = module(tokens(2, 32)).flatten(0, 1)
     truth, ours = (module.logits(each).log_softmax(-1) for each in (expected, states))
     loss = functional.kl_div(ours, truth, reduction="sum", log_target=True) / len(states)
     loss.backward()  # type: ignore[no-untyped-call]
-    found = forward(flat.computing, _tokens(2, 32)).flatten(0, 1)
+    found = forward(flat.computing, tokens(2, 32)).flatten(0, 1)
     distance, slope = divergence(found.detach(), expected, flat.computing.head, slope=True)
     flat.gather(torch.autograd.grad(found, flat.leaves, slope))
 
@@ -136,7 +135,7 @@ def test_what_it_stores_is_what_it_computes_with(checkpoint: Checkpoint) -> None
     flat.spread()
 
     with torch.no_grad():
-        states, found = flat.store()(_tokens(2, 32)), forward(flat.computing, _tokens(2, 32))
+        states, found = flat.store()(tokens(2, 32)), forward(flat.computing, tokens(2, 32))
 
     after = exported(module)
     assert torch.allclose(found, states, atol=1e-4)
@@ -167,7 +166,7 @@ def test_a_course_ends_and_goes_on(checkpoint: Checkpoint, tmp_path: Path) -> No
     said: list[str] = []
 
     take_course(settings, checkpoint, torch.float32, SIZES, said.append)
-    state = load_state(tmp_path / "state")
+    state = load_state(tmp_path / "course")
     take_course(settings, checkpoint, torch.float32, SIZES, said.append)
 
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
@@ -193,6 +192,138 @@ def test_who_is_led_astray_comes_back(checkpoint: Checkpoint, tmp_path: Path, mo
 
 
 @pytest.mark.usefixtures("short")
+def test_the_best_is_what_is_saved(checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, sizes = _settings(tmp_path, checkpoint, steps=20), replace(SIZES, seconds_between=1e9)
+    take_course(replace(settings, minutes=0), checkpoint, torch.float32, sizes, lambda line: None)
+    first = _weights(tmp_path / "course")
+    judge, calls = Course._judge, []
+
+    def spoiled(course: Course) -> bool:
+        calls.append(course)
+        if len(calls) == 2:  # the last one
+            with torch.no_grad():
+                course._student.weights.mul_(3)
+        return judge(course)
+
+    monkeypatch.setattr(Course, "_judge", spoiled)
+    take_course(settings, checkpoint, torch.float32, sizes, lambda line: None)
+
+    saved = _weights(tmp_path / "course")
+    assert len(calls) == 2
+    assert all(torch.allclose(value, first[name], atol=1e-5) for name, value in saved.items())
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, None])
+def test_a_course_that_is_cut_short_is_saved(
+    ending: signal.Signals | None, checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, judge, best = Course._one, Course._judge, []
+
+    def cut(course: Course, optimizer: torch.optim.Optimizer, rate: float) -> None:
+        one(course, optimizer, rate)
+        if course._step == 30 and ending is None:
+            raise RuntimeError("of the device")
+        if course._step == 30 and ending is not None:
+            os.kill(os.getpid(), ending)
+
+    def judged(course: Course) -> bool:
+        is_near = judge(course)
+        best.append(course._best[1])
+        return is_near
+
+    monkeypatch.setattr(Course, "_one", cut)
+    monkeypatch.setattr(Course, "_judge", judged)
+    settings, sizes = _settings(tmp_path, checkpoint, steps=10**6), replace(SIZES, seconds_between=0)
+    if ending is None:
+        with pytest.raises(RuntimeError, match="of the device"):
+            take_course(settings, checkpoint, torch.float32, sizes, lambda line: None)
+    else:
+        take_course(settings, checkpoint, torch.float32, sizes, lambda line: None)
+
+    found = load_state(tmp_path / "course")
+    assert found is not None and found[1]["step"] == 30
+    model = student(checkpoint, SHORT, BLOCK, calibration_of("round"), lambda count: None)
+    flat = FlatStudent(model, torch.float32)
+    model.load_state_dict(_weights(tmp_path / "course"))
+    saved = torch.cat([original.view(-1, BLOCK) for original, _ in flat._matrices()]) / flat._base[:, None]
+    assert torch.allclose(saved, best[-1][0], atol=1e-4)
+
+
+@pytest.mark.usefixtures("short")
+def test_the_log_has_the_rate_that_was_used(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, used = Course._one, {}
+
+    def noted(course: Course, optimizer: torch.optim.Optimizer, rate: float) -> None:
+        one(course, optimizer, rate)
+        used[course._step] = round(rate, 7)
+
+    monkeypatch.setattr(Course, "_one", noted)
+    sizes = replace(SIZES, seconds_between=1e9)
+    take_course(_settings(tmp_path, checkpoint, steps=120), checkpoint, torch.float32, sizes, lambda line: None)
+
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    logged = {line["step"]: line["rate"] for line in lines if "rate" in line}
+    assert len(logged) >= 4 and logged == {step: used[step] for step in logged}
+
+
+@pytest.mark.usefixtures("short")
+def test_the_best_is_saved_on_the_way(checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module_of_course, "_SAVE_SECONDS", 0.0)
+    saved: list[int] = []
+    keep = Course._keep
+
+    def kept(course: Course) -> None:
+        keep(course)
+        saved.append(course._step)
+
+    monkeypatch.setattr(Course, "_keep", kept)
+    sizes = replace(SIZES, seconds_between=0)
+    take_course(_settings(tmp_path, checkpoint, steps=40), checkpoint, torch.float32, sizes, lambda line: None)
+
+    assert len(saved) > 1 and saved[0] < saved[-1] == 40
+
+
+@pytest.mark.usefixtures("short")
+def test_what_is_not_finite_is_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    settings = _settings(tmp_path, checkpoint, steps=1, minutes=0)
+    take_course(settings, checkpoint, torch.float32, SIZES, lambda line: None)
+    broken = {f"module|{name}": value * torch.nan for name, value in _weights(tmp_path / "course").items()}
+    save_state(tmp_path / "course", broken, {"step": 5, "read": 0})
+
+    with pytest.raises(CheckpointError, match="not finite; delete it to begin again"):
+        take_course(settings, checkpoint, torch.float32, SIZES, lambda line: None)
+
+
+@pytest.mark.usefixtures("short")
+def test_who_goes_on_learns_from_other_texts(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added: list[list[bytes]] = []
+    add = Lessons.add
+
+    def seen(lessons: Lessons, tokens: Tensor, states: Tensor) -> None:
+        added[-1].extend(text.tobytes() for text in tokens.numpy())
+        add(lessons, tokens, states)
+
+    monkeypatch.setattr(Lessons, "add", seen)
+    settings = _settings(tmp_path, checkpoint, steps=16)
+    for _ in range(2):
+        added.append([])
+        take_course(settings, checkpoint, torch.float32, SIZES, lambda line: None)
+
+    held_out = {text.tobytes() for text in np.load(tmp_path / "texts" / "held-out.npy").astype(np.int64)}
+    assert not set(added[0]) & set(added[1]) and not held_out & {*added[0], *added[1]}
+    people = np.load(tmp_path / "texts" / "prose.npy")
+    np.save(tmp_path / "texts" / "novels.npy", np.zeros((16, SHORT), np.uint32))  # so that all have other places
+    added.append([])
+    take_course(replace(settings, tokens=10 * settings.tokens), checkpoint, torch.float32, SIZES, lambda line: None)
+    assert {text.tobytes() for text in people[8:].astype(np.int64)} & set(added[2]) and not held_out & set(added[2])
+
+
+@pytest.mark.usefixtures("short")
 def test_the_state_of_another_model_is_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
     take_course(
         _settings(tmp_path, checkpoint, steps=10**9, minutes=0), checkpoint, torch.float32, SIZES, lambda line: None
@@ -203,6 +334,12 @@ def test_the_state_of_another_model_is_refused(checkpoint: Checkpoint, tmp_path:
 
     with pytest.raises(CheckpointError, match="the state of another model"):
         take_course(_settings(tmp_path, other, steps=10**9, minutes=0), other, torch.float32, SIZES, lambda line: None)
+
+
+def _weights(folder: Path) -> dict[str, Tensor]:
+    found = load_state(folder)
+    assert found is not None
+    return {name.removeprefix("module|"): value for name, value in found[0].items()}
 
 
 def _settings(folder: Path, checkpoint: Checkpoint, *, steps: int, minutes: float = 9) -> Settings:
@@ -218,32 +355,3 @@ def _settings(folder: Path, checkpoint: Checkpoint, *, steps: int, minutes: floa
         minutes=minutes,
         method="round",
     )
-
-
-def _string(text: str | None) -> bytes:
-    raw = b"" if text is None else text.encode()
-    return (0x40009).to_bytes(4, "big") + (-1 if text is None else len(raw)).to_bytes(4, "big", signed=True) + raw
-
-
-def test_novels_come_from_a_package_of_r(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checkpoint: Checkpoint
-) -> None:
-    lines = ["EMMA", "", "Emma Woodhouse, handsome,", "clever, and rich", None, "", "had lived"]
-    header = b"X\n" + b"".join(number.to_bytes(4, "big") for number in (3, 0x040201, 0x030500, 5)) + b"UTF-8"
-    vector = header + (16).to_bytes(4, "big") + len(lines).to_bytes(4, "big") + b"".join(map(_string, lines))
-    other = header + (13).to_bytes(4, "big") + (0).to_bytes(4, "big")
-    database = b"".join(len(value).to_bytes(4, "big") + zlib.compress(value) for value in (other, vector))
-    (tmp_path / "Rdata.rdb").write_bytes(database)
-
-    monkeypatch.setattr(module_of_novels, "PLACE", tmp_path / "Rdata.rdb")
-    found = list(module_of_novels.novels())
-    assert [text for text in found if text.strip()] == [
-        "EMMA\n\nEmma Woodhouse, handsome, clever, and rich\n\nhad lived\n\n"
-    ]
-
-
-def test_novels_and_documentation_come_in_turn(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    np.save(tmp_path / "novels.npy", np.zeros((2, LENGTH), np.uint32))
-    np.save(tmp_path / "prose.npy", np.ones((4, LENGTH), np.uint32))
-
-    assert written(checkpoint, tmp_path)[:, 0].tolist() == [0, 1, 0, 1, 1, 1]

@@ -19,6 +19,8 @@ from engines.calibrate import prepared
 from engines.checkpoint import Checkpoint, open_checkpoint
 from engines.checkpoint.int4 import Int4Tensor
 from engines.qat import train as qat
+from engines.qat.checkpoints import load_state, save_state
+from engines.qat.course import Sizes
 from engines.qat.curve import draw_curve
 from engines.qat.decoder import Decoder
 from engines.qat.fake_quant import exported
@@ -129,6 +131,39 @@ def test_a_student_comes_nearer_to_its_teacher_and_is_built(
     order = Order(recipe=recipe, source=recipe.source.find(), destination=tmp_path / "engines" / "tiny")
     manifest = build(order, said.append)
     assert manifest.precision.label == "INT4 (INT4 blocks kept), INT8 head and embedding"
+
+
+def test_a_cpu_and_a_gpu_begin_with_what_the_other_reached(
+    float_weights: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = dataclasses.replace(_settings(tmp_path, float_weights.path, monkeypatch), tokens=4 * LENGTH, rate=1e-6)
+    sizes = Sizes(batch=2, drawn=10, written=2, room=24)
+    states = []
+
+    def course() -> None:
+        qat.take_course(
+            dataclasses.replace(settings, minutes=0), float_weights, torch.float32, sizes, lambda line: None
+        )
+        states.append(load_state(tmp_path / "course"))
+
+    def on_cpu() -> None:
+        qat.train(settings, lambda line: None)
+        states.append(load_state(tmp_path / "state"))
+
+    course()
+    assert states[0] is not None
+    states[0][0]["module|norm.weight"] += 0.01  # as if it had learned
+    save_state(tmp_path / "course", *states[0])
+    on_cpu()
+    course()
+
+    assert not (tmp_path / "state").exists()  # the course's is later
+    first, middle, last = (state for state in states if state is not None)
+    assert first[1]["step"] > 2 == middle[1]["step"] < last[1]["step"]
+    norm = "module|norm.weight"
+    assert all(torch.allclose(first[0][norm], later[0][norm], atol=1e-4) for later in (middle, last))
+    judged = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in judged if line["run"] == "state" and "kl" in line] == [0, 1, 2]
 
 
 def test_an_engine_is_measured_against_the_weights_it_was_trained_from(
