@@ -67,7 +67,7 @@ class MixtureOfExperts(nn.Module):
 
         While a GPU learns, as many as is likely, lest it waits to be asked; what is beyond that passes no expert.
         """
-        if _waits(counts) or not self.training:
+        if can_look_at(counts) or not self.training:
             return _rounded(int(counts.max()))
         return min(_rounded(_ROOM * tokens * self.chosen // len(self.experts)), tokens)
 
@@ -90,7 +90,7 @@ class MixtureOfExperts(nn.Module):
         return logits.shape[1] * (share * (logits.softmax(-1) * weights).sum(0)).sum()
 
 
-def _waits(x: Tensor) -> bool:
+def can_look_at(x: Tensor) -> bool:
     """Whether it costs nothing to look at a number, as on a CPU."""
     return not x.is_cuda
 

@@ -13,7 +13,7 @@ from engines.autoglm_phone.config import read_config
 from engines.autoglm_phone.model import AutoGLMPhone
 from engines.checkpoint.int4 import CODES, SCALE, write_int4_checkpoint
 from engines.checkpoint.text_file import read_json
-from engines.qat.checkpoints import load_state
+from engines.qat.checkpoints import load_state, module_weights
 from engines.qat.fake_quant import exported, quantize_module
 
 from .shape import BLOCK_SIZE, nano_config
@@ -66,8 +66,8 @@ def read_float(training: Path) -> AutoGLMPhone | None:
     found = load_state(training / "float") or load_state(training / "float-portable")
     if found is None:
         return None
-    prefix = "module|model."
-    weights = {name: value.float() for name, value in found[0].items() if name.startswith(prefix)}
+    prefix = "model."  # of a Learner, beside its hints
+    weights = {name: value.float() for name, value in module_weights(found[0]).items() if name.startswith(prefix)}
     model = AutoGLMPhone(nano_config())
     model.load_state_dict({name.removeprefix(prefix): value for name, value in weights.items()})
     return model.eval()

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from engines.autoglm_phone.config import PhoneConfig
+from engines.autoglm_phone.experts import can_look_at
 
 from .canvas import Mark
 from .pictures import HUES, SHAPES
@@ -56,7 +57,7 @@ class Hints(nn.Module):
         said: numbers of the letters, then zeros  # (recordings, letters)
         """
         log_probabilities = self.said(states).float().log_softmax(-1)
-        if _waits(states):
+        if can_look_at(states):
             lengths = torch.full((len(said),), states.shape[1])
             found = log_probabilities.transpose(0, 1)
             return functional.ctc_loss(found, said, lengths, (said > 0).sum(1), zero_infinity=True)
@@ -66,11 +67,6 @@ class Hints(nn.Module):
         """The letters that are likeliest at each time, as CTC reads them: repeated ones and blanks left out."""
         likeliest = self.said(states).argmax(-1).tolist()
         return [[letter for letter, _ in groupby(row) if letter] for row in likeliest]
-
-
-def _waits(x: Tensor) -> bool:
-    """Whether it costs nothing to look at a number, as on a CPU."""
-    return not x.is_cuda
 
 
 def numbered(marks: Sequence[Mark]) -> list[tuple[float, float, int]]:

@@ -175,6 +175,7 @@ def _trained(settings: Settings, say: Callable[[str], object]) -> bool:
     development = material.development()
     if not _run(FLOAT, learner, AnswerTask(development), settings, material):
         return False
+    # Not in eval mode, in which experts ask for numbers: a GPU could not record a step with it.
     teacher = copy.deepcopy(learner.model).requires_grad_(False)
     student = Learner().to(settings.device)
     student.load_state_dict(learner.state_dict())

@@ -19,6 +19,8 @@ from torch import Tensor
 from edged.errors import CheckpointError
 
 SHARD_BYTES = 16_000_000
+MODULE = "module|"
+"""How the names of a module's tensors begin in a state."""
 _STATE = "state.json"
 
 
@@ -52,6 +54,11 @@ def load_state(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     except (OSError, ValueError, SafetensorError) as exc:
         raise CheckpointError(f"{place}: a damaged training state; delete it to begin again") from exc
     return tensors, state
+
+
+def module_weights(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The module's own among the tensors of a state, by their names in it."""
+    return {name.removeprefix(MODULE): value for name, value in tensors.items() if name.startswith(MODULE)}
 
 
 def _shards(tensors: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:

@@ -120,17 +120,14 @@ def exported(module: nn.Module) -> Mapping[str, tuple[NDArray[np.int8], NDArray[
     """(q, scale) of every fake-quantized weight by its name: bit for bit what the module computes with."""
     found = {}
     for name, layer in module.named_modules():
-        if isinstance(layer, nn.Linear) and (fake := _fake(layer)) is not None:
+        if isinstance(layer, nn.Linear) and parametrize.is_parametrized(layer, "weight"):
+            original, fake = parts_of(layer)
             scale = half(fake.scale.detach())
-            found[f"{name}.weight"] = (integers(_original(layer), scale).cpu().numpy(), scale.half().cpu().numpy())
+            found[f"{name}.weight"] = (integers(original, scale).cpu().numpy(), scale.half().cpu().numpy())
     return found
 
 
-def _fake(layer: nn.Linear) -> FakeQuantized | None:
-    if not parametrize.is_parametrized(layer, "weight"):
-        return None
-    return cast(FakeQuantized, layer.parametrizations.weight[0])  # type: ignore[union-attr,index]  # it has one
-
-
-def _original(layer: nn.Linear) -> Tensor:
-    return cast(Tensor, layer.parametrizations.weight.original)  # type: ignore[union-attr]  # it has one
+def parts_of(layer: nn.Module) -> tuple[Tensor, FakeQuantized]:
+    """The weight before rounding, and what rounds it, of a fake-quantized layer."""
+    found = cast(parametrize.ParametrizationList, layer.get_submodule("parametrizations.weight"))
+    return found.original, cast(FakeQuantized, found[0])

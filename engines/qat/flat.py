@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .decoder import Decoder
-from .fake_quant import LEAST, MOST, FakeQuantized, half
+from .fake_quant import LEAST, MOST, FakeQuantized, half, parts_of
 from .forward import GROUPS, NORMS, LayerWeights, Weights, require_plain, with_layers
 
 
@@ -117,8 +117,7 @@ class FlatStudent:
         """Each matrix before rounding and what rounds it, in the order of the model."""
         for layer in self._module.layers:
             for part in (part for group in GROUPS for part in group):
-                found = cast(nn.Linear, layer.get_submodule(part)).parametrizations.weight  # type: ignore[union-attr]
-                yield cast(Tensor, found.original), cast(FakeQuantized, found[0])  # type: ignore[index,union-attr]
+                yield parts_of(layer.get_submodule(part))
 
     def _norms(self) -> Iterator[Tensor]:
         for layer in self._module.layers:

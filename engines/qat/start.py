@@ -15,7 +15,7 @@ from engines.graph.integer_weights import IntegerFormat, Quantize
 from engines.quantize import Blocks, Rounding
 
 from .decoder import Decoder
-from .fake_quant import FakeQuantized, half, quantize_module
+from .fake_quant import half, parts_of, quantize_module
 
 _WITHIN = 0.45
 """Of a step: how far a weight may lie from the number its integer stands for, so that it rounds to that integer."""
@@ -82,8 +82,7 @@ def _rows(blocks: Blocks, start: int, stop: int) -> Blocks:
 
 
 def _begin(layer: nn.Linear, blocks: Blocks) -> None:
-    fake = cast(FakeQuantized, layer.parametrizations.weight[0])  # type: ignore[union-attr,index]  # it has one
-    weight = cast(Tensor, layer.parametrizations.weight.original)  # type: ignore[union-attr]
+    weight, fake = parts_of(layer)
     scale = half(torch.from_numpy(blocks.scale))
     given = (torch.from_numpy(blocks.q).float() - 8) * scale[..., None]
     room = _WITHIN * scale.abs()[..., None]

@@ -22,7 +22,7 @@ from engines.checkpoint import Checkpoint, open_checkpoint
 from engines.gate import read_text
 from engines.recipe import Recipe
 
-from .checkpoints import load_state, save_state
+from .checkpoints import MODULE, load_state, module_weights, save_state
 from .course import Course, Progress, Sizes
 from .curve import draw_curve
 from .decoder import Decoder
@@ -144,17 +144,16 @@ def _left(
         return None
     say("going on from what was reached")
     tensors, state = found
-    weights = {name.removeprefix("module|"): value for name, value in tensors.items() if name.startswith("module|")}
     model = blank(checkpoint, LENGTH, settings.recipe.format.linear.block_size)
     try:
-        model.load_state_dict(weights)
+        model.load_state_dict(module_weights(tensors))
     except RuntimeError as exc:
         raise CheckpointError(f"{folder}: the state of another model; delete it to begin again") from exc
     return model, Progress(step=int(state["step"]), read=int(state.get("read", 0)))
 
 
 def _save(settings: Settings, module: Decoder, progress: Progress) -> None:
-    tensors = {f"module|{name}": value for name, value in module.state_dict().items()}
+    tensors = {f"{MODULE}{name}": value for name, value in module.state_dict().items()}
     save_state(settings.folder / "course", tensors, asdict(progress))
     shutil.rmtree(settings.folder / "state", ignore_errors=True)
 

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from edged.errors import CheckpointError
 
-from .checkpoints import load_state, optimizer_tensors, restore_optimizer, save_state
+from .checkpoints import MODULE, load_state, module_weights, optimizer_tensors, restore_optimizer, save_state
 from .recorded import Figures, Gradients, RecordedGradients
 
 Batch = TypeVar("Batch")
@@ -183,13 +183,13 @@ class Trainer(Generic[Batch]):
 
     def save(self) -> None:
         """Everything that going on needs."""
-        tensors = {f"module|{name}": value for name, value in self.module.state_dict().items()}
+        tensors = {f"{MODULE}{name}": value for name, value in self.module.state_dict().items()}
         for index, optimizer in enumerate(self.optimizers):
             tensors |= optimizer_tensors(optimizer, self._names, f"optimizer{index}|")
         state = {"step": self.step, "seconds": self.seconds, "random": torch.get_rng_state().tolist()}
         save_state(self.folder, tensors, state)
         if self.portable is not None:
-            weights = {name: value.bfloat16() for name, value in tensors.items() if name.startswith("module|")}
+            weights = {name: value.bfloat16() for name, value in tensors.items() if name.startswith(MODULE)}
             save_state(self.portable, weights, {"step": self.step, "seconds": self.seconds})
 
     def _resume(self) -> None:
@@ -200,9 +200,8 @@ class Trainer(Generic[Batch]):
         if found is None:
             return
         tensors, state = found
-        weights = {name.removeprefix("module|"): value for name, value in tensors.items() if name.startswith("module|")}
         try:
-            self.module.load_state_dict(weights)
+            self.module.load_state_dict(module_weights(tensors))
         except RuntimeError as exc:
             raise CheckpointError(f"{self.folder}: the state of another model; delete it to begin again") from exc
         for index, optimizer in enumerate(self.optimizers):

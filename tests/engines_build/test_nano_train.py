@@ -148,8 +148,8 @@ def test_no_step_on_a_gpu_waits_for_it(settings: train.Settings, kind: str, monk
         next(iter(Drafts(corpus, DRAWN, seed=5, size=4, mixture={kind: 1.0})))
     )
     learning.AnswerTask([]).loss(learning.Learner(), batch)  # constants come to be
-    monkeypatch.setattr(experts, "_waits", lambda _: False)
-    monkeypatch.setattr(hints, "_waits", lambda _: False)
+    monkeypatch.setattr(experts, "can_look_at", lambda _: False)
+    monkeypatch.setattr(hints, "can_look_at", lambda _: False)
     monkeypatch.setattr(torch.nn.init, "trunc_normal_", lambda weight, **_: weight)
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         learner, teacher = learning.Learner(), learning.Learner()
@@ -193,8 +193,10 @@ def test_what_is_drawn_is_used_so_often_and_otherwise_each_time(uses: int, monke
     [
         (["smollm2-135m-int4", "--within", "5"], "--within is for GPUs where smollm2-135m-int4 is trained"),
         (["smollm2-135m-int4", "--from", "here"], "--from is for autoglm-phone-nano"),
-        (["autoglm-phone-nano", "--within", "0"], "argument --within: must be more than 0"),
-        (["autoglm-phone-nano", "--minutes", "-3"], "argument --minutes: must be more than 0"),
+        (["autoglm-phone-nano", "--within", "0"], "argument --within: must be minutes, more than 0"),
+        (["autoglm-phone-nano", "--within", "soon"], "argument --within: must be minutes, more than 0"),
+        (["smollm2-135m-int4", "--tokens", "few"], "argument --tokens: must be a whole number of at least 1"),
+        (["autoglm-phone-nano", "--minutes", "-3"], "argument --minutes: must be minutes, more than 0"),
     ],
 )
 def test_what_a_training_cannot_be_told_is_refused(
