@@ -123,7 +123,7 @@ def test_a_chat_goes_on_when_the_daemon_it_found_has_gone(home: Home, config: Co
         terminal.type("hello\n")
         terminal.wait_for("(cut off")
         terminal.wait_for("> ")
-        terminal.type("\x04")
+        terminal.leave()
         assert terminal.exit_code() == 0
 
 
