@@ -24,6 +24,10 @@ class Expert(nn.Module):
         self.up_proj = nn.Linear(hidden_size, intermediate_size, bias=False)
         self.down_proj = nn.Linear(intermediate_size, hidden_size, bias=False)
 
+    def forward(self, x: Tensor) -> Tensor:
+        """(rows, hidden) to the same."""
+        return cast(Tensor, self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x)))
+
 
 class MixtureOfExperts(nn.Module):
     """Tokens go to the experts that the router scores highest, weighted by the softmax over those."""
@@ -49,25 +53,34 @@ class MixtureOfExperts(nn.Module):
         tokens = order // self.chosen
         counts = torch.zeros(len(self.experts), dtype=torch.long, device=x.device)
         counts = counts.scatter_add(0, mine, torch.ones_like(mine))
-        room = self._room(counts, len(flat))
-        within = torch.arange(len(order), device=x.device) - (counts.cumsum(0) - counts)[mine]
-        places = torch.where(within < room, mine * room + within, len(self.experts) * room)  # the last is for the rest
         if torch.is_autocast_enabled(x.device.type):
             flat = flat.to(torch.get_autocast_dtype(x.device.type))  # once, not for each product
-        rows = flat.new_zeros(len(self.experts) * room + 1, flat.shape[1])
-        rows = rows.index_copy(0, places, flat.index_select(0, tokens))
-        outputs = self._through(rows[:-1].view(len(self.experts), room, -1)).flatten(0, 1)
-        outputs = torch.cat((outputs, outputs.new_zeros(1, flat.shape[1]))).index_select(0, places)
+        rows = flat.index_select(0, tokens)
+        outputs = self._one_by_one(rows, counts) if can_look_at(counts) else self._together(rows, mine, counts)
         weights = best.softmax(-1).flatten()[order, None]
         mixed = torch.zeros_like(flat, dtype=torch.float32).index_add(0, tokens, outputs.float() * weights)
         return mixed.view_as(x)
+
+    def _one_by_one(self, rows: Tensor, counts: Tensor) -> Tensor:
+        """Rows (rows, hidden) to the same, each by its expert: they lie in the order of those, so many for each."""
+        parts = zip(self.experts, torch.split(rows, counts.tolist()), strict=True)
+        return torch.cat([expert(part) for expert, part in parts])
+
+    def _together(self, rows: Tensor, mine: Tensor, counts: Tensor) -> Tensor:
+        """The same in three products for all, each expert with as much room; mine: which one a row belongs to."""
+        room = self._room(counts, len(rows) // self.chosen)
+        within = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[mine]
+        places = torch.where(within < room, mine * room + within, len(self.experts) * room)  # the last is for the rest
+        placed = rows.new_zeros(len(self.experts) * room + 1, rows.shape[1]).index_copy(0, places, rows)
+        outputs = self._through(placed[:-1].view(len(self.experts), room, -1)).flatten(0, 1)
+        return torch.cat((outputs, outputs.new_zeros(1, rows.shape[1]))).index_select(0, places)
 
     def _room(self, counts: Tensor, tokens: int) -> int:
         """Rows for each expert: as many as the busiest one needs.
 
         While a GPU learns, as many as is likely, lest it waits to be asked; what is beyond that passes no expert.
         """
-        if can_look_at(counts) or not self.training:
+        if not self.training:
             return _rounded(int(counts.max()))
         return min(_rounded(_ROOM * tokens * self.chosen // len(self.experts)), tokens)
 

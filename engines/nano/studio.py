@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from engines.autoglm_phone.experts import can_look_at
+
 from .batches import STRIDE, Batch, Draft
 from .camera import photograph
 from .microphone import Microphone
@@ -26,11 +28,13 @@ class Studio:
         if draft.utterances is not None:
             mels = self._microphone.record(draft.utterances, draft.length, random)
             said = self._microphone.said(draft.utterances)
+        # A GPU wants the same lengths again and again; a CPU computes what all rows leave empty for nothing.
+        until = int(draft.used.sum(1).max()) if can_look_at(draft.used) else draft.used.shape[1]
         return Batch(
-            tokens=draft.tokens,
-            types=draft.types,
-            targets=draft.targets,
-            used=draft.used,
+            tokens=draft.tokens[:, :until],
+            types=draft.types[:, :until],
+            targets=draft.targets[:, :until],
+            used=draft.used[:, :until],
             pixels=pixels,
             mels=mels,
             cells=cells,

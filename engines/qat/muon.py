@@ -13,6 +13,8 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from .precision import product_type
+
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _STEPS = 5
 
@@ -55,11 +57,12 @@ class Muon(torch.optim.Optimizer):
 def orthogonal(matrices: Tensor) -> Tensor:
     """Nearly the orthogonal part of each: singular values between 0.7 and 1.2, by a Newton-Schulz iteration.
 
-    (matrices, rows, columns) to the same, in bfloat16.
+    (matrices, rows, columns) to the same, in bfloat16 where that is faster.
     """
+    kind = product_type(matrices.device)
     is_tall = matrices.shape[1] > matrices.shape[2]
-    x = (matrices.mT if is_tall else matrices).bfloat16()
-    x = x / (x.float().norm(dim=(1, 2), keepdim=True) + 1e-7).bfloat16()
+    x = (matrices.mT if is_tall else matrices).to(kind)
+    x = x / (x.float().norm(dim=(1, 2), keepdim=True) + 1e-7).to(kind)
     a, b, c = _COEFFICIENTS
     for _ in range(_STEPS):
         square = x @ x.mT

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from .graphs import Recorder, Work
+from .precision import in_product_type
 
 Batch = TypeVar("Batch")
 Figures = Mapping[str, Tensor | float]
@@ -30,7 +31,7 @@ class Gradients(Generic[Batch]):
 
     def add(self, batch: Batch) -> Figures:
         """Of one batch; its figures."""
-        with torch.autocast(self._device.type, torch.bfloat16, cache_enabled=self._device.type == "cpu"):
+        with in_product_type(self._device):
             loss, figures = self._loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own
         return figures

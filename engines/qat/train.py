@@ -30,6 +30,7 @@ from .distillation import Distillation
 from .flat import FlatStudent
 from .folder import write_checkpoint
 from .forward import weights_of
+from .precision import product_type
 from .sampling import LENGTH, user_turn
 from .start import blank, calibration_of, student
 from .texts import Texts, texts, written
@@ -160,7 +161,7 @@ def _save(settings: Settings, module: Decoder, progress: Progress) -> None:
 
 def _train_on_cpu(settings: Settings, checkpoint: Checkpoint, say: Callable[[str], object]) -> None:
     teacher = Decoder(checkpoint, LENGTH).eval().requires_grad_(False)
-    writer = Decoder(checkpoint, LENGTH).to(torch.bfloat16).eval()
+    writer = Decoder(checkpoint, LENGTH).to(product_type(torch.device("cpu"))).eval()
     found = texts(checkpoint, writer, settings.tokens, settings.folder / "texts", say, batch=32)
     trainer = _trainer(settings, checkpoint, teacher, found, say)
     if trainer.step == 0:

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from edged.errors import CheckpointError
 
 from .checkpoints import MODULE, load_state, module_weights, optimizer_tensors, restore_optimizer, save_state
+from .precision import in_product_type
 from .recorded import Figures, Gradients, RecordedGradients
 
 Batch = TypeVar("Batch")
@@ -167,7 +168,7 @@ class Trainer(Generic[Batch]):
         """Log the task's figures of the module as it is."""
         eager = torch.compiler.set_stance("force_eager")  # other sizes of batches would be compiled for minutes
         self.module.eval()
-        with eager, torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16):
+        with eager, torch.no_grad(), in_product_type(self.device):
             self._write(self.task.evaluate(self.module))
         self.module.train()
 

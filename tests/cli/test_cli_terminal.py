@@ -63,7 +63,8 @@ class Terminal:
     def exit_code(self) -> int:
         deadline = time.monotonic() + SECONDS
         while not select.select([self._descriptor], [], [], 0.1)[0] or self._read():
-            assert time.monotonic() < deadline, "the chat goes on"
+            if time.monotonic() > deadline:  # a test has failed in the middle of an answer
+                self._process.kill()
         os.close(self._descriptor)
         return self._process.wait(SECONDS)
 
