@@ -168,7 +168,7 @@ class Whisper:
         found, text = self._decoded(features, prompt, settings)
         if _repeats_itself(text):
             found, text = self._decoded(features, prompt, settings | {"no_repeat_ngram_size": _LONGEST_REPETITION})
-            if _repeats_itself(text):  # in other words each time: it understands nothing
+            if _repeats_itself(text):  # a loop all the same: nothing was understood
                 return None
         sure = float(found.scores[0])
         if not any(map(str.isalnum, text)) or sure < (_UNSURE if found.no_speech_prob > _NO_SPEECH else _LOST):

@@ -103,7 +103,7 @@ def test_its_gradients_are_those_of_the_module(checkpoint: Checkpoint) -> None:
     states = module(tokens(2, 32)).flatten(0, 1)
     truth, ours = (module.logits(each).log_softmax(-1) for each in (expected, states))
     loss = functional.kl_div(ours, truth, reduction="sum", log_target=True) / len(states)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()  # type: ignore[no-untyped-call]  # torch's own
     found = forward(flat.computing, tokens(2, 32)).flatten(0, 1)
     distance, slope = divergence(found.detach(), expected, flat.computing.head, slope=True)
     flat.gather(torch.autograd.grad(found, flat.leaves, slope))

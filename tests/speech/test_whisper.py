@@ -170,6 +170,15 @@ def test_it_does_not_say_the_same_over_and_over(whisper: Whisper) -> None:
     assert not _repeats_itself(whisper.transcribe(backwards).text)
 
 
+def test_a_loop_that_goes_on_when_it_is_forbidden_is_not_heard(
+    whisper: Whisper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = to_samples(spoken(QUESTIONS[0]))
+    assert whisper.transcribe(samples).text
+    monkeypatch.setattr("edged.speech.whisper._repeats_itself", lambda text: True)
+    assert whisper.transcribe(samples).text == ""
+
+
 @pytest.mark.parametrize(
     ("text", "repeats"),
     [
