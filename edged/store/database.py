@@ -112,9 +112,9 @@ def _prepare_file(path: Path) -> None:
     except FileExistsError:
         # Not opened here: closing a second descriptor would drop the locks SQLite holds on the file.
         restrict(path, 0o600)
-        return
+    else:
+        sync_directory(path.parent)
     restrict(path.parent, 0o700)
-    sync_directory(path.parent)
 
 
 def restrict(path: Path, mode: int) -> None:
@@ -175,6 +175,17 @@ def check_length(db: sqlite_utils.Database, path: Path) -> None:
     pages, page_size = (int(db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "page_size"))
     if disk_bytes(path) < pages * page_size:  # the log may hold pages that the file does not have yet
         raise StoreError(f"{path} is cut off: {_DAMAGED}")
+
+
+def require_same_file(path: Path, file: os.stat_result) -> None:
+    """Raises StoreError where the path no longer leads to the file that was opened: what is written there would be lost
+    with the process, or lie where nobody looks for it."""
+    try:
+        is_same = os.path.samestat(path.stat(), file)
+    except FileNotFoundError:
+        is_same = False
+    if not is_same:
+        raise StoreError(f"{path} was moved, deleted or replaced while it is in use: put it back, or restart edged")
 
 
 def disk_bytes(path: Path) -> int:

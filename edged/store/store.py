@@ -36,6 +36,7 @@ from edged.store.database import (
     erase_traces,
     open_database,
     reported,
+    require_same_file,
     resume_cleanup,
     transaction,
 )
@@ -104,6 +105,7 @@ class ConversationStore:
         self._lock = threading.Lock()
         self._answering: dict[str, str] = {}  # answer being generated -> its conversation
         self._db: sqlite_utils.Database | None = open_database(path, key.hex if key else None)
+        self._file = None if path == IN_MEMORY else path.stat()
         try:
             with self._reading() as db:
                 migrate(db)
@@ -145,6 +147,8 @@ class ConversationStore:
         with self._lock, reported(self._path):
             if self._db is None:
                 raise StoreError("the database is closed: edged is shutting down")
+            if self._file:
+                require_same_file(self._path, self._file)
             yield self._db
 
     @contextlib.contextmanager

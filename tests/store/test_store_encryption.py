@@ -61,9 +61,10 @@ def test_an_open_directory_and_database_are_closed_to_others(state_dir, source, 
     state_dir.mkdir(mode=0o755)
     ConversationStore.open(state_dir, source).close()
     assert mode(state_dir) == 0o700
+    state_dir.chmod(0o755)
     (state_dir / "edged.db").chmod(0o644)
     ConversationStore.open(state_dir, source).close()
-    assert mode(state_dir / "edged.db") == 0o600
+    assert (mode(state_dir), mode(state_dir / "edged.db")) == (0o700, 0o600)
     assert "open to other accounts" in caplog.text
 
 

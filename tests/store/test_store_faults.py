@@ -48,6 +48,23 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(store, state_dir, sourc
     reopened.close()
 
 
+@pytest.mark.parametrize("taken", ["moved", "replaced", "its directory moved"])
+def test_a_database_that_is_taken_away_is_noticed(taken, store, state_dir):
+    """Otherwise all that is acknowledged from then on would be gone with the next start."""
+    talk(store, "hello", "there")
+    file = state_dir / "edged.db"
+    away = state_dir if taken == "its directory moved" else file
+    kept = away.rename(away.with_name("kept"))
+    if taken == "replaced":
+        file.write_bytes(kept.read_bytes())
+    for call in (lambda: ask(store, "a question"), lambda: store.list(reader=OPERATOR)):
+        with pytest.raises(StoreError, match="was moved, deleted or replaced while it is in use: put it back"):
+            call()
+    kept.rename(away)
+    talk(store, "are you back?", "Yes.")
+    assert len(store.list(reader=OPERATOR)[0]) == 2
+
+
 FILL_A_SMALL_DISK = """
     import pathlib, sys
     from edged.errors import StoreFull
