@@ -7,6 +7,7 @@ guard) is here and imports little; `life` composes the rest, and is imported onl
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 
@@ -65,10 +66,13 @@ def _serve(config: Config, line: Lifeline) -> bool:
         guard = put_in_force(config)
         for warning in config.exposures:
             _log.warning("%s", warning)
+        gc.disable()  # what is imported stays: to look for garbage in it meanwhile takes a quarter of the time
         try:
             from edged.daemon.life import live
         except ModuleNotFoundError as exc:
             raise MissingExtra(_what_is_missing(exc.name, line)) from exc
+        gc.freeze()
+        gc.enable()
         return asyncio.run(live(config, guard, line, secret))
 
 

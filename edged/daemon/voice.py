@@ -21,10 +21,12 @@ from edged.errors import ConfigError, InvalidInput
 from edged.events import Sampling
 from edged.pipeline.barge_in import BargeInSettings
 from edged.pipeline.emotion import ModelEmotions
+from edged.pipeline.intents import match
 from edged.pipeline.ports import LanguageModel, Loudspeaker
 from edged.pipeline.remote_speaker import RemoteSpeaker
 from edged.pipeline.room import Room
 from edged.pipeline.skills import Skills
+from edged.pipeline.speakable import speakable
 from edged.pipeline.timers import Timers
 from edged.pipeline.turn import TurnConductor
 from edged.pipeline.vad import Endpointing
@@ -140,6 +142,9 @@ class VoiceComposer:
     def _parts(
         self, loudspeaker: Loudspeaker, skills: Skills, *, has_wake_word: bool, mute: Callable[[], None] = lambda: None
     ) -> VoiceParts:
+        # Now, rather than between a question and its answer, the patterns of this language are compiled.
+        match("", self._settings.language)
+        speakable("", self._settings.language)
         words, detector = self._speech.wake_words() if has_wake_word else (None, None)
         return VoiceParts(
             turns=self._turns,

@@ -5,8 +5,6 @@ Strict on purpose: what is not certainly one of them goes to the model.
 
 from __future__ import annotations
 
-from edged.pipeline.heard.chinese import match_chinese
-from edged.pipeline.heard.english import match_english
 from edged.pipeline.heard.intent import (
     CancelTimer,
     ChangeVolume,
@@ -46,6 +44,13 @@ def match(utterance: str, language: str) -> Intent | None:
     if len(utterance) > MAX_CHARACTERS:
         return None
     primary = primary_language(language)
+    # Each is a long list of patterns, and only the language that is spoken is needed.
     if primary == "en":
+        from edged.pipeline.heard.english import match_english
+
         return match_english(utterance)
-    return match_chinese(utterance) if primary == "zh" else None
+    if primary == "zh":
+        from edged.pipeline.heard.chinese import match_chinese
+
+        return match_chinese(utterance)
+    return None

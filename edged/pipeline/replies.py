@@ -22,7 +22,7 @@ from edged.pipeline.spoken.chinese_numbers import DIGITS
 from edged.pipeline.spoken.chinese_numbers import cardinal as chinese_cardinal
 from edged.pipeline.spoken.chinese_numbers import counted as chinese_counted
 from edged.pipeline.spoken.durations import chinese_duration, english_duration
-from edged.pipeline.spoken.english_dates import MONTHS, WEEKDAYS
+from edged.pipeline.spoken.english_calendar import MONTHS, WEEKDAYS
 from edged.pipeline.spoken.english_numbers import cardinal
 from edged.pipeline.timers import MAX_SECONDS, MAX_TIMERS, Timer
 

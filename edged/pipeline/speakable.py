@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 
 from edged.pipeline.language import primary_language
-from edged.pipeline.spoken.chinese import say_chinese
-from edged.pipeline.spoken.english import say_english
 from edged.pipeline.spoken.markup import is_ended, lines_to_say
 
 _REPEATED = re.compile(r"([^\w\s.。…])\1{2,}+")
@@ -27,10 +25,15 @@ def speakable(text: str, language: str) -> str:
     """
     lines = [_REPEATED.sub(_once, line) for line in lines_to_say(text)]
     primary = primary_language(language)
+    # Each is a long list of patterns, and only the language that is spoken is needed.
     if primary == "zh":
+        from edged.pipeline.spoken.chinese import say_chinese
+
         said = [_tidy(say_chinese(line)) for line in lines]
         return _joined(said, stop="。", space="")
     if primary == "en":
+        from edged.pipeline.spoken.english import say_english
+
         lines = [say_english(line) for line in lines]
     return _joined([_tidy(line) for line in lines], stop=".", space=" ")
 

@@ -7,6 +7,7 @@ a button, so "Placeyourorder" and "Pay 12.50" count as well; "border" holds no o
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -25,12 +26,16 @@ class Meaning(NamedTuple):
 
     deed: str
     """Goes on "the task is to"."""
-    button: re.Pattern[str]
-    task: re.Pattern[str]
+    button: str
+    task: str
 
     def is_of_button(self, text: str) -> bool:
         """Whether what is written somewhere means this, and not the opposite."""
-        return bool(self.button.search(text)) and not _REFUSAL.search(text)
+        return bool(_compiled(self.button).search(text)) and not _REFUSAL.search(text)
+
+    def is_of_task(self, text: str) -> bool:
+        """Whether a task asks for this."""
+        return bool(_compiled(self.task).search(text))
 
 
 def _meaning(
@@ -45,14 +50,16 @@ def _meaning(
     button = f"{_words(english)}|{whole_line}|{'|'.join(chinese)}"
     task = f"{button}|{_words([one for one in (*alone, *asked) if one.isascii()])}"
     more = [one for one in asked if not one.isascii()]
-    return Meaning(deed, _compiled(button), _compiled("|".join([task, *more])))
+    return Meaning(deed, button, "|".join([task, *more]))
 
 
 def _words(phrases: Sequence[str]) -> str:
     return f"(?<![a-z])(?:{'|'.join(phrases)}){_ENDINGS}(?![a-z])"
 
 
+@functools.cache
 def _compiled(pattern: str) -> re.Pattern[str]:
+    """When it is looked for first: all of them together take a daemon that drives no phone too long."""
     return re.compile(pattern.replace(" ", r"\s*"), re.IGNORECASE)
 
 
@@ -267,7 +274,7 @@ def of_button(text: str) -> set[str]:
 
 def of_task(text: str) -> set[str]:
     """Deeds that a task asks for."""
-    return {meaning.deed for meaning in MEANINGS if meaning.task.search(text)}
+    return {meaning.deed for meaning in MEANINGS if meaning.is_of_task(text)}
 
 
 def agrees(text: str) -> bool:

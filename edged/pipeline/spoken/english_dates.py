@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import re
 
+from edged.pipeline.spoken.english_calendar import MONTHS, WEEKDAYS
 from edged.pipeline.spoken.english_numbers import cardinal, decade, ordinal, year
 from edged.pipeline.spoken.rules import Rule, rewrite
-
-MONTHS = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
-    "December",
-)  # fmt: skip
-WEEKDAYS = (
-    "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday",
-)  # fmt: skip
 
 _MONTH_OF = {month[:3].lower(): month for month in MONTHS}
 _DAY_OF = {day[:3].lower(): day for day in WEEKDAYS}
