@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import socket
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +23,24 @@ from edged.store.key_places import KeySource
 from tests.cli.conftest import Edged, ScriptedDaemon
 from tests.sensing_artefact import sensing_artefact
 from tests.tiny_artefact import EYES, tiny_artefact
+
+
+@pytest.fixture(scope="module", autouse=True)
+def hashed_once() -> Iterator[None]:
+    """Files that nobody writes to between two looks, such as this machine's weights, are hashed at the first."""
+    known: dict[tuple[object, ...], Any] = {}
+    of_file = hashlib.file_digest
+
+    def remembered(file: Any, name: Any) -> Any:
+        seen = os.fstat(file.fileno())
+        key = (name, seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
+        if key not in known:
+            known[key] = of_file(file, name)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(hashlib, "file_digest", remembered)
+        yield
 
 
 def test_status_tells_what_runs(daemon: ScriptedDaemon, edged: Edged) -> None:

@@ -83,8 +83,8 @@ async def test_enter_sends_and_ctrl_j_breaks_the_line(daemon: Daemon, window: Op
     assert [message.text for message in daemon.model.requests[0].messages] == ["a\nb"]
 
 
-async def test_a_picture_by_path_by_paste_and_taken_back(daemon: Daemon, window: Open, tmp_path: Path) -> None:
-    picture = tmp_path / "a cat.png"
+async def test_a_picture_by_path_by_paste_and_taken_back(daemon: Daemon, window: Open, run_dir: Path) -> None:
+    picture = run_dir / "a cat.png"
     picture.write_bytes(PICTURE)
     async with window() as seen:
         await seen.until("| ready")
@@ -101,7 +101,7 @@ async def test_a_picture_by_path_by_paste_and_taken_back(daemon: Daemon, window:
         await seen.press("enter")
         await seen.until("[image/png, 48 B]", "Paris.", gone="Goes with")
         await seen.press("f5")
-        await seen.type(str(tmp_path / "none"))
+        await seen.type(str(run_dir / "none"))
         await seen.press("enter")
         await seen.told("not a file")
     assert daemon.model.requests[0].messages[0].parts[0] == Image(data=PICTURE, media_type="image/png")

@@ -55,9 +55,9 @@ async def test_nothing_found_is_said(daemon: Daemon, window: Open) -> None:
         await seen.until("Nothing found")
 
 
-async def test_rename_export_delete(daemon: Daemon, window: Open, tmp_path: Path) -> None:
+async def test_rename_export_delete(daemon: Daemon, window: Open, run_dir: Path) -> None:
     await ask(daemon, "Where is Paris?")
-    file = tmp_path / "paris.md"
+    file = run_dir / "paris.md"
     async with window() as seen:
         await seen.until("| ready", "untitled")
         assert "Rename" not in seen.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import resource
@@ -14,7 +15,9 @@ import soundfile
 import soxr
 
 from edged.audio.mel import Samples
-from edged.audio.pcm import SAMPLE_RATE, to_samples
+from edged.audio.pcm import SAMPLE_RATE, Pcm, to_samples
+from edged.client import Client
+from edged.events import Audio
 from tests.e2e.program import Home, short_folder
 from tests.speech.voices import QUESTIONS, noise, spoken
 
@@ -34,7 +37,9 @@ def said() -> Samples:
     return np.concatenate([to_samples(noise(0.5)), to_samples(spoken(QUESTION)), to_samples(noise(0.5))])
 
 
-def written(samples: Samples, path: Path, rate: int = SAMPLE_RATE, kind: str = "WAV", subtype: str = "PCM_16") -> Path:
+def written(
+    samples: Samples | Pcm, path: Path, rate: int = SAMPLE_RATE, kind: str = "WAV", subtype: str = "PCM_16"
+) -> Path:
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, rate, format=kind, subtype=subtype)
     path.write_bytes(buffer.getvalue())
@@ -55,23 +60,33 @@ KINDS: dict[str, Callable[[Path], Path]] = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_said_is_written_down_and_answered(served: Home, tmp_path: Path, kind: str) -> None:
-    done = served.run("ask", "--json", "--max-tokens", "4", "--audio", str(KINDS[kind](tmp_path / "question")))
+async def test_what_is_said_is_written_down_and_answered(served: Home, tmp_path: Path, kind: str) -> None:
+    path = await asyncio.to_thread(KINDS[kind], tmp_path / "question")
+    done = await asyncio.to_thread(served.run, "ask", "--json", "--max-tokens", "4", "--audio", str(path))
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert "capital of france" in report["transcript"].lower()
     assert report["text"]
-    shown = served.run("conversations", "show", report["conversation_id"])
-    assert report["transcript"] in shown.stdout
-    found = served.run("conversations", "search", "capital")
-    assert report["conversation_id"] in found.stdout
+    async with Client(served.address) as client:
+        transcript = await client.get_conversation(report["conversation_id"])
+        hits = (await client.search("capital")).hits
+    (recording,) = [part for part in transcript.messages[0].parts if isinstance(part, Audio)]
+    assert recording.transcript == report["transcript"]
+    assert report["conversation_id"] in [hit.conversation.id for hit in hits]
+
+
+def test_what_was_said_is_shown_and_found(served: Home, tmp_path: Path) -> None:
+    path = KINDS["wav"](tmp_path / "question")
+    report = json.loads(served.run("ask", "--json", "--max-tokens", "4", "--audio", str(path)).stdout)
+    assert report["transcript"] in served.run("conversations", "show", report["conversation_id"]).stdout
+    assert report["conversation_id"] in served.run("conversations", "search", "capital").stdout
 
 
 BROKEN: dict[str, tuple[Callable[[Path], Path], str]] = {
     "silence": (lambda path: written(np.zeros(3 * SAMPLE_RATE, np.float32), path), "nobody says anything"),
     "noise": (lambda path: written(to_samples(noise(3.0, 0.05)), path), "nobody says anything"),
     "zero length": (lambda path: written(np.zeros(0, np.float32), path), "empty"),
-    "two hours": (lambda path: written(np.zeros(7200 * 8000, np.float32), path, 8000, "FLAC"), "600 seconds at most"),
+    "two hours": (lambda path: written(np.zeros(7200 * 8000, np.int16), path, 8000, "FLAC"), "600 seconds at most"),
     "no sound": (lambda path: path.with_suffix(".wav"), "not a WAV"),
 }
 

@@ -7,6 +7,7 @@ import dataclasses
 import signal
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from edged.engine.manifest import FileEntry, read_manifest
 from edged.errors import EdgedError
 from edged.events import Finished, FinishReason, MessageState, Role, Started, Text, TextDelta, TurnEvent
 from edged.records import DaemonState
-from tests.e2e.program import DaemonProcess, Home
+from tests.e2e.program import DaemonProcess, Home, short_folder
 from tests.tiny_artefact import tiny_artefact
 
 
@@ -49,20 +50,28 @@ async def test_a_conversation_is_still_there_after_a_restart(home: Home) -> None
     assert isinstance(second[-1], Finished)
 
 
-async def test_status_reports_what_is_enforced(home: Home) -> None:
-    with home.daemon():
-        async with Client(home.address) as client:
-            await ask(client, "hello")
-            status = await client.status()
+@pytest.fixture(scope="module")
+def served(engines: Path) -> Iterator[Home]:
+    """Its daemon runs, for who only looks at it."""
+    with short_folder() as folder:
+        home = Home(folder, engines)
+        with home.daemon():
+            yield home
+
+
+async def test_status_reports_what_is_enforced(served: Home) -> None:
+    async with Client(served.address) as client:
+        await ask(client, "hello")
+        status = await client.status()
     assert status.state is DaemonState.SERVING
-    assert status.listening_on == (home.address,)
+    assert status.listening_on == (served.address,)
     assert status.store.encrypted
-    assert status.store.key_source == str(home.folder / ".config/edged/database.key")
+    assert status.store.key_source == str(served.folder / ".config/edged/database.key")
     controls = {control.name for control in status.privacy.enforcements}
     assert controls == {"telemetry off", "no core files", "landlock", "landlock files", "seccomp", "audit hook"}
     assert status.privacy.refused_connections == 0
     # ONNX Runtime's telemetry would have put its device id there.
-    assert not (home.folder / ".cache").exists()
+    assert not (served.folder / ".cache").exists()
     assert not status.privacy.content_logging
 
 
@@ -196,11 +205,10 @@ async def test_a_loopback_port_is_served_if_asked_for(home: Home) -> None:
     assert status.listening_on == (home.address, f"127.0.0.1:{port}")
 
 
-async def test_only_the_owner_can_open_the_socket(home: Home) -> None:
-    with home.daemon():
-        assert home.config.socket_path.stat().st_mode & 0o777 == 0o600
-        assert home.state.stat().st_mode & 0o777 == 0o700
-        assert (home.folder / ".config/edged/database.key").stat().st_mode & 0o777 == 0o600
+async def test_only_the_owner_can_open_the_socket(served: Home) -> None:
+    assert served.config.socket_path.stat().st_mode & 0o777 == 0o600
+    assert served.state.stat().st_mode & 0o777 == 0o700
+    assert (served.folder / ".config/edged/database.key").stat().st_mode & 0o777 == 0o600
 
 
 def one_line_of(home: Home, **environ: str) -> str:

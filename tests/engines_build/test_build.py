@@ -18,7 +18,7 @@ import safetensors.torch
 import torch
 from tiny_checkpoints import TEMPLATE, reference_logits, relative_error, save_folder, save_gguf, tiny_model, tokens_of
 
-from edged.engine.manifest import read_manifest, verify_files
+from edged.engine.manifest import Manifest, read_manifest, verify_files
 from edged.engine.onnx_session import OnnxSession
 from edged.errors import ArtefactError, CheckpointError, InvalidInput, QualityGateFailed
 from engines.__main__ import main
@@ -45,6 +45,19 @@ def order(source: Path, destination: Path, **changes: object) -> Order:
 
 def quiet(line: str) -> None:
     """Nobody listens."""
+
+
+@pytest.fixture(scope="module")
+def built(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("built") / "tiny"
+    build(order(checkpoint, folder), quiet)
+    return folder
+
+
+@pytest.fixture
+def engine(built: Path, tmp_path: Path) -> Manifest:
+    """As if built at tmp_path / "tiny"."""
+    return read_manifest(Path(shutil.copytree(built, tmp_path / "tiny")))
 
 
 def test_the_artefact_is_whole_and_runs(checkpoint: Path, tmp_path: Path) -> None:
@@ -91,61 +104,59 @@ def test_what_the_run_time_would_refuse_is_not_installed(checkpoint: Path, tmp_p
     assert _others(tmp_path / "out") == []
 
 
-def test_building_again_keeps_it(checkpoint: Path, tmp_path: Path) -> None:
-    first = build(order(checkpoint, tmp_path / "tiny"), quiet)
+def test_building_again_keeps_it(engine: Manifest, checkpoint: Path, tmp_path: Path) -> None:
     said: list[str] = []
-    assert build(order(checkpoint, tmp_path / "tiny"), said.append) == first
+    assert build(order(checkpoint, tmp_path / "tiny"), said.append) == engine
     assert said == [f"tiny: up to date ({tmp_path / 'tiny'})"]
 
 
 @pytest.mark.parametrize("damage", ["model.onnx.data", "manifest.json", "tokenizer.json"])
-def test_a_damaged_artefact_is_built_again(damage: str, checkpoint: Path, tmp_path: Path) -> None:
-    first = build(order(checkpoint, tmp_path / "tiny"), quiet)
+def test_a_damaged_artefact_is_built_again(damage: str, engine: Manifest, checkpoint: Path, tmp_path: Path) -> None:
     data = bytearray((tmp_path / "tiny" / damage).read_bytes())
     data[len(data) // 2] ^= 255
     (tmp_path / "tiny" / damage).write_bytes(data)
     again = build(order(checkpoint, tmp_path / "tiny"), quiet)
     verify_files(tmp_path / "tiny", again)
-    assert again.files == first.files, "a build gives the same bytes each time"
+    assert again.files == engine.files, "a build gives the same bytes each time"
 
 
-def test_another_recipe_or_checkpoint_is_built_again(checkpoint: Path, tmp_path: Path) -> None:
-    first = build(order(checkpoint, tmp_path / "tiny"), quiet)
+def test_another_recipe_or_checkpoint_is_built_again(engine: Manifest, checkpoint: Path, tmp_path: Path) -> None:
     second = build(order(checkpoint, tmp_path / "tiny", recipe=recipe(9.0)), quiet)
     other = save_gguf(tiny_model("qwen2", seed=1), tmp_path / "other.gguf")
     third = build(order(other, tmp_path / "tiny", recipe=recipe(9.0)), quiet)
-    assert len({first.recipe, second.recipe}) == 2 and second.source != third.source
+    assert len({engine.recipe, second.recipe}) == 2 and second.source != third.source
 
 
+@pytest.mark.usefixtures("engine")
 def test_another_template_is_built_again_and_the_same_is_kept(checkpoint: Path, tmp_path: Path) -> None:
     target, mine = tmp_path / "tiny", tmp_path / "mine.jinja"
     mine.write_text("{{ messages }}", encoding="utf-8")
-    for template, expected in ((None, TEMPLATE), (mine, "{{ messages }}"), (None, TEMPLATE)):
-        build(order(checkpoint, target, chat_template=template), quiet)
+    for template, expected in ((mine, "{{ messages }}"), (None, TEMPLATE), (mine, "{{ messages }}")):
+        first = build(order(checkpoint, target, chat_template=template), quiet)
         assert (target / "chat_template.jinja").read_text(encoding="utf-8") == expected
-    first = build(order(checkpoint, target, chat_template=mine), quiet)
     assert build(order(checkpoint, target, chat_template=mine), quiet) == first, "built once"
     mine.write_text("{{ messages[0] }}", encoding="utf-8")
     assert build(order(checkpoint, target, chat_template=mine), quiet) != first
 
 
-def test_a_failed_gate_installs_nothing(checkpoint: Path, tmp_path: Path) -> None:
+def test_a_failed_gate_installs_nothing(built: Path, checkpoint: Path, tmp_path: Path) -> None:
     strict = order(checkpoint, tmp_path / "tiny", recipe=recipe(-0.9))
     with pytest.raises(QualityGateFailed, match=r"tiny: perplexity rose by .* not installed"):
         build(strict, quiet)
     assert _others(tmp_path) == []
-    before = build(order(checkpoint, tmp_path / "tiny"), quiet)
+    shutil.copytree(built, tmp_path / "tiny")
     with pytest.raises(QualityGateFailed):
         build(strict, quiet)
-    assert read_manifest(tmp_path / "tiny") == before, "what was installed stays"
+    assert read_manifest(tmp_path / "tiny") == read_manifest(built), "what was installed stays"
 
 
-def test_what_a_build_killed_while_installing_had_moved_away_comes_back(checkpoint: Path, tmp_path: Path) -> None:
-    before = build(order(checkpoint, tmp_path / "tiny"), quiet)
+def test_what_a_build_killed_while_installing_had_moved_away_comes_back(
+    engine: Manifest, checkpoint: Path, tmp_path: Path
+) -> None:
     (tmp_path / "tiny").rename(tmp_path / ".tiny.building-killed-old")
     with pytest.raises(QualityGateFailed):
         build(order(checkpoint, tmp_path / "tiny", recipe=recipe(-0.9)), quiet)
-    assert read_manifest(tmp_path / "tiny") == before and _others(tmp_path, "tiny") == []
+    assert read_manifest(tmp_path / "tiny") == engine and _others(tmp_path, "tiny") == []
 
 
 def test_a_checkpoint_without_a_template_wants_one(checkpoint: Path, tmp_path: Path) -> None:
@@ -225,10 +236,9 @@ def test_a_disk_that_cannot_hold_it_is_one_line_and_nothing_is_left(checkpoint: 
     assert _others(tmp_path) == []
 
 
-def test_verify_reads_files_and_computes(checkpoint: Path, tmp_path: Path) -> None:
-    manifest = build(order(checkpoint, tmp_path / "tiny"), quiet)
+def test_verify_reads_files_and_computes(engine: Manifest, tmp_path: Path) -> None:
     table = verify(tmp_path / "tiny")
-    assert f"{manifest.quality.perplexity:.3f}" in table
+    assert f"{engine.quality.perplexity:.3f}" in table
 
     path = tmp_path / "tiny" / "manifest.json"
     document = json.loads(path.read_bytes())

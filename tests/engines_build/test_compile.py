@@ -19,8 +19,8 @@ from typing import Any, TypeVar
 import onnx
 import pytest
 from plans import CONTEXT, MAX_TOKENS, plan_order, products
-from tiny_checkpoints import gentle, save_folder, tiny_model
-from variants import VARIANTS
+from tiny_checkpoints import gentle, integer_session, save_folder, tiny_model
+from variants import INT4, VARIANTS
 
 from edged.config import EngineConfig
 from edged.engine.engine import load_engine
@@ -29,6 +29,8 @@ from edged.engine.tensorrt_module import load_tensorrt
 from edged.errors import ArtefactError, EdgedError, InvalidInput, MissingExtra
 from engines.__main__ import main
 from engines.build import Order, build
+from engines.checkpoint import open_checkpoint
+from engines.graph.standard import write_standard
 from engines.recipe import load_recipe
 from engines.tensorrt import preflight, process
 from engines.tensorrt.builder import build_plan
@@ -59,19 +61,32 @@ def artefact(built: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(built, tmp_path / "engines" / "tiny"))
 
 
+@pytest.fixture(scope="module")
+def planned(built: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """The same with plans for all targets, one compiled after the other, and what was said."""
+    folder = Path(shutil.copytree(built, tmp_path_factory.mktemp("planned") / "engines" / "tiny"))
+    said: list[str] = []
+    for target in TARGETS:
+        compile_artefact(order(folder, target), said.append)
+    return folder, said
+
+
+@pytest.fixture
+def compiled(planned: tuple[Path, list[str]], tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(planned[0], tmp_path / "engines" / "tiny"))
+
+
 def order(folder: Path, target: str = "sm89", **changes: Any) -> CompileOrder:
     return dataclasses.replace(
         CompileOrder(folder=folder, target=target, context=CONTEXT, max_tokens=MAX_TOKENS), **changes
     )
 
 
-def test_plans_for_all_targets_lie_beside_each_other(artefact: Path) -> None:
-    before = read_manifest(artefact)
-    said: list[str] = []
-    for target in TARGETS:
-        compile_artefact(order(artefact, target), said.append)
-    manifest = read_manifest(artefact)
-    verify_files(artefact, manifest)
+def test_plans_for_all_targets_lie_beside_each_other(built: Path, planned: tuple[Path, list[str]]) -> None:
+    (folder, said), before = planned, read_manifest(built)
+    manifest = read_manifest(folder)
+    verify_files(folder, manifest)
     assert [(plan.file, plan.part, plan.target) for plan in manifest.plans] == [
         (f"text.{target}.{manifest.files[plan.file].sha256[:8]}.plan", "text", target)
         for target, plan in zip(TARGETS, manifest.plans, strict=True)
@@ -82,27 +97,27 @@ def test_plans_for_all_targets_lie_beside_each_other(artefact: Path) -> None:
     assert [re.sub(r"[0-9a-f]{8}\.plan, \d+ MB", "", line).partition(" by ")[0] for line in said] == [
         f"tiny: text.{target}.," for target in TARGETS
     ]
-    assert [path.name for path in artefact.parent.iterdir()] == ["tiny"]
+    assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
 
 
-def test_compiling_again_replaces_plan_and_record(artefact: Path) -> None:
-    other = compile_artefact(order(artefact, "sm86"), quiet).plans[0]
-    for context, max_tokens in ((CONTEXT, MAX_TOKENS), (96, 80), (200, 100)):
-        compile_artefact(order(artefact, context=context, max_tokens=max_tokens, workspace_mb=64), quiet)
-        manifest = read_manifest(artefact)
-        verify_files(artefact, manifest)
-        kept, plan = manifest.plans
-        assert kept == other and (plan.target, plan.capacity, plan.max_tokens) == ("sm89", context, max_tokens)
-        assert {path.name for path in artefact.glob("*.plan")} == {kept.file, plan.file}
-        assert file_names(artefact) == set(manifest.files)
+def test_compiling_again_replaces_plan_and_record(compiled: Path) -> None:
+    others = [plan for plan in read_manifest(compiled).plans if plan.target != "sm89"]
+    for context, max_tokens in ((96, 80), (200, 100)):
+        compile_artefact(order(compiled, context=context, max_tokens=max_tokens, workspace_mb=64), quiet)
+        manifest = read_manifest(compiled)
+        verify_files(compiled, manifest)
+        *kept, plan = manifest.plans
+        assert kept == others and (plan.target, plan.capacity, plan.max_tokens) == ("sm89", context, max_tokens)
+        assert {path.name for path in compiled.glob("*.plan")} == {plan.file for plan in manifest.plans}
+        assert file_names(compiled) == set(manifest.files)
 
 
 @pytest.mark.parametrize("damage", ["gone", "torn", "tampered"])
 def test_a_damaged_plan_is_replaced_by_the_command_that_its_error_names(
-    damage: str, artefact: Path, capsys: pytest.CaptureFixture[str]
+    damage: str, compiled: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (plan,) = compile_artefact(order(artefact), quiet).plans
-    file = artefact / plan.file
+    (plan,) = (plan for plan in read_manifest(compiled).plans if plan.target == "sm89")
+    file = compiled / plan.file
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     match damage:
@@ -113,21 +128,15 @@ def test_a_damaged_plan_is_replaced_by_the_command_that_its_error_names(
         case "tampered":
             file.write_bytes(content)
     with pytest.raises(ArtefactError, match=r"\.plan: .*: python -m engines compile \S+tiny --target sm89$") as raised:
-        load_engine(artefact, EngineConfig())
+        load_engine(compiled, EngineConfig())
     command = shlex.split(raised.value.message.partition("python -m engines ")[2])
     assert main([*command, "--context", "128", "--max-tokens", "64"]) == 0
-    verify_files(artefact, read_manifest(artefact))
+    verify_files(compiled, read_manifest(compiled))
     assert "tiny: text.sm89." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("variant", ["gemma2", "qwen3", "mistral, sliding window", "glm4v"])
 def test_every_kind_of_model_parses_and_builds(variant: str, tmp_path: Path) -> None:
-    from tiny_checkpoints import integer_session
-    from variants import INT4
-
-    from engines.checkpoint import open_checkpoint
-    from engines.graph.standard import write_standard
-
     model_type, overrides = VARIANTS[variant]
     checkpoint = open_checkpoint(save_folder(tiny_model(model_type, **overrides), tmp_path / "model"))
     folder = tmp_path / "engine"
@@ -312,10 +321,9 @@ def test_an_interrupt_ends_the_build_and_changes_nothing(artefact: Path) -> None
 
 
 @pytest.mark.parametrize("moment", ["building", "installing"])
-def test_a_killed_compilation_leaves_the_engine_as_it_was(moment: str, artefact: Path) -> None:
+def test_a_killed_compilation_leaves_the_engine_as_it_was(moment: str, compiled: Path) -> None:
     """With SIGKILL, while the builder works or between new plans and the manifest."""
-    compile_artefact(order(artefact), quiet)
-    before = {path.name: path.read_bytes() for path in artefact.iterdir()}
+    before = {path.name: path.read_bytes() for path in compiled.iterdir()}
     program = (
         "import os, signal, sys, threading\n"
         "from pathlib import Path\n"
@@ -331,14 +339,14 @@ def test_a_killed_compilation_leaves_the_engine_as_it_was(moment: str, artefact:
         "from engines.__main__ import main\n"
         "main(['compile', sys.argv[1], '--target', 'sm89', '--context', '96'])\n"
     )
-    command = [sys.executable, "-c", program, str(artefact), moment]
+    command = [sys.executable, "-c", program, str(compiled), moment]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (-signal.SIGKILL, "")
-    verify_files(artefact, read_manifest(artefact))
-    assert {name: (artefact / name).read_bytes() for name in before} == before
-    compile_artefact(order(artefact, context=96, max_tokens=80), quiet)
-    assert file_names(artefact) == set(read_manifest(artefact).files)
-    assert [path.name for path in artefact.parent.iterdir()] == ["tiny"]
+    verify_files(compiled, read_manifest(compiled))
+    assert {name: (compiled / name).read_bytes() for name in before} == before
+    compile_artefact(order(compiled, context=96, max_tokens=80), quiet)
+    assert file_names(compiled) == set(read_manifest(compiled).files)
+    assert [path.name for path in compiled.parent.iterdir()] == ["tiny"]
 
 
 @pytest.mark.parametrize("seconds", [0.05, 2.0], ids=["as it starts", "as it works"])

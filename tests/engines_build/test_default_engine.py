@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import transformers
 from gguf.quants import dequantize
 from tokenizers import Tokenizer
 
-from edged.engine.manifest import Manifest, read_manifest, verify_files
+import engines
+from edged.engine.manifest import FILE_NAME, Manifest, read_manifest, verify_files
 from edged.engine.onnx_session import OnnxSession
-from engines.build import Order, build
+from engines.build import Order, build, default_destination
 from engines.checkpoint import open_checkpoint
 from engines.recipe import load_recipe
 
@@ -30,11 +32,26 @@ PROMPTS = (
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest]:
+    """As the code is now: what `make setup` has left is taken, but built anew where code is younger."""
     recipe = load_recipe("smollm2-135m")
     assert recipe.source is not None
-    folder = tmp_path_factory.mktemp("engines") / "smollm2-135m"
-    build(Order(recipe=recipe, source=recipe.source.find(), destination=folder), lambda line: None)
-    return folder, read_manifest(folder)
+    order = Order(recipe=recipe, source=recipe.source.find(), destination=default_destination("smollm2-135m"))
+    kept = order.destination / FILE_NAME
+    if kept.is_file() and kept.stat().st_mtime < _changed():
+        order = replace(order, destination=tmp_path_factory.mktemp("engines") / "smollm2-135m")
+    build(order, lambda line: None)
+    return order.destination, read_manifest(order.destination)
+
+
+def _changed() -> float:
+    """When what makes an engine was written last."""
+    files = (path for path in Path(engines.__file__).parent.rglob("*") if path.suffix in (".py", ".toml", ".txt"))
+    return max(path.stat().st_mtime for path in files)
+
+
+@pytest.fixture(scope="module")
+def session(engine: tuple[Path, Manifest]) -> OnnxSession:
+    return OnnxSession(*engine, max_seq_len=128, threads=2)
 
 
 @pytest.fixture(scope="module")
@@ -56,18 +73,16 @@ def float_model() -> Any:
         tie_word_embeddings=True,
     )
     with torch.device("meta"):
-        model = transformers.LlamaForCausalLM(config)
+        places = transformers.LlamaForCausalLM(config).state_dict()
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, 30)
     weights = {tensor.name: dequantize(tensor.data, tensor.tensor_type) for tensor in reader.tensors}
     state = {}
-    for name in model.state_dict():
+    for name in places:
         values = weights[names.get_name(name.replace("lm_head", "model.embed_tokens"), try_suffixes=(".weight",))]
         if "q_proj" in name or "k_proj" in name:
             values = values.reshape(-1, 32, 2, values.shape[1]).swapaxes(1, 2).reshape(values.shape)
         state[name] = torch.from_numpy(np.array(values, np.float32))
-    model = transformers.LlamaForCausalLM(config)
-    model.load_state_dict(state)
-    return model.eval()
+    return transformers.LlamaForCausalLM.from_pretrained(None, config=config, state_dict=state).eval()
 
 
 def divergence(expected: Any, found: Any) -> float:
@@ -87,10 +102,11 @@ def test_the_default_engine_passes_its_gate(engine: tuple[Path, Manifest]) -> No
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
-def test_logits_against_the_float_forward(prompt: str, engine: tuple[Path, Manifest], float_model: Any) -> None:
+def test_logits_against_the_float_forward(
+    prompt: str, engine: tuple[Path, Manifest], session: OnnxSession, float_model: Any
+) -> None:
     folder, manifest = engine
     tokens = Tokenizer.from_file(str(folder / manifest.tokenizer_file)).encode(prompt).ids
-    session = OnnxSession(folder, manifest, max_seq_len=128, threads=2)
     found = session.prefill(session.allocate(), 0, tokens, range(len(tokens)))
     with torch.no_grad():
         expected = float_model(torch.tensor([tokens])).logits[0].numpy()
@@ -100,9 +116,8 @@ def test_logits_against_the_float_forward(prompt: str, engine: tuple[Path, Manif
     assert found[-1].argmax() == expected[-1].argmax()
 
 
-def test_cached_decode_equals_full_forward(engine: tuple[Path, Manifest]) -> None:
+def test_cached_decode_equals_full_forward(engine: tuple[Path, Manifest], session: OnnxSession) -> None:
     folder, manifest = engine
-    session = OnnxSession(folder, manifest, max_seq_len=128, threads=2)
     tokens = Tokenizer.from_file(str(folder / manifest.tokenizer_file)).encode(PROMPTS[1]).ids
     whole = session.prefill(session.allocate(), 0, tokens, range(len(tokens)))
     memory = session.allocate()

@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import json
 import random
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -18,12 +19,13 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 from edged.errors import InvalidInput
 from engines.__main__ import main
 from engines.autoglm_phone import experts
-from engines.nano import batches, hints, learning, pictures, speech, train, voices
+from engines.nano import batches, export, hints, learning, pictures, speech, train, voices
 from engines.nano.batches import Batch, Drafts, Encoder, drafted
 from engines.nano.export import read_checkpoint
 from engines.nano.fonts import Fonts
 from engines.nano.studio import Studio
 from engines.qat.checkpoints import load_state
+from engines.qat.fake_quant import quantize_module
 from engines.qat.training import Plan
 from engines.train import NAMES
 
@@ -151,6 +153,8 @@ def test_no_step_on_a_gpu_waits_for_it(settings: train.Settings, kind: str, monk
     monkeypatch.setattr(experts, "can_look_at", lambda _: False)
     monkeypatch.setattr(hints, "can_look_at", lambda _: False)
     monkeypatch.setattr(torch.nn.init, "trunc_normal_", lambda weight, **_: weight)
+    ones = partial(quantize_module, scales=lambda weight, size: torch.ones(len(weight), weight.shape[1] // size))
+    monkeypatch.setattr(export, "quantize_module", ones)  # scales are looked for before the first step
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         learner, teacher = learning.Learner(), learning.Learner()
         train.quantize_nano(learner.model)

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch.nn import functional
 from edged.errors import CheckpointError, InvalidInput
 from engines.checkpoint import Checkpoint, open_checkpoint
 from engines.checkpoint.int4 import Int4Tensor
+from engines.gate import read_text
 from engines.qat import course as module_of_course
 from engines.qat.author import Author, beginnings
 from engines.qat.checkpoints import load_state, save_state
@@ -34,15 +36,16 @@ from engines.qat.train import Settings, take_course
 from engines.recipe import load_recipe
 
 BLOCK = 32
-SHORT = 64
-SIZES = Sizes(batch=2, drawn=10, written=2, room=24, rates=(1e-3, 1e-2), trial=10, trial_share=0.2, seconds_between=0.2)
+SHORT = 32
+SIZES = Sizes(batch=2, drawn=18, written=2, room=32, rates=(1e-3, 1e-2), trial=10, trial_share=0.2, seconds_between=0.2)
 
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Texts that take a tiny model no time."""
+    """Texts that take a tiny model no time; of the one that only the log speaks of, the beginning."""
     for module in ("train", "texts"):
         monkeypatch.setattr(f"engines.qat.{module}.LENGTH", SHORT)
+    monkeypatch.setattr("engines.qat.train.read_text", partial(read_text, most=4 * SHORT))
 
 
 @pytest.fixture(scope="module")

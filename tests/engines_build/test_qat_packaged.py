@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from engines.build import Order, build
 from engines.calibrate import prepared
 from engines.checkpoint import Checkpoint, open_checkpoint
 from engines.checkpoint.int4 import Int4Tensor
+from engines.gate import read_text
 from engines.qat import train as qat
 from engines.qat.checkpoints import load_state, save_state
 from engines.qat.course import Sizes
@@ -32,6 +34,7 @@ from engines.qat.texts import Texts
 from engines.recipe import load_recipe
 
 BLOCK = 32
+SHORT = 128
 
 
 def _checkpoint(folder: Path, **overrides: object) -> Checkpoint:
@@ -91,16 +94,20 @@ def test_scaled_rotary_positions_are_refused(tmp_path: Path) -> None:
 
 
 def _settings(folder: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> qat.Settings:
+    """Texts that take a tiny model little time; of the one that only the log speaks of, the beginning."""
+    for module in ("sampling", "texts", "train"):
+        monkeypatch.setattr(f"engines.qat.{module}.LENGTH", SHORT)
+    monkeypatch.setattr(qat, "read_text", partial(read_text, most=4 * SHORT))
     texts = folder / "texts"
     texts.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(1)
-    np.save(texts / "prose.npy", generator.integers(0, VOCAB_SIZE, (64, LENGTH), dtype=np.uint32))
+    np.save(texts / "prose.npy", generator.integers(0, VOCAB_SIZE, (64, SHORT), dtype=np.uint32))
     return qat.Settings(
         recipe=load_recipe("smollm2-135m-int4"),
         folder=folder,
         checkpoint=folder / "checkpoint",
         source=source,
-        tokens=24 * LENGTH,
+        tokens=24 * SHORT,
         method="round",
         rate=6e-4,
     )
@@ -136,7 +143,7 @@ def test_a_student_comes_nearer_to_its_teacher_and_is_built(
 def test_a_cpu_and_a_gpu_begin_with_what_the_other_reached(
     float_weights: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = dataclasses.replace(_settings(tmp_path, float_weights.path, monkeypatch), tokens=4 * LENGTH, rate=1e-6)
+    settings = dataclasses.replace(_settings(tmp_path, float_weights.path, monkeypatch), tokens=4 * SHORT, rate=1e-6)
     sizes = Sizes(batch=2, drawn=10, written=2, room=24)
     states = []
 

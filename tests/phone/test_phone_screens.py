@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from PIL import Image
 from playwright.async_api import Browser, Download, Page, expect
 
@@ -23,9 +24,12 @@ FINGERPRINT = ":".join(["AB"] * 32)
 LOOKS: list[tuple[Colours, str]] = [("light", "en-US"), ("dark", "zh-CN")]
 PAIR = re.compile("^(Pair|配对)$")
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.fixture
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
+    """One for all tests, each of which has a phone of its own in it."""
     async with chromium() as browser:
         yield browser
 

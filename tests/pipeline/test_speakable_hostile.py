@@ -42,8 +42,8 @@ def test_time_grows_with_the_length_and_not_faster(language: str) -> None:
 
     for seed in SEEDS:
         short = max(seconds(2_000, seed), 0.002)
-        slow_down = min(seconds(20_000, seed) / max(short, seconds(2_000, seed)) for _ in range(2))
-        assert slow_down < 50, seed
+        # Twice at most: machines are busy.
+        assert any(seconds(20_000, seed) < 50 * max(short, seconds(2_000, seed)) for _ in range(2)), seed
 
 
 def test_hostile_input_is_survived() -> None:

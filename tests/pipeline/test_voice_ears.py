@@ -69,24 +69,24 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
-async def test_ten_minutes_without_a_word_wake_nobody_and_grow_nothing() -> None:
+async def test_five_minutes_without_a_word_wake_nobody_and_grow_nothing() -> None:
     events: list[VoiceEvent] = []
     waiting = session(events, has_wake_word=True)
-    await waiting.run(frames(*quiet_minutes(2)))
+    await waiting.run(frames(*quiet_minutes(1)))
     before = resident_bytes()
-    await waiting.run(frames(*quiet_minutes(10)))
-    assert resident_bytes() - before < 4_000_000
+    await waiting.run(frames(*quiet_minutes(5)))
+    assert resident_bytes() - before < 2_000_000
     assert events == []
 
 
-async def test_ten_minutes_of_listening_without_a_word_grow_nothing() -> None:
+async def test_five_minutes_of_listening_without_a_word_grow_nothing() -> None:
     """Where no wake phrase is asked for, every sound is listened to."""
     events: list[VoiceEvent] = []
     listening = session(events, has_wake_word=False)
-    await listening.run(frames(*quiet_minutes(2)))
+    await listening.run(frames(*quiet_minutes(1)))
     before = resident_bytes()
-    await listening.run(frames(*quiet_minutes(10)))
-    assert resident_bytes() - before < 4_000_000
+    await listening.run(frames(*quiet_minutes(5)))
+    assert resident_bytes() - before < 2_000_000
     assert not any(isinstance(event, SpeechBegan) for event in events)
 
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import re
+import tempfile
 import wave
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import soxr
 
+from edged import audio, speech
 from edged.audio.mel import Samples
 from edged.audio.pcm import SAMPLE_RATE, Pcm, to_pcm, to_samples
 from edged.speech.piper import PiperVoice
 from edged.speech.weights import piper_voice_file
 
+SPOKEN = Path(__file__).parents[2] / "build" / "spoken"
 LIBRIVOX = Path("/usr/share/pocketsphinx/test/data/librivox")
 """Debian's pocketsphinx-testdata."""
 QUESTIONS = (
@@ -54,10 +59,33 @@ def _fresh_voice() -> PiperVoice:
 
 @functools.cache
 def spoken(text: str) -> Pcm:
-    """Read aloud by an American man: the same sound whatever was read before."""
+    """Read aloud by an American man: the same sound whatever was read before, kept for whoever tests beside or after.
+
+    It is read anew when anything that reads it has changed.
+    """
+    kept = SPOKEN / _reader() / f"{hashlib.sha256(text.encode()).hexdigest()}.npy"
+    if not kept.is_file():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=kept.parent, delete=False) as file:
+            np.save(file, _read_aloud(text))
+        Path(file.name).replace(kept)
+    return np.asarray(np.load(kept), np.int16)
+
+
+def _read_aloud(text: str) -> Pcm:
     reader = _fresh_voice()
     sound = np.concatenate(list(reader.synthesize(text)))
     return to_pcm(np.asarray(soxr.resample(to_samples(sound), reader.sample_rate, SAMPLE_RATE), np.float32))
+
+
+@functools.cache
+def _reader() -> str:
+    """A name for all that decides how a text sounds; files of weights are pinned by their hashes in the code."""
+    modules = (audio, speech)
+    code = [path for module in modules for path in sorted(Path(module.__path__[0]).glob("*.py"))]
+    versions = [version(name) for name in ("numpy", "onnxruntime", "piper-tts", "soxr")]
+    parts = [*(path.read_bytes() for path in (Path(__file__), *code)), " ".join(versions).encode()]
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
 
 
 def noise(seconds: float, loudness: float = 0.001, seed: int = 0) -> Pcm:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edged.server.openai import door
@@ -116,14 +117,20 @@ async def test_other_paths_and_methods_have_errors_of_the_same_kind(daemon: Http
         assert answer.status == status and set(answer.json()["error"]) == {"message", "type", "param", "code"}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(body=st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=4) | JSON)
-def test_no_request_breaks_it(body: object) -> None:
-    async def ask() -> int:
-        async with HttpDaemon().serving() as daemon:
-            return (await daemon.post("/v1/chat/completions", body)).status
+@pytest.fixture(scope="module")
+def loop_and_daemon() -> Iterator[tuple[asyncio.Runner, HttpDaemon]]:
+    """One daemon for all examples, in a loop of its own."""
+    with asyncio.Runner() as runner:
+        serving = HttpDaemon().serving()
+        yield runner, runner.run(serving.__aenter__())
+        runner.run(serving.__aexit__(None, None, None))
 
-    assert asyncio.run(ask()) in (200, 400, 404)
+
+@settings(max_examples=60, deadline=None)
+@given(body=st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=4) | JSON)
+def test_no_request_breaks_it(loop_and_daemon: tuple[asyncio.Runner, HttpDaemon], body: object) -> None:
+    runner, daemon = loop_and_daemon
+    assert runner.run(daemon.post("/v1/chat/completions", body)).status in (200, 400, 404)
 
 
 async def test_the_description_is_of_what_is_there(daemon: HttpDaemon) -> None:
