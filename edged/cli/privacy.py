@@ -94,7 +94,8 @@ def _refused(privacy: PrivacyStatus) -> str:
 def _stored(store: StoreStatus) -> list[str]:
     oldest = f", the oldest of {store.oldest_message_at.astimezone():%Y-%m-%d}" if store.oldest_message_at else ""
     media = f"{store.attachments} pictures and recordings ({human_bytes(store.attachment_bytes)})"
-    known = f"{store.voiceprints} voiceprints, {store.devices} paired devices, {store.api_keys} API keys"
+    numbers = ((store.voiceprints, "voiceprint"), (store.devices, "paired device"), (store.api_keys, "API key"))
+    known = ", ".join(counted(number, noun) for number, noun in numbers)
     return [
         f"stored: {counted(store.conversations, 'conversation')}, {counted(store.messages, 'message')}{oldest}",
         f"stored: {media}, {known}",

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 STRIDE = 32
 """Pixels of a token's side."""
-_SECONDS = {"word": (1.6, 2.0), "number": (2.0, 2.4), "command": (3.2,), "asking": (2.4,)}
+_SECONDS = {"word": (1.6, 2.4, 3.2), "number": (1.6, 2.4, 3.2), "command": (3.2,), "asking": (2.4, 3.2)}
+"""Of recordings. No length tells that a word or a number was said: who has learned from it mishears what is longer."""
 _LENGTHS = {"menu": 128, "lines": 192, "picture": 128, "several": 128, "sound": 112, "both": 144, "text": 80}
 """Tokens of a draft's rows: few shapes, since a GPU records a step for each. Longer samples are left out."""
 _LARGE = ("several", "lines")

@@ -47,11 +47,12 @@ class Microphone:
         return log_mels(heard.clamp(-1, 1))
 
     def _placed(self, utterances: Tensor, length: int, random: torch.Generator) -> Tensor:
-        """Each somewhere in its recording, half of them at another speed; cut where it does not fit."""
+        """Each somewhere in its recording, every sixth at its begin or at its end, half of them at another speed; cut
+        where it does not fit."""
         draw = torch.rand(3, len(utterances), 1, generator=random, device=utterances.device)
         step = torch.where(draw[0] < 0.5, 0.9 + 0.22 * draw[1], 1.0)
         spoken = self._lengths[utterances][:, None] - 1
-        begin = (draw[2] * (length - spoken / step).clamp(min=0)).floor()
+        begin = ((1.5 * draw[2] - 0.25).clamp(0, 1) * (length - spoken / step).clamp(min=0)).floor()
         place = (torch.arange(length, device=utterances.device) - begin) * step
         is_within = (place >= 0) & (place < spoken)
         whole = torch.where(is_within, place, 0.0).floor()

@@ -104,8 +104,14 @@ def test_speech_is_where_the_recording_says_and_as_loud_as_it_was() -> None:
     loud = (placed.abs() > 1e-3).float()
     assert 0.49 < placed.abs().max() < 0.51
     assert loud.sum(1).min() > 6_900 and loud.sum(1).max() < 8_950
-    starts = loud.argmax(1)
+    starts, ends = loud.argmax(1), 16_000 - loud.flip(1).argmax(1)
     assert starts.min() < 2_000 and starts.max() > 5_000
+    assert 2 < (starts < 4).sum() < 20 and 2 < (ends > 15_990).sum() < 20, "some begin at once, some end with it"
+
+
+def test_how_long_a_recording_is_does_not_tell_what_is_said() -> None:
+    word, number, command = (set(batches._SECONDS[task]) for task in ("word", "number", "command"))
+    assert word == number and command <= word
 
 
 def test_noise_is_as_far_below_the_speech_as_it_says() -> None:
