@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.metadata
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,10 +97,8 @@ def _missing_package(exc: ImportError) -> str:
 
 def _extra_of(module: str) -> str | None:
     """The first extra of this installation that requires the module's distribution."""
-    from importlib.metadata import requires
-
     distribution = _DISTRIBUTIONS.get(module, module).replace("_", "-")
-    for requirement in requires("edged") or ():
+    for requirement in importlib.metadata.requires("edged") or ():
         name, _, marker = requirement.partition(";")
         if name.startswith(distribution) and "extra ==" in marker:
             return marker.rsplit("==", 1)[1].strip(" \"'")

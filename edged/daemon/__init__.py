@@ -66,13 +66,15 @@ def _serve(config: Config, line: Lifeline) -> bool:
         guard = put_in_force(config)
         for warning in config.exposures:
             _log.warning("%s", warning)
-        gc.disable()  # what is imported stays: to look for garbage in it meanwhile takes a quarter of the time
+        gc.disable()  # what is imported stays: to look for garbage in it meanwhile takes a tenth of the time
         try:
             from edged.daemon.life import live
+
+            gc.freeze()
         except ModuleNotFoundError as exc:
             raise MissingExtra(_what_is_missing(exc.name, line)) from exc
-        gc.freeze()
-        gc.enable()
+        finally:
+            gc.enable()
         return asyncio.run(live(config, guard, line, secret))
 
 

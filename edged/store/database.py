@@ -103,7 +103,7 @@ def _configure(connection: dbapi2.Connection, key: str | None) -> None:
 def _prepare_file(path: Path) -> None:
     """Make file and directory private; SQLite gives -wal and -shm the mode of the file."""
     make_private_directory(path.parent)
-    log_file = Path(f"{path}-wal")
+    log_file = log_of(path)
     if not path.exists() and log_file.exists() and log_file.stat().st_size:
         # SQLite would write the pages of the old log into the new file.
         raise StoreError(f"{path} is missing, but not its log: put it back, or move {log_file} away to start anew")
@@ -177,20 +177,31 @@ def check_length(db: sqlite_utils.Database, path: Path) -> None:
         raise StoreError(f"{path} is cut off: {_DAMAGED}")
 
 
-def require_same_file(path: Path, file: os.stat_result) -> None:
-    """Raises StoreError where the path no longer leads to the file that was opened: what is written there would be lost
+def opened_files(path: Path) -> tuple[tuple[Path, os.stat_result], ...]:
+    """The database and its write-ahead log, as they lie there while it is open."""
+    return tuple((file, file.stat()) for file in (path, log_of(path)) if file.exists())
+
+
+def require_same_files(opened: tuple[tuple[Path, os.stat_result], ...]) -> None:
+    """Raises StoreError where a path no longer leads to the file that was opened: what is written there would be lost
     with the process, or lie where nobody looks for it."""
-    try:
-        is_same = os.path.samestat(path.stat(), file)
-    except FileNotFoundError:
-        is_same = False
-    if not is_same:
-        raise StoreError(f"{path} was moved, deleted or replaced while it is in use: put it back, or restart edged")
+    for path, file in opened:
+        try:
+            is_same = os.path.samestat(path.stat(), file)
+        except FileNotFoundError:
+            is_same = False
+        if not is_same:
+            raise StoreError(f"{path} was moved, deleted or replaced while it is in use: put it back, or restart edged")
+
+
+def log_of(path: Path) -> Path:
+    """The write-ahead log of a database."""
+    return Path(f"{path}-wal")
 
 
 def disk_bytes(path: Path) -> int:
     """Size of the database with its write-ahead log."""
-    return sum(file.stat().st_size for file in (path, Path(f"{path}-wal")) if file.exists())
+    return sum(file.stat().st_size for file in (path, log_of(path)) if file.exists())
 
 
 def require_encrypted(path: Path) -> None:

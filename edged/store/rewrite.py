@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlcipher3 import dbapi2
 
 from edged.errors import StoreError
-from edged.store.database import connection_to, reported
+from edged.store.database import connection_to, log_of, reported
 from edged.trust.private_files import sync_directory
 
 DRAFT_SECONDS = 60.0
@@ -71,13 +71,13 @@ def put_in_place(path: Path, *, keep_until_wiped: bool = False) -> None:
     A log that a crash has left belongs to the old file, and goes with it: beside the new one it would be taken for
     the log of that.
     """
-    old, log = _old(path), _log_of(path)
+    old, log = _old(path), log_of(path)
     has_log = path.exists() and log.exists()
     if keep_until_wiped or has_log:
         old.hardlink_to(path)
     if has_log:
         sync_directory(path.parent)  # or the log could be aside while nothing says that it is
-        log.replace(_log_of(old))
+        log.replace(log_of(old))
         sync_directory(path.parent)
     remove_companions(path)
     draft_of(path).replace(path)
@@ -101,8 +101,8 @@ def clear_leftovers(path: Path) -> None:
     if not old.exists():
         remove_companions(old)
     elif path.exists() and old.samefile(path):  # killed between two steps: it is the database still
-        if _log_of(old).exists():
-            _log_of(old).replace(_log_of(path))
+        if log_of(old).exists():
+            log_of(old).replace(log_of(path))
             sync_directory(path.parent)
         old.unlink()
     else:
@@ -152,10 +152,6 @@ def wipe_beginning(path: Path) -> None:
         os.fsync(stream.fileno())
     path.unlink()
     sync_directory(path.parent)
-
-
-def _log_of(path: Path) -> Path:
-    return path.with_name(path.name + "-wal")
 
 
 def _old(path: Path) -> Path:

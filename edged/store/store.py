@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,8 +36,9 @@ from edged.store.database import (
     disk_bytes,
     erase_traces,
     open_database,
+    opened_files,
     reported,
-    require_same_file,
+    require_same_files,
     resume_cleanup,
     transaction,
 )
@@ -105,12 +107,13 @@ class ConversationStore:
         self._lock = threading.Lock()
         self._answering: dict[str, str] = {}  # answer being generated -> its conversation
         self._db: sqlite_utils.Database | None = open_database(path, key.hex if key else None)
-        self._file = None if path == IN_MEMORY else path.stat()
+        self._files: tuple[tuple[Path, os.stat_result], ...] = ()
         try:
             with self._reading() as db:
                 migrate(db)
                 if path != IN_MEMORY:
                     check_length(db, path)
+                    self._files = opened_files(path)
                 with transaction(db):
                     cut_off = interrupt_pending(db)
                 resume_cleanup(db)
@@ -147,8 +150,7 @@ class ConversationStore:
         with self._lock, reported(self._path):
             if self._db is None:
                 raise StoreError("the database is closed: edged is shutting down")
-            if self._file:
-                require_same_file(self._path, self._file)
+            require_same_files(self._files)
             yield self._db
 
     @contextlib.contextmanager

@@ -47,7 +47,7 @@ class Microphone:
         return log_mels(heard.clamp(-1, 1))
 
     def _placed(self, utterances: Tensor, length: int, random: torch.Generator) -> Tensor:
-        """Each somewhere in its recording, every sixth at its begin or at its end, half of them at another speed; cut
+        """Each somewhere in its recording, every sixth at its beginning or its end, half of them at another speed; cut
         where it does not fit."""
         draw = torch.rand(3, len(utterances), 1, generator=random, device=utterances.device)
         step = torch.where(draw[0] < 0.5, 0.9 + 0.22 * draw[1], 1.0)

@@ -36,7 +36,7 @@ def hashed_once() -> Iterator[None]:
         key = (name, seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
         if key not in known:
             known[key] = of_file(file, name)
-        return known[key]
+        return known[key].copy()
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(hashlib, "file_digest", remembered)

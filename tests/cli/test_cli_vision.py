@@ -32,8 +32,8 @@ class ReadOnce(Ocr):
     def read(self, pixels: Pixels, cancelled: Callable[[], bool] = lambda: False) -> list[ReadLine]:
         key = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest()
         if key not in self._known:
-            self._known[key] = super().read(pixels)
-        return self._known[key]
+            self._known[key] = super().read(pixels, cancelled)
+        return list(self._known[key])
 
 
 @pytest.fixture(scope="module")

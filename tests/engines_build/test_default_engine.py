@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ import transformers
 from gguf.quants import dequantize
 from tokenizers import Tokenizer
 
+import edged.engine
 import engines
-from edged.engine.manifest import FILE_NAME, Manifest, read_manifest, verify_files
+from edged.engine.manifest import Manifest, read_manifest, verify_files
 from edged.engine.onnx_session import OnnxSession
 from engines.build import Order, build, default_destination
 from engines.checkpoint import open_checkpoint
@@ -32,21 +33,21 @@ PROMPTS = (
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest]:
-    """As the code is now: what `make setup` has left is taken, but built anew where code is younger."""
+    """As the code is now: from a copy of what `make setup` has left, or built anew where code is younger."""
     recipe = load_recipe("smollm2-135m")
     assert recipe.source is not None
-    order = Order(recipe=recipe, source=recipe.source.find(), destination=default_destination("smollm2-135m"))
-    kept = order.destination / FILE_NAME
-    if kept.is_file() and kept.stat().st_mtime < _changed():
-        order = replace(order, destination=tmp_path_factory.mktemp("engines") / "smollm2-135m")
-    build(order, lambda line: None)
-    return order.destination, read_manifest(order.destination)
+    folder, kept = tmp_path_factory.mktemp("engines") / "smollm2-135m", default_destination("smollm2-135m")
+    if kept.is_dir() and (kept / "model.onnx").stat().st_mtime > _changed():
+        shutil.copytree(kept, folder)
+    build(Order(recipe=recipe, source=recipe.source.find(), destination=folder), lambda line: None)  # unless it is it
+    return folder, read_manifest(folder)
 
 
 def _changed() -> float:
     """When what makes an engine was written last."""
-    files = (path for path in Path(engines.__file__).parent.rglob("*") if path.suffix in (".py", ".toml", ".txt"))
-    return max(path.stat().st_mtime for path in files)
+    code, trained = Path(engines.__file__).parent, ("nano", "qat", "autoglm_phone", "checkpoints")
+    made = [path for path in code.rglob("*.*") if path.relative_to(code).parts[0] not in trained]
+    return max(path.stat().st_mtime for path in (*made, *Path(edged.engine.__file__).parent.glob("*.py")))
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 from edged.errors import InvalidInput
 from engines.__main__ import main
 from engines.autoglm_phone import experts
-from engines.nano import batches, export, hints, learning, pictures, speech, train, voices
+from engines.nano import batches, export, hints, learning, pictures, speech, studio, train, voices
 from engines.nano.batches import Batch, Drafts, Encoder, drafted
 from engines.nano.export import read_checkpoint
 from engines.nano.fonts import Fonts
@@ -146,6 +146,7 @@ def test_a_missing_checkpoint_is_named_before_anything_is_done(settings: train.S
 def test_no_step_on_a_gpu_waits_for_it(settings: train.Settings, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tensors without numbers stand for a GPU's: whoever asks for one fails, and so would recording a step."""
     corpus = speech.spoken(voices.TRAINING, 1, 1, None)
+    monkeypatch.setattr(studio, "can_look_at", lambda _: False)
     batch = Studio(corpus, torch.device("cpu")).batch(
         next(iter(Drafts(corpus, DRAWN, seed=5, size=4, mixture={kind: 1.0})))
     )

@@ -65,9 +65,10 @@ def spoken(text: str) -> Pcm:
     """
     kept = SPOKEN / _reader() / f"{hashlib.sha256(text.encode()).hexdigest()}.npy"
     if not kept.is_file():
+        sound = _read_aloud(text)
         kept.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=kept.parent, delete=False) as file:
-            np.save(file, _read_aloud(text))
+            np.save(file, sound)
         Path(file.name).replace(kept)
     return np.asarray(np.load(kept), np.int16)
 
@@ -83,7 +84,7 @@ def _reader() -> str:
     """A name for all that decides how a text sounds; files of weights are pinned by their hashes in the code."""
     modules = (audio, speech)
     code = [path for module in modules for path in sorted(Path(module.__path__[0]).glob("*.py"))]
-    versions = [version(name) for name in ("numpy", "onnxruntime", "piper-tts", "soxr")]
+    versions = [onnxruntime.__version__, *map(version, ("numpy", "piper-tts", "soxr"))]
     parts = [*(path.read_bytes() for path in (Path(__file__), *code)), " ".join(versions).encode()]
     return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
 

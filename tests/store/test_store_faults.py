@@ -48,15 +48,16 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(store, state_dir, sourc
     reopened.close()
 
 
-@pytest.mark.parametrize("taken", ["moved", "replaced", "its directory moved"])
+@pytest.mark.parametrize("taken", ["moved", "replaced", "its log moved", "its directory moved"])
 def test_a_database_that_is_taken_away_is_noticed(taken, store, state_dir):
     """Otherwise all that is acknowledged from then on would be gone with the next start."""
     talk(store, "hello", "there")
-    file = state_dir / "edged.db"
-    away = state_dir if taken == "its directory moved" else file
+    away = {"its directory moved": state_dir, "its log moved": state_dir / "edged.db-wal"}.get(
+        taken, state_dir / "edged.db"
+    )
     kept = away.rename(away.with_name("kept"))
     if taken == "replaced":
-        file.write_bytes(kept.read_bytes())
+        away.write_bytes(b"")
     for call in (lambda: ask(store, "a question"), lambda: store.list(reader=OPERATOR)):
         with pytest.raises(StoreError, match="was moved, deleted or replaced while it is in use: put it back"):
             call()

@@ -62,6 +62,7 @@ class Synthesis:
     async def run(self) -> None:
         """Send the sound. Raises what the voice raises."""
         await self._prepare()
+        speakable("", self._language)  # compiles its patterns, before anybody listens
         rate = self._voice.sample_rate
         milliseconds = 0
         await self._connection.send(AudioStart(rate=rate, width=2, channels=1, timestamp=0))
