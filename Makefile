@@ -78,7 +78,7 @@ test:
 # What takes long, and what needs root and system packages.
 test-system:
 	@$(MAKE) --no-print-directory setup EXTRAS=dev
-	@$(BIN)/python -m pytest -q -m "slow or system"
+	@$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile -m "slow or system"
 
 # Minutes of kill -9, power cuts, full disks and worse.
 test-faults:
