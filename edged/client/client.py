@@ -16,7 +16,7 @@ from edged.client.devices import DeviceCalls
 from edged.client.remote_error import encodable, remote_errors
 from edged.client.vision import VisionCalls
 from edged.client.voice_call import VoiceCall
-from edged.errors import Code, EdgedError, Unavailable
+from edged.errors import Code, EdgedError, StoreError, Unavailable
 from edged.events import Audio, OutputFormat, Part, SamplingOptions, ToolUse, TurnEvent
 from edged.records import (
     Conversation,
@@ -259,7 +259,10 @@ class Client:
         return wire.status_from_wire(await self._call(self._status.GetStatus, status_pb2.GetStatusRequest()))
 
     async def wait_until_serving(self, timeout_seconds: float) -> None:
-        """Return when questions are taken. Raises Unavailable, saying why, when that takes longer."""
+        """Return when questions are taken. Raises Unavailable, saying why, when that takes longer.
+
+        Raises what the daemon says of its database at once: waiting does not mend it.
+        """
         reason = f"no daemon serves at {self.address}"
         try:
             async with asyncio.timeout(timeout_seconds):
@@ -267,7 +270,8 @@ class Client:
                     try:
                         state = (await self.status()).state
                     except EdgedError as exc:
-                        if exc.code not in (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED):
+                        may_pass = exc.code in (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED)
+                        if not may_pass or exc.reason == StoreError.reason:
                             raise
                         reason = exc.message
                     else:

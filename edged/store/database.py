@@ -22,6 +22,8 @@ BUSY_SECONDS = 5.0
 IN_MEMORY = Path(":memory:")
 """Instead of a file: what is stored goes with the process."""
 _PLAIN_HEADER = b"SQLite format 3\0"
+OpenedFiles = tuple[tuple[Path, os.stat_result], ...]
+"""Paths, and what lay there when they were opened."""
 
 
 def open_database(path: Path, key: str | None) -> sqlite_utils.Database:
@@ -177,12 +179,12 @@ def check_length(db: sqlite_utils.Database, path: Path) -> None:
         raise StoreError(f"{path} is cut off: {_DAMAGED}")
 
 
-def opened_files(path: Path) -> tuple[tuple[Path, os.stat_result], ...]:
+def opened_files(path: Path) -> OpenedFiles:
     """The database and its write-ahead log, as they lie there while it is open."""
     return tuple((file, file.stat()) for file in (path, log_of(path)) if file.exists())
 
 
-def require_same_files(opened: tuple[tuple[Path, os.stat_result], ...]) -> None:
+def require_same_files(opened: OpenedFiles) -> None:
     """Raises StoreError where a path no longer leads to the file that was opened: what is written there would be lost
     with the process, or lie where nobody looks for it."""
     for path, file in opened:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from edged.store.conversations import (
 )
 from edged.store.database import (
     IN_MEMORY,
+    OpenedFiles,
     check_length,
     disk_bytes,
     erase_traces,
@@ -107,7 +107,7 @@ class ConversationStore:
         self._lock = threading.Lock()
         self._answering: dict[str, str] = {}  # answer being generated -> its conversation
         self._db: sqlite_utils.Database | None = open_database(path, key.hex if key else None)
-        self._files: tuple[tuple[Path, os.stat_result], ...] = ()
+        self._files: OpenedFiles = ()
         try:
             with self._reading() as db:
                 migrate(db)

@@ -24,3 +24,12 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def home(engines: Path) -> Iterator[Home]:
     with short_folder() as folder:
         yield Home(folder, engines)
+
+
+@pytest.fixture(scope="module")
+def served(engines: Path) -> Iterator[Home]:
+    """A home whose daemon runs, for who only asks it: what it loads is loaded once."""
+    with short_folder() as folder:
+        home = Home(folder, engines)
+        with home.daemon():
+            yield home

@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.program import Home, require_namespaces, short_folder
 from tests.vision.menu import character_error_rate, expected_text, menu, photographed
-
-
-@pytest.fixture(scope="module")
-def served(engines: Path) -> Iterator[Home]:
-    """Its daemon runs: what reads is loaded once."""
-    with short_folder() as folder:
-        home = Home(folder, engines)
-        with home.daemon():
-            yield home
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import asyncio
 import io
 import json
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,19 +18,10 @@ from edged.audio.mel import Samples
 from edged.audio.pcm import SAMPLE_RATE, Pcm, to_samples
 from edged.client import Client
 from edged.events import Audio
-from tests.e2e.program import Home, short_folder
+from tests.e2e.program import Home
 from tests.speech.voices import QUESTIONS, noise, spoken
 
 QUESTION = "What is the capital of France?"
-
-
-@pytest.fixture(scope="module")
-def served(engines: Path) -> Iterator[Home]:
-    """Its daemon runs: the recognizer is loaded once."""
-    with short_folder() as folder:
-        home = Home(folder, engines)
-        with home.daemon():
-            yield home
 
 
 def said() -> Samples:

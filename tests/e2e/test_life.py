@@ -7,7 +7,6 @@ import dataclasses
 import signal
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from edged.engine.manifest import FileEntry, read_manifest
 from edged.errors import EdgedError
 from edged.events import Finished, FinishReason, MessageState, Role, Started, Text, TextDelta, TurnEvent
 from edged.records import DaemonState
-from tests.e2e.program import DaemonProcess, Home, short_folder
+from tests.e2e.program import DaemonProcess, Home
 from tests.tiny_artefact import tiny_artefact
 
 
@@ -48,15 +47,6 @@ async def test_a_conversation_is_still_there_after_a_restart(home: Home) -> None
     answer = "".join(event.text for event in events if isinstance(event, TextDelta))
     assert transcript.messages[1].text == answer
     assert isinstance(second[-1], Finished)
-
-
-@pytest.fixture(scope="module")
-def served(engines: Path) -> Iterator[Home]:
-    """Its daemon runs, for who only looks at it."""
-    with short_folder() as folder:
-        home = Home(folder, engines)
-        with home.daemon():
-            yield home
 
 
 async def test_status_reports_what_is_enforced(served: Home) -> None:
@@ -118,7 +108,7 @@ def test_sigterm_while_an_engine_is_loading_does_not_wait_for_it(home: Home, end
         while not home.config.socket_path.exists():
             time.sleep(0.05)
             assert daemon.process.poll() is None, daemon.log.read_text()
-        time.sleep(0.3)
+        time.sleep(0.3)  # it checks the endless file by then
         daemon.stop()
         assert "Traceback" not in daemon.log.read_text()
     finally:
@@ -193,6 +183,20 @@ async def test_logs_hold_what_was_said_only_on_request(home: Home) -> None:
             assert (await client.status()).privacy.content_logging
         daemon.stop()
         assert canary in daemon.log.read_text()
+
+
+@pytest.mark.parametrize("command", [("ask", "hello"), ("conversations", "list"), ("status",)], ids=" ".join)
+def test_a_database_that_is_taken_away_is_told_at_once(home: Home, command: tuple[str, ...]) -> None:
+    with home.daemon():
+        file = home.state / "edged.db"
+        kept = file.rename(file.with_name("kept"))
+        done = home.run(*command)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == (
+            f"edged: {file} was moved, deleted or replaced while it is in use: put it back, or restart edged\n"
+        )
+        kept.rename(file)
+        assert home.run(*command).returncode == 0
 
 
 async def test_a_loopback_port_is_served_if_asked_for(home: Home) -> None:
